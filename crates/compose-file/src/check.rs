@@ -1,0 +1,245 @@
+//! What must hold across a whole project: references, cycles, ports that two want.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    Condition, MountSource, NetworkMode, Project, Service,
+    findings::{Findings, Place, closest},
+    yaml::Node,
+};
+
+/// The nodes that things came from, to point at.
+pub(crate) struct Places<'a> {
+    pub(crate) root: &'a Node,
+}
+
+impl Places<'_> {
+    /// The place of the deepest node on a path that is there.
+    fn find(&self, path: &[&str]) -> Place {
+        let mut node = self.root;
+        let mut place = node.place;
+        for part in path {
+            let crate::yaml::Value::Map(entries) = &node.value else {
+                if let crate::yaml::Value::List(items) = &node.value {
+                    let is_part = |item: &&Node| matches!(&item.value, crate::yaml::Value::Scalar { text, .. } if text == part);
+                    return items.iter().find(is_part).map_or(place, |item| item.place);
+                }
+                return place;
+            };
+            let Some((key, value)) = entries.iter().find(|(key, _)| key.text == *part) else { return place };
+            place = key.place;
+            node = value;
+        }
+        place
+    }
+}
+
+pub(crate) fn check(project: &Project, places: &Places<'_>, findings: &mut Findings) {
+    for service in project.services.values() {
+        references(project, service, places, findings);
+        container_name(service, places, findings);
+    }
+    cycles(project, places, findings);
+    ports(project, places, findings);
+    names(project, places, findings);
+}
+
+fn references(project: &Project, service: &Service, places: &Places<'_>, findings: &mut Findings) {
+    let path = format!("services.{}", service.name);
+    for (name, dependency) in &service.depends_on {
+        let place = places.find(&["services", &service.name, "depends_on", name]);
+        if let Some(needed) = project.services.get(name) {
+            if needed.name == service.name {
+                findings.error(place, &format!("{path}.depends_on"), "a service cannot depend on itself");
+            }
+            let unchecked =
+                needed.healthcheck.as_ref().is_some_and(|check| check.test == Some(crate::HealthTest::None));
+            if dependency.condition == Condition::ServiceHealthy && unchecked {
+                let message =
+                    format!("it waits for {name:?} to be healthy, whose healthcheck is switched off");
+                findings.error(place, &format!("{path}.depends_on"), message);
+            }
+        } else if let Some(disabled) = project.disabled_services.get(name) {
+            if dependency.required {
+                let message = format!(
+                    "service {name:?} is left out by its profiles ({})",
+                    disabled.profiles.join(", ")
+                );
+                let help = format!(
+                    "enable it with --profile {}, or set `required: false`",
+                    disabled.profiles.first().map_or("", String::as_str)
+                );
+                findings.error_with(place, &format!("{path}.depends_on"), message, help);
+            }
+        } else if dependency.required {
+            unknown(findings, place, &format!("{path}.depends_on"), "service", name, project.services.keys());
+        }
+    }
+    if let Some(NetworkMode::Service(name)) = &service.network_mode
+        && !project.services.contains_key(name)
+    {
+        let place = places.find(&["services", &service.name, "network_mode"]);
+        unknown(findings, place, &format!("{path}.network_mode"), "service", name, project.services.keys());
+    }
+    for name in service.networks.keys().filter(|name| !project.networks.contains_key(*name)) {
+        let place = places.find(&["services", &service.name, "networks", name]);
+        unknown(findings, place, &format!("{path}.networks"), "network", name, project.networks.keys());
+    }
+    for mount in &service.volumes {
+        if let MountSource::Volume { key, .. } = &mount.source
+            && !project.volumes.contains_key(key)
+        {
+            let place = places.find(&["services", &service.name, "volumes"]);
+            unknown(findings, place, &format!("{path}.volumes"), "volume", key, project.volumes.keys());
+        }
+    }
+    let mut targets = BTreeSet::new();
+    for mount in &service.volumes {
+        if !targets.insert(&mount.target) {
+            let place = places.find(&["services", &service.name, "volumes"]);
+            findings.error(place, &format!("{path}.volumes"), format!("two mounts at {:?}", mount.target));
+        }
+    }
+}
+
+fn unknown<'a>(
+    findings: &mut Findings,
+    place: Place,
+    path: &str,
+    kind: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a String>,
+) {
+    let message = format!("there is no {kind} {name:?}");
+    match (closest(name, known.map(String::as_str)), kind) {
+        (Some(meant), _) => findings.error_with(place, path, message, format!("did you mean {meant:?}?")),
+        (None, "service") => findings.error(place, path, message),
+        (None, kind) => {
+            findings.error_with(place, path, message, format!("declare it under the top-level `{kind}s:`"))
+        }
+    }
+}
+
+fn container_name(service: &Service, places: &Places<'_>, findings: &mut Findings) {
+    if service.container_name.is_some() && service.scale > 1 {
+        let place = places.find(&["services", &service.name, "container_name"]);
+        let message = format!("{} containers cannot have one name", service.scale);
+        findings.error(place, &format!("services.{}.container_name", service.name), message);
+    }
+}
+
+fn needs(service: &Service) -> impl Iterator<Item = &String> {
+    let provider = match &service.network_mode {
+        Some(NetworkMode::Service(name)) => Some(name),
+        _ => None,
+    };
+    service.depends_on.keys().chain(provider)
+}
+
+/// Finds one cycle, if there is any, without recursion: a chain may be long.
+fn cycles(project: &Project, places: &Places<'_>, findings: &mut Findings) {
+    let mut done: BTreeSet<&str> = BTreeSet::new();
+    for root in project.services.keys() {
+        let mut path: Vec<(&str, Vec<&String>)> = Vec::new();
+        let mut enter = Some(root.as_str());
+        loop {
+            if let Some(name) = enter.take() {
+                if let Some(begin) = path.iter().position(|(on_path, _)| *on_path == name) {
+                    let mut names: Vec<&str> = path[begin..].iter().map(|(name, _)| *name).collect();
+                    names.push(name);
+                    if names.len() > 2 {
+                        let place = places.find(&["services", names[names.len() - 2], "depends_on", name]);
+                        let message =
+                            format!("services depend on each other in a circle: {}", names.join(" -> "));
+                        findings.error(place, "", message);
+                    }
+                    return;
+                }
+                if !done.contains(name)
+                    && let Some(service) = project.services.get(name)
+                {
+                    path.push((name, needs(service).filter(|needed| **needed != name).collect()));
+                }
+            }
+            let Some((name, left)) = path.last_mut() else { break };
+            match left.pop() {
+                Some(next) => enter = Some(next),
+                None => {
+                    done.insert(name);
+                    path.pop();
+                }
+            }
+        }
+    }
+}
+
+fn ports(project: &Project, places: &Places<'_>, findings: &mut Findings) {
+    type User<'a> = (Option<std::net::IpAddr>, &'a str);
+    let mut taken: BTreeMap<(u16, &str), Vec<User<'_>>> = BTreeMap::new();
+    for service in project.services.values().filter(|service| service.scale > 0) {
+        let place = places.find(&["services", &service.name, "ports"]);
+        let path = format!("services.{}.ports", service.name);
+        for port in &service.ports {
+            let Some(host) = port.published.filter(|host| host.first == host.last) else { continue };
+            if service.scale > 1 {
+                let message = format!(
+                    "{} containers cannot all publish port {} of the host",
+                    service.scale, host.first
+                );
+                findings.error_with(
+                    place,
+                    &path,
+                    message,
+                    "publish a range, or leave the host port to the engine",
+                );
+                continue;
+            }
+            let users = taken.entry((host.first, port.protocol.as_str())).or_default();
+            let overlaps = |address: &Option<std::net::IpAddr>| match (address, port.host_ip) {
+                (Some(a), Some(b)) => *a == b || a.is_unspecified() || b.is_unspecified(),
+                _ => true,
+            };
+            if let Some((_, other)) = users.iter().find(|(address, _)| overlaps(address)) {
+                let who = if *other == service.name {
+                    "twice by this service".to_owned()
+                } else {
+                    format!("by service {other:?} too")
+                };
+                findings.error(
+                    place,
+                    &path,
+                    format!("port {}/{} of the host is published {who}", host.first, port.protocol.as_str()),
+                );
+            }
+            users.push((port.host_ip, &service.name));
+        }
+    }
+}
+
+fn names(project: &Project, places: &Places<'_>, findings: &mut Findings) {
+    let good = |name: &str| {
+        name.chars().next().is_some_and(|c| c.is_ascii_alphanumeric())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
+    };
+    let networks = project.networks.iter().map(|(key, network)| ("networks", key, &network.name));
+    let volumes = project.volumes.iter().map(|(key, volume)| ("volumes", key, &volume.name));
+    for (kind, key, name) in networks.chain(volumes) {
+        if !good(name) {
+            findings.error(
+                places.find(&[kind, key]),
+                &format!("{kind}.{key}"),
+                format!("{name:?} is a name that no engine takes"),
+            );
+        }
+    }
+    let mut containers: BTreeMap<&str, &str> = BTreeMap::new();
+    for service in project.services.values() {
+        if let Some(name) = &service.container_name
+            && let Some(other) = containers.insert(name, &service.name)
+        {
+            let place = places.find(&["services", &service.name, "container_name"]);
+            let message = format!("service {other:?} has the container name {name:?} too");
+            findings.error(place, &format!("services.{}.container_name", service.name), message);
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Collects what is wrong while a project is loaded.
+
+use std::{
+    fmt::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use crate::{Diagnostic, Location, Severity};
+
+/// A place in one of the sources: where a node's text begins, and how long it is on its line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) source: usize,
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    pub(crate) length: usize,
+}
+
+#[derive(Debug)]
+struct Source {
+    path: PathBuf,
+    lines: Vec<String>,
+}
+
+/// The sources that were read, and what was found in them.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    sources: Vec<Source>,
+    pub(crate) list: Vec<Diagnostic>,
+}
+
+impl Findings {
+    pub(crate) fn add_source(&mut self, path: &Path, text: &str) -> usize {
+        let lines = text.lines().map(|line| line.chars().take(400).collect()).collect();
+        self.sources.push(Source { path: path.to_owned(), lines });
+        self.sources.len() - 1
+    }
+
+    fn push(
+        &mut self,
+        severity: Severity,
+        place: Option<Place>,
+        path: &str,
+        message: String,
+        help: Option<String>,
+    ) {
+        let source = place.and_then(|place| Some((place, self.sources.get(place.source)?)));
+        let location = source.map(|(place, source)| Location {
+            file: source.path.clone(),
+            line: place.line,
+            column: place.column,
+        });
+        let line_text =
+            source.and_then(|(place, source)| source.lines.get(place.line.checked_sub(1)?).cloned());
+        let length = place.map_or(1, |place| place.length.max(1));
+        let finding =
+            Diagnostic { severity, location, path: path.to_owned(), message, help, line_text, length };
+        // One place, one error: what follows from it would only hide it.
+        let told = |other: &Diagnostic| {
+            other.location.is_some()
+                && other.location == finding.location
+                && other.severity == Severity::Error
+        };
+        if !self.list.contains(&finding) && !self.list.iter().any(told) {
+            self.list.push(finding);
+        }
+    }
+
+    pub(crate) fn error(&mut self, place: Place, path: &str, message: impl Into<String>) {
+        self.push(Severity::Error, Some(place), path, message.into(), None);
+    }
+
+    pub(crate) fn error_with(
+        &mut self,
+        place: Place,
+        path: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.push(Severity::Error, Some(place), path, message.into(), Some(help.into()));
+    }
+
+    pub(crate) fn error_anywhere(&mut self, message: impl Into<String>, help: Option<String>) {
+        self.push(Severity::Error, None, "", message.into(), help);
+    }
+
+    pub(crate) fn warning(&mut self, place: Place, path: &str, message: impl Into<String>) {
+        self.push(Severity::Warning, Some(place), path, message.into(), None);
+    }
+
+    pub(crate) fn warning_anywhere(&mut self, message: impl Into<String>) {
+        self.push(Severity::Warning, None, "", message.into(), None);
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        self.list.iter().any(|finding| finding.severity == Severity::Error)
+    }
+}
+
+/// All findings of a load that failed, errors and warnings, in the order of the files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Diagnostics(pub Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// The errors among them.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.0.iter().filter(|finding| finding.severity == Severity::Error)
+    }
+
+    /// Each finding as a person reads it: what, where, the line with a mark under the place, and what to do. With
+    /// `color`, ANSI colours.
+    pub fn render(&self, color: bool) -> String {
+        self.0.iter().map(|finding| finding.render(color)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl Diagnostic {
+    /// The finding as a person reads it, with a line's end.
+    pub fn render(&self, color: bool) -> String {
+        let paint = |code: &str, text: &str| {
+            if color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        };
+        let (word, code) = match self.severity {
+            Severity::Warning => ("warning", "1;33"),
+            Severity::Error => ("error", "1;31"),
+        };
+        let subject = if self.path.is_empty() { String::new() } else { format!("{}: ", self.path) };
+        let mut out = format!("{}: {subject}{}\n", paint(code, word), self.message);
+        if let Some(location) = &self.location {
+            let width = location.line.to_string().len();
+            let _ = writeln!(out, "{:width$}{} {location}", "", paint("34", "-->"));
+            if let Some(text) = &self.line_text {
+                let bar = paint("34", "|");
+                let text = text.replace('\t', " ");
+                let mark = "^"
+                    .repeat(self.length.min(text.chars().count().saturating_sub(location.column - 1)).max(1));
+                let _ = writeln!(out, "{} {bar} {text}", location.line);
+                let _ = writeln!(
+                    out,
+                    "{:width$} {bar} {:2$}{3}",
+                    "",
+                    "",
+                    location.column - 1,
+                    paint(code, &mark)
+                );
+            }
+        }
+        if let Some(help) = &self.help {
+            let _ = writeln!(out, "  {} {help}", paint("36", "help:"));
+        }
+        out
+    }
+}
+
+/// The known word that was probably meant.
+pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Edits between two short words; one that is far too long is not compared.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    if a.len() > 64 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}

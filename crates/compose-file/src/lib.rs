@@ -1,0 +1,46 @@
+//! The compose specification: text to a checked model, with errors that point at a line.
+//!
+//! [`load`] takes files through stages, each a module: read, parse (a tree that remembers places, tags and what was
+//! written), interpolate, merge, normalize, check. What is left is a [`Project`] whose types cannot hold nonsense, or all that is
+//! wrong at once:
+//!
+//! ```
+//! use compose_file::{LoadError, LoadOptions, load_str};
+//!
+//! let options = LoadOptions::new("/srv/shop");
+//! let project = load_str("compose.yaml", "services: {web: {image: nginx, ports: ['127.0.0.1:8080:80']}}", &options)?;
+//! assert_eq!(project.name.as_str(), "shop");
+//! assert_eq!(project.services["web"].ports[0].target, 80);
+//!
+//! let Err(LoadError::Invalid(found)) = load_str("compose.yaml", "services:\n  web:\n    imag: nginx\n", &options) else {
+//!     panic!("it has no image");
+//! };
+//! assert!(found.to_string().contains("did you mean \"image\"?"));
+//! # Ok::<(), LoadError>(())
+//! ```
+//!
+//! The library has no engine, does nothing asynchronous, and reads no environment: what the process has is given to it
+//! in [`LoadOptions::env`]. What of the specification it does not know yet is a warning with its line, or an error where a service
+//! would not work without it; nothing is dropped in silence.
+
+mod check;
+mod diagnostic;
+mod dotenv;
+mod findings;
+mod interpolate;
+mod load;
+mod merge;
+mod model;
+mod mount;
+mod port;
+mod read;
+mod render;
+mod resource;
+mod service;
+mod yaml;
+
+pub use diagnostic::*;
+pub use findings::Diagnostics;
+pub use load::{DEFAULT_FILES, LoadError, LoadOptions, load, load_str};
+pub use model::*;
+pub use render::{config_hash, to_json, to_yaml};

@@ -1,0 +1,495 @@
+//! From files to a [`Project`]: read, parse, interpolate, merge, normalize, check.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    Condition, Dependency, Diagnostics, Network, NetworkMode, Project, ProjectName, Service, ServiceNetwork,
+    check::{self, Places},
+    config_hash, dotenv,
+    findings::{Findings, Place},
+    interpolate, merge,
+    mount::Base,
+    read::Reader,
+    resource,
+    service::{self, ServiceFile},
+    yaml::{self, Key, Node, Stopped, Value},
+};
+
+/// A larger file is refused before it is read.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// The names that a compose file may have when none is given, in docker compose's order.
+pub const DEFAULT_FILES: [&str; 4] =
+    ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+
+/// What to load, and under which circumstances. The library reads no environment of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoadOptions {
+    /// The files, in order of overriding; empty searches for the default ones.
+    pub files: Vec<PathBuf>,
+    /// The folder that relative paths start from; `None` is the first file's.
+    pub project_directory: Option<PathBuf>,
+    /// A name that wins over every other.
+    pub project_name: Option<String>,
+    /// Profiles to enable; `*` enables all.
+    pub profiles: Vec<String>,
+    /// The process's environment, which wins over `.env`.
+    pub env: BTreeMap<String, String>,
+    /// Files in place of `.env`.
+    pub env_files: Vec<PathBuf>,
+    /// Whether variables are replaced.
+    pub interpolate: bool,
+    /// The absolute folder where the search for default files begins, and that relative paths in these options start from.
+    pub working_dir: PathBuf,
+}
+
+impl LoadOptions {
+    /// Loads the default files of that folder or the nearest one above it.
+    pub fn new(working_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            files: Vec::new(),
+            project_directory: None,
+            project_name: None,
+            profiles: Vec::new(),
+            env: BTreeMap::new(),
+            env_files: Vec::new(),
+            interpolate: true,
+            working_dir: working_dir.into(),
+        }
+    }
+}
+
+/// Why there is no project.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// No file was given, and none of the default ones is there.
+    #[error("no compose file in {} or any folder above it (looked for {})", .folder.display(), DEFAULT_FILES.join(", "))]
+    NotFound {
+        /// Where the search began.
+        folder: PathBuf,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The files are read, and something in them is wrong.
+    #[error("{0}")]
+    Invalid(Diagnostics),
+}
+
+/// One file's text, and where it is.
+struct Input {
+    path: PathBuf,
+    text: String,
+}
+
+/// Loads a project from files.
+///
+/// # Errors
+/// [`LoadError::NotFound`] and [`LoadError::Unreadable`] for the files themselves, and [`LoadError::Invalid`] with everything that
+/// is wrong in them at once.
+pub fn load(options: &LoadOptions) -> Result<Project, LoadError> {
+    let mut options = options.clone();
+    let mut findings = Findings::default();
+    let early = folder_of(&options);
+    let mut env = dot_env(&options, &early, &mut findings)?;
+    let mut files = options.files.clone();
+    if files.is_empty()
+        && let Some(list) = env.get("COMPOSE_FILE").filter(|list| !list.is_empty())
+    {
+        let separator = env
+            .get("COMPOSE_PATH_SEPARATOR")
+            .cloned()
+            .unwrap_or_else(|| if cfg!(windows) { ";" } else { ":" }.into());
+        files = list.split(separator.as_str()).map(PathBuf::from).collect();
+    }
+    if files.is_empty() {
+        files = default_files(&options.working_dir)?;
+    }
+    let base = Base { folder: &options.working_dir.clone(), home: None };
+    let files: Vec<PathBuf> = files.iter().map(|file| base.resolve(&file.to_string_lossy())).collect();
+    if options.project_directory.is_none() {
+        options.project_directory = files.first().and_then(|file| file.parent()).map(Path::to_owned);
+        let folder = options.project_directory.clone().unwrap_or_default();
+        if folder != early {
+            env = dot_env(&options, &folder, &mut findings)?;
+        }
+    }
+    let inputs = files
+        .into_iter()
+        .map(|path| Ok(Input { text: read_text(&path)?, path }))
+        .collect::<Result<Vec<_>, LoadError>>()?;
+    assemble(inputs, &options, &env, findings)
+}
+
+/// Loads a project from a text, which is called `name` in errors.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_str(name: &str, text: &str, options: &LoadOptions) -> Result<Project, LoadError> {
+    let mut findings = Findings::default();
+    let env = dot_env(options, &folder_of(options), &mut findings)?;
+    let input = Input { path: PathBuf::from(name), text: text.to_owned() };
+    assemble(vec![input], options, &env, findings)
+}
+
+/// The project's folder as far as the options alone say it.
+fn folder_of(options: &LoadOptions) -> PathBuf {
+    let base = Base { folder: &options.working_dir, home: None };
+    match (&options.project_directory, options.files.first()) {
+        (Some(folder), _) => base.resolve(&folder.to_string_lossy()),
+        (None, Some(file)) => {
+            base.resolve(&file.to_string_lossy()).parent().map(Path::to_owned).unwrap_or_default()
+        }
+        (None, None) => options.working_dir.clone(),
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, LoadError> {
+    let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if metadata.len() > MAX_BYTES {
+        return Err(unreadable(io::Error::other(format!("it is larger than {} MiB", MAX_BYTES >> 20))));
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    String::from_utf8(bytes).map_err(|_| unreadable(io::Error::other("it is not UTF-8 text")))
+}
+
+fn default_files(from: &Path) -> Result<Vec<PathBuf>, LoadError> {
+    for folder in from.ancestors() {
+        let Some(name) = DEFAULT_FILES.iter().find(|name| folder.join(name).is_file()) else { continue };
+        let mut files = vec![folder.join(name)];
+        let overrides = [
+            "compose.override.yaml",
+            "compose.override.yml",
+            "docker-compose.override.yml",
+            "docker-compose.override.yaml",
+        ];
+        files.extend(overrides.iter().map(|name| folder.join(name)).find(|file| file.is_file()));
+        return Ok(files);
+    }
+    Err(LoadError::NotFound { folder: from.to_owned() })
+}
+
+/// The environment with what `.env`, or the files in its place, add to it.
+fn dot_env(
+    options: &LoadOptions,
+    folder: &Path,
+    findings: &mut Findings,
+) -> Result<BTreeMap<String, String>, LoadError> {
+    let mut env = options.env.clone();
+    let base = Base { folder: &options.working_dir, home: None };
+    let mut files: Vec<PathBuf> =
+        options.env_files.iter().map(|file| base.resolve(&file.to_string_lossy())).collect();
+    if files.is_empty() {
+        let file = folder.join(".env");
+        if !file.is_file() {
+            return Ok(env);
+        }
+        files.push(file);
+    }
+    let mut added: BTreeMap<String, String> = BTreeMap::new();
+    for path in files {
+        let text = read_text(&path)?;
+        let mut known = added.clone();
+        known.extend(options.env.clone());
+        match dotenv::parse(&text, &known) {
+            Ok(pairs) => added.extend(pairs.into_iter().filter_map(|(key, value)| Some((key, value?)))),
+            Err(fault) => {
+                let source = findings.add_source(&path, &text);
+                findings.error(Place { source, line: fault.line, column: 1, length: 1 }, "", fault.message);
+            }
+        }
+    }
+    for (key, value) in added {
+        env.entry(key).or_insert(value);
+    }
+    Ok(env)
+}
+
+fn assemble(
+    inputs: Vec<Input>,
+    options: &LoadOptions,
+    env: &BTreeMap<String, String>,
+    mut findings: Findings,
+) -> Result<Project, LoadError> {
+    let folder = match &options.project_directory {
+        Some(folder) => Base { folder: &options.working_dir, home: None }.resolve(&folder.to_string_lossy()),
+        None => options.working_dir.clone(),
+    };
+    let mut root: Option<Node> = None;
+    let mut config_files = Vec::new();
+    for Input { path, text } in inputs {
+        let source = findings.add_source(&path, &text);
+        config_files.push(path);
+        let mut node = match yaml::parse(&text, source, &mut findings) {
+            Ok(Some(node)) if !node.is_null() => node,
+            Ok(_) => {
+                let place = Place { source, line: 1, column: 1, length: 1 };
+                findings.error_with(
+                    place,
+                    "",
+                    "the file is empty",
+                    "a compose file has at least `services:` with one service",
+                );
+                continue;
+            }
+            Err(Stopped) => continue,
+        };
+        if !matches!(node.value, Value::Map(_)) {
+            findings.error(
+                node.place,
+                "",
+                format!("expected a mapping with `services:`, found {}", node.describe()),
+            );
+            continue;
+        }
+        if options.interpolate {
+            interpolate::tree(&mut node, "", env, &mut findings);
+        }
+        match &mut root {
+            None => root = Some(node),
+            Some(base) => merge::merge(base, node, &mut findings),
+        }
+    }
+    let Some(mut root) = root else { return Err(LoadError::Invalid(Diagnostics(findings.list))) };
+    merge::drop_resets(&mut root);
+    let name = project_name(&root, options, env, &folder, &mut findings);
+    let mut project = Project::new(name, folder);
+    project.config_files = config_files;
+    normalize(&mut project, &root, options, env, &mut findings);
+    check::check(&project, &Places { root: &root }, &mut findings);
+    if findings.has_errors() {
+        return Err(LoadError::Invalid(Diagnostics(findings.list)));
+    }
+    project.warnings = findings.list;
+    Ok(project)
+}
+
+/// The name: given, from the environment, from the files, from the folder.
+fn project_name(
+    root: &Node,
+    options: &LoadOptions,
+    env: &BTreeMap<String, String>,
+    folder: &Path,
+    findings: &mut Findings,
+) -> ProjectName {
+    let given = options
+        .project_name
+        .clone()
+        .or_else(|| env.get("COMPOSE_PROJECT_NAME").cloned().filter(|name| !name.is_empty()));
+    if let Some(name) = given {
+        return ProjectName::new(name).unwrap_or_else(|error| {
+            findings.error_anywhere(error.to_string(), None);
+            ProjectName::placeholder()
+        });
+    }
+    if let Some(node) = root.get("name") {
+        let mut reader = Reader::new(findings, "name");
+        return match reader.string(node).map(ProjectName::new) {
+            Some(Ok(name)) => name,
+            Some(Err(error)) => {
+                reader.error(node.place, error.to_string());
+                ProjectName::placeholder()
+            }
+            None => ProjectName::placeholder(),
+        };
+    }
+    let folder_name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    ProjectName::normalize(&folder_name).unwrap_or_else(|| {
+        let help = "name the project with -p, COMPOSE_PROJECT_NAME or a top-level `name:`";
+        findings
+            .error_anywhere(format!("the folder {folder_name:?} gives no project name"), Some(help.into()));
+        ProjectName::placeholder()
+    })
+}
+
+const TOP: &[&str] = &["name", "version", "services", "networks", "volumes"];
+const TOP_LATER: &[&str] = &["configs", "secrets", "models", "include"];
+
+fn normalize(
+    project: &mut Project,
+    root: &Node,
+    options: &LoadOptions,
+    env: &BTreeMap<String, String>,
+    findings: &mut Findings,
+) {
+    let name = project.name.to_string();
+    let folder = project.working_dir.clone();
+    let base = Base { folder: &folder, home: env.get("HOME").map(String::as_str) };
+    let mut declared: BTreeMap<String, Network> = BTreeMap::new();
+    let mut reader = Reader::new(findings, "");
+    let mut services = Vec::new();
+    for (key, value) in reader.entries(root) {
+        let mut reader = reader.at(&key.text);
+        match key.text.as_str() {
+            "name" => {}
+            "version" => reader.warning(key.place, "it is obsolete and ignored"),
+            "services" => services = read_services(&mut reader, value, base, env),
+            "networks" => {
+                for (key, value) in keyed(&mut reader, value, "network") {
+                    let network = resource::network(&mut reader.at(&key.text), &name, &key.text, value);
+                    declared.insert(key.text.clone(), network);
+                }
+            }
+            "volumes" => {
+                for (key, value) in keyed(&mut reader, value, "volume") {
+                    let volume = resource::volume(&mut reader.at(&key.text), &name, &key.text, value);
+                    project.volumes.insert(key.text.clone(), volume);
+                }
+            }
+            "include" => reader.error(
+                key.place,
+                "\"include\" is not supported yet, and the project would not be whole without it",
+            ),
+            _ => reader.unknown(key, TOP, TOP_LATER),
+        }
+    }
+    let nothing = services.is_empty();
+    if nothing && !findings.has_errors() {
+        findings.error_with(
+            root.place,
+            "services",
+            "the project has no service",
+            "add one under `services:`",
+        );
+    }
+    let profiles = profiles(options, env);
+    let mut used = BTreeSet::new();
+    for mut service in services {
+        implied(&mut service);
+        service.config_hash = config_hash(&service);
+        let enabled = service.profiles.is_empty()
+            || profiles.contains("*")
+            || service.profiles.iter().any(|profile| profiles.contains(profile));
+        if enabled {
+            used.extend(service.networks.keys().cloned());
+            project.services.insert(service.name.clone(), service);
+        } else {
+            project.disabled_services.insert(service.name.clone(), service);
+        }
+    }
+    if used.contains("default") {
+        let name = format!("{name}_default");
+        declared.entry("default".to_owned()).or_insert_with(|| Network { name, ..Network::default() });
+    }
+    // A network that nobody uses is not made.
+    declared.retain(|key, _| used.contains(key));
+    project.networks = declared;
+}
+
+/// The entries of a mapping whose keys are names.
+fn keyed<'n>(reader: &mut Reader<'_>, node: &'n Node, kind: &str) -> Vec<&'n (Key, Node)> {
+    let mut out = Vec::new();
+    for entry in reader.entries(node) {
+        let key = &entry.0;
+        let good = !key.text.is_empty()
+            && key.text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+        if key.text.starts_with("x-") && kind != "service" {
+            continue;
+        }
+        if good {
+            out.push(entry);
+        } else {
+            let message =
+                format!("{:?} cannot name a {kind}: use letters, digits, '.', '_' and '-'", key.text);
+            reader.error(key.place, message);
+        }
+    }
+    out
+}
+
+fn read_services(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    base: Base<'_>,
+    env: &BTreeMap<String, String>,
+) -> Vec<Service> {
+    let mut services = Vec::new();
+    for (key, value) in keyed(reader, node, "service") {
+        let mut reader = reader.at(&key.text);
+        let mut file = service::read(&mut reader, &key.text, value, base);
+        file.service.environment = environment(&mut reader, &file, base, env);
+        services.push(file.service);
+    }
+    services
+}
+
+/// `env_file` under `environment`; a name alone is inherited, or is not there.
+fn environment(
+    reader: &mut Reader<'_>,
+    file: &ServiceFile,
+    base: Base<'_>,
+    env: &BTreeMap<String, String>,
+) -> BTreeMap<String, Option<String>> {
+    let mut out: BTreeMap<String, Option<String>> = BTreeMap::new();
+    for env_file in &file.env_files {
+        let path = base.resolve(&env_file.path);
+        let text = match read_text(&path) {
+            Ok(text) => text,
+            Err(LoadError::Unreadable { source, .. })
+                if source.kind() == io::ErrorKind::NotFound && !env_file.required =>
+            {
+                continue;
+            }
+            Err(error) => {
+                reader.at("env_file").error(env_file.place, error.to_string());
+                continue;
+            }
+        };
+        if env_file.raw {
+            let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+            out.extend(lines.map(|line| match line.split_once('=') {
+                Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+                None => (line.to_owned(), env.get(line).cloned()),
+            }));
+            continue;
+        }
+        match dotenv::parse(&text, env) {
+            Ok(pairs) => out.extend(pairs.into_iter().map(|(key, value)| {
+                let value = value.or_else(|| env.get(&key).cloned());
+                (key, value)
+            })),
+            Err(fault) => {
+                let source = reader.findings.add_source(&path, &text);
+                let place = Place { source, line: fault.line, column: 1, length: 1 };
+                reader.at("env_file").error(place, fault.message);
+            }
+        }
+    }
+    for (key, value) in &file.environment {
+        out.insert(key.clone(), value.clone().or_else(|| env.get(key).cloned()));
+    }
+    out
+}
+
+fn profiles(options: &LoadOptions, env: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let mut profiles: BTreeSet<String> = options.profiles.iter().cloned().collect();
+    if profiles.is_empty()
+        && let Some(list) = env.get("COMPOSE_PROFILES")
+    {
+        profiles.extend(list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned));
+    }
+    profiles
+}
+
+/// What a service means without saying it: the default network, and the dependency on whose network it shares.
+fn implied(service: &mut Service) {
+    if service.networks.is_empty() && service.network_mode.is_none() {
+        service.networks.insert("default".to_owned(), ServiceNetwork::default());
+    }
+    if let Some(NetworkMode::Service(name)) = &service.network_mode {
+        let dependency = Dependency { condition: Condition::ServiceStarted, restart: true, required: true };
+        service.depends_on.entry(name.clone()).or_insert(dependency);
+    }
+}

@@ -1,0 +1,250 @@
+//! Mounts of a service, short and long.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    Mount, MountSource,
+    read::Reader,
+    yaml::{Node, Value},
+};
+
+/// Where relative paths start, and the home folder for `~`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Base<'a> {
+    pub(crate) folder: &'a Path,
+    pub(crate) home: Option<&'a str>,
+}
+
+impl Base<'_> {
+    /// An absolute path without `.` and `..`.
+    pub(crate) fn resolve(&self, text: &str) -> PathBuf {
+        let path = match (text.strip_prefix('~'), self.home) {
+            (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
+                PathBuf::from(home).join(rest.trim_start_matches('/'))
+            }
+            _ => self.folder.join(text),
+        };
+        let mut out = PathBuf::new();
+        for part in path.components() {
+            match part {
+                std::path::Component::ParentDir => {
+                    out.pop();
+                }
+                std::path::Component::CurDir => {}
+                part => out.push(part),
+            }
+        }
+        out
+    }
+}
+
+pub(crate) fn read(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Vec<Mount> {
+    let Value::List(items) = &node.value else {
+        if !node.is_null() {
+            reader.wrong::<()>(node, "a list");
+        }
+        return Vec::new();
+    };
+    let mut mounts = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let mut reader = reader.item(index);
+        match &item.value {
+            Value::Map(_) => mounts.extend(long(&mut reader, item, base)),
+            Value::Scalar { text, .. } if !item.is_null() => match short(text, base) {
+                Ok((mount, unknown)) => {
+                    for word in unknown {
+                        reader.warning(
+                            item.place,
+                            format!("the mount option {word:?} is not supported yet and is ignored"),
+                        );
+                    }
+                    mounts.push(mount);
+                }
+                Err(why) => reader.error_with(
+                    item.place,
+                    format!("{text:?} is not a mount: {why}"),
+                    "write [volume or path:]path inside[:ro]",
+                ),
+            },
+            _ => {
+                reader.wrong::<()>(item, "a mount, like \"data:/var/lib/data\", or a mapping");
+            }
+        }
+    }
+    mounts
+}
+
+fn is_path(source: &str) -> bool {
+    source.starts_with(['.', '/', '~', '\\']) || is_windows_drive(source)
+}
+
+fn is_windows_drive(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() >= 3 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':' && matches!(bytes[2], b'\\' | b'/')
+}
+
+fn short(text: &str, base: Base<'_>) -> Result<(Mount, Vec<String>), String> {
+    // `v:/data` is a volume of one letter; `c:/data:/data` begins with a drive.
+    let skip = if is_windows_drive(text) && text.matches(':').count() > 1 { 2 } else { 0 };
+    let mut parts: Vec<&str> = Vec::new();
+    let mut from = 0;
+    for (index, _) in text.match_indices(':').filter(|(index, _)| *index >= skip) {
+        parts.push(&text[from..index]);
+        from = index + 1;
+    }
+    parts.push(&text[from..]);
+    let (source, target, options) = match parts.as_slice() {
+        [target] => (None, *target, ""),
+        [source, target] => (Some(*source), *target, ""),
+        [source, target, options] => (Some(*source), *target, *options),
+        _ => return Err("too many colons".into()),
+    };
+    if !target.starts_with('/') {
+        return Err(format!("the path inside, {target:?}, is not absolute"));
+    }
+    let (mut read_only, mut nocopy, mut selinux, mut propagation, mut unknown) =
+        (false, false, None, None, Vec::new());
+    for word in options.split(',').filter(|word| !word.is_empty()) {
+        match word {
+            "ro" => read_only = true,
+            "rw" => read_only = false,
+            "z" => selinux = Some('z'),
+            "Z" => selinux = Some('Z'),
+            "nocopy" => nocopy = true,
+            "rprivate" | "private" | "rshared" | "shared" | "rslave" | "slave" => {
+                propagation = Some(word.to_owned())
+            }
+            "cached" | "delegated" | "consistent" => {}
+            other => unknown.push(other.to_owned()),
+        }
+    }
+    let source = match source {
+        None => MountSource::Anonymous,
+        Some("") => return Err("nothing stands before the first colon".into()),
+        Some(source) if is_path(source) => {
+            MountSource::Bind { path: base.resolve(source), create_host_path: true, propagation, selinux }
+        }
+        Some(key) => MountSource::Volume { key: key.to_owned(), nocopy },
+    };
+    Ok((Mount { source, target: target.to_owned(), read_only }, unknown))
+}
+
+const KNOWN: &[&str] = &["type", "source", "target", "read_only", "bind", "volume", "tmpfs"];
+const LATER: &[&str] = &["consistency", "image"];
+
+fn long(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Option<Mount> {
+    let (mut kind, mut source, mut target, mut read_only) = (String::new(), None, None, false);
+    let (mut create, mut propagation, mut selinux, mut nocopy, mut size, mut mode) =
+        (false, None, None, false, None, None);
+    for (key, value) in reader.entries(node) {
+        let mut reader = reader.at(&key.text);
+        match key.text.as_str() {
+            "type" => kind = reader.string(value)?,
+            "source" | "src" => source = reader.string(value),
+            "target" | "dst" => target = reader.string(value),
+            "read_only" => read_only = reader.bool(value)?,
+            "bind" | "volume" | "tmpfs" => {
+                for (inner, value) in reader.entries(value) {
+                    let mut reader = reader.at(&inner.text);
+                    match (key.text.as_str(), inner.text.as_str()) {
+                        ("bind", "create_host_path") => create = reader.bool(value)?,
+                        ("bind", "propagation") => propagation = reader.string(value),
+                        ("bind", "selinux") => selinux = reader.string(value)?.chars().next(),
+                        ("volume", "nocopy") => nocopy = reader.bool(value)?,
+                        ("tmpfs", "size") => size = reader.bytes(value),
+                        ("tmpfs", "mode") => mode = Some(octal(&mut reader, value)?),
+                        ("bind", _) => reader.unknown(
+                            inner,
+                            &["create_host_path", "propagation", "selinux"],
+                            &["recursive"],
+                        ),
+                        ("volume", _) => reader.unknown(inner, &["nocopy"], &["subpath", "labels"]),
+                        _ => reader.unknown(inner, &["size", "mode"], &[]),
+                    }
+                }
+            }
+            "consistency" => {}
+            _ => reader.unknown(key, KNOWN, LATER),
+        }
+    }
+    let Some(target) = target else {
+        reader.error(node.place, "a mount needs its target, the path inside");
+        return None;
+    };
+    if !target.starts_with('/') {
+        reader.error(node.place, format!("the path inside, {target:?}, is not absolute"));
+        return None;
+    }
+    let source = match (kind.as_str(), source) {
+        ("bind", Some(source)) => {
+            MountSource::Bind { path: base.resolve(&source), create_host_path: create, propagation, selinux }
+        }
+        ("bind", None) => {
+            reader.error(node.place, "a bind mount needs its source, the path on the host");
+            return None;
+        }
+        ("volume", Some(key)) => MountSource::Volume { key, nocopy },
+        ("volume", None) => MountSource::Anonymous,
+        ("tmpfs", _) => MountSource::Tmpfs { size, mode },
+        ("", _) => {
+            reader.error(node.place, "a mount needs its type: bind, volume or tmpfs");
+            return None;
+        }
+        (other, _) => {
+            let place = node.get("type").map_or(node.place, |node| node.place);
+            reader.error(
+                place,
+                format!("the mount type {other:?} is not supported: use bind, volume or tmpfs"),
+            );
+            return None;
+        }
+    };
+    Some(Mount { source, target, read_only })
+}
+
+/// A mode is octal with a leading zero, or in quotes; else decimal, as YAML has it.
+fn octal(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
+    let Value::Scalar { text, plain } = &node.value else {
+        return reader.wrong(node, "permission bits like 0o755");
+    };
+    let digits = text.strip_prefix("0o").or_else(|| text.strip_prefix('0').filter(|rest| !rest.is_empty()));
+    let parsed = match digits {
+        Some(digits) => u32::from_str_radix(digits, 8),
+        None if *plain => text.parse(),
+        None => u32::from_str_radix(text, 8),
+    };
+    match parsed {
+        Ok(mode) if mode <= 0o7777 => Some(mode),
+        _ => reader.wrong(node, "permission bits like 0o755"),
+    }
+}
+
+/// The `tmpfs` attribute: a path, or a list of them, each with options.
+pub(crate) fn read_tmpfs(reader: &mut Reader<'_>, node: &Node) -> Vec<Mount> {
+    let mut mounts = Vec::new();
+    for text in reader.string_or_strings(node) {
+        let (target, options) = text.split_once(':').unwrap_or((&text, ""));
+        let (mut size, mut mode, mut read_only) = (None, None, false);
+        for option in options.split(',').filter(|option| !option.is_empty()) {
+            match option.split_once('=') {
+                Some(("size", value)) => size = crate::read::parse_bytes(value),
+                Some(("mode", value)) => mode = u32::from_str_radix(value, 8).ok(),
+                None if option == "ro" => read_only = true,
+                _ => reader.warning(
+                    node.place,
+                    format!("the tmpfs option {option:?} is not supported yet and is ignored"),
+                ),
+            }
+        }
+        if target.starts_with('/') {
+            mounts.push(Mount {
+                source: MountSource::Tmpfs { size, mode },
+                target: target.to_owned(),
+                read_only,
+            });
+        } else {
+            reader.error(node.place, format!("the path inside, {target:?}, is not absolute"));
+        }
+    }
+    mounts
+}

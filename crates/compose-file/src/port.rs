@@ -1,0 +1,189 @@
+//! Published ports, short and long.
+
+use std::net::IpAddr;
+
+use crate::{
+    HostPort, Port, Protocol,
+    read::Reader,
+    yaml::{Node, Value},
+};
+
+pub(crate) fn read(reader: &mut Reader<'_>, node: &Node) -> Vec<Port> {
+    let Value::List(items) = &node.value else {
+        if !node.is_null() {
+            reader.wrong::<()>(node, "a list");
+        }
+        return Vec::new();
+    };
+    let mut ports = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let mut reader = reader.item(index);
+        match &item.value {
+            Value::Map(_) => ports.extend(long(&mut reader, item)),
+            Value::Scalar { text, .. } if !item.is_null() => {
+                match short(text) {
+                    Ok(more) => ports.extend(more),
+                    Err(why) => {
+                        let message = format!("{text:?} is not a port: {why}");
+                        reader.error_with(item.place, message, "write [address:][host port:]container port[/protocol], like \"127.0.0.1:8080:80\"");
+                    }
+                }
+            }
+            _ => {
+                reader.wrong::<()>(item, "a port, like \"8080:80\", or a mapping");
+            }
+        }
+    }
+    ports
+}
+
+fn range(text: &str) -> Result<(u16, u16), String> {
+    let number = |text: &str| match text.parse::<u32>() {
+        Ok(port @ 1..=65535) => Ok(port as u16),
+        Ok(port) => Err(format!("{port} is not between 1 and 65535")),
+        Err(_) => Err(format!("{text:?} is not a number")),
+    };
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (number(first)?, number(last)?);
+    if first > last { Err(format!("the range {first}-{last} goes backwards")) } else { Ok((first, last)) }
+}
+
+/// `[ADDRESS:][HOST:]CONTAINER[/PROTOCOL]`, each port a number or a range.
+pub(crate) fn short(text: &str) -> Result<Vec<Port>, String> {
+    let (rest, protocol) = match text.rsplit_once('/') {
+        Some((rest, word)) => (rest, protocol(word)?),
+        None => (text, Protocol::Tcp),
+    };
+    let (rest, target) = rest.rsplit_once(':').map_or(("", rest), |(rest, target)| (rest, target));
+    let (address, published) = if let Some(inner) = rest.strip_prefix('[') {
+        let (address, published) = inner.split_once(']').ok_or("the bracket of the address is not closed")?;
+        (address, published.strip_prefix(':').unwrap_or(published))
+    } else {
+        rest.rsplit_once(':').unwrap_or(("", rest))
+    };
+    let host_ip = match address {
+        "" => None,
+        text => Some(text.parse::<IpAddr>().map_err(|_| format!("{text:?} is not an IP address"))?),
+    };
+    let (first, last) = range(target)?;
+    let published = match published {
+        "" => None,
+        text => Some(range(text)?),
+    };
+    let count = last - first + 1;
+    let host = |offset: u16| -> Result<Option<HostPort>, String> {
+        Ok(match published {
+            None => None,
+            Some((from, to)) if to - from + 1 == count => {
+                Some(HostPort { first: from + offset, last: from + offset })
+            }
+            Some((first, last)) if count == 1 => Some(HostPort { first, last }),
+            Some((from, to)) => {
+                return Err(format!("{} ports of the host for {count} of the container", to - from + 1));
+            }
+        })
+    };
+    (0..count)
+        .map(|offset| Ok(Port { target: first + offset, published: host(offset)?, host_ip, protocol }))
+        .collect()
+}
+
+fn protocol(word: &str) -> Result<Protocol, String> {
+    match word.to_ascii_lowercase().as_str() {
+        "tcp" => Ok(Protocol::Tcp),
+        "udp" => Ok(Protocol::Udp),
+        "sctp" => Ok(Protocol::Sctp),
+        _ => Err(format!("{word:?} is not a protocol: tcp, udp or sctp")),
+    }
+}
+
+const KNOWN: &[&str] = &["target", "published", "host_ip", "protocol"];
+const LATER: &[&str] = &["mode", "name", "app_protocol"];
+
+fn long(reader: &mut Reader<'_>, node: &Node) -> Option<Port> {
+    let (mut target, mut published, mut host_ip, mut proto) = (None, None, None, Protocol::Tcp);
+    for (key, value) in reader.entries(node) {
+        let mut reader = reader.at(&key.text);
+        match key.text.as_str() {
+            "target" => {
+                target = reader.number::<u16>(value, "a port between 1 and 65535").filter(|port| *port > 0)
+            }
+            "published" => {
+                let text = reader.string(value)?;
+                match range(&text) {
+                    Ok((first, last)) => published = Some(HostPort { first, last }),
+                    Err(_) if text.is_empty() || text == "0" => {}
+                    Err(why) => reader.error(value.place, why),
+                }
+            }
+            "host_ip" => match reader.string(value)?.parse::<IpAddr>() {
+                Ok(address) => host_ip = Some(address),
+                Err(_) => {
+                    reader.wrong::<()>(value, "an IP address");
+                }
+            },
+            "protocol" => match protocol(&reader.string(value)?) {
+                Ok(word) => proto = word,
+                Err(why) => reader.error(value.place, why),
+            },
+            // Swarm's words, which change nothing on one engine.
+            "mode" | "name" | "app_protocol" => {}
+            _ => reader.unknown(key, KNOWN, LATER),
+        }
+    }
+    let Some(target) = target else {
+        if node.get("target").is_none() {
+            reader.error(node.place, "a port needs its target, the port inside");
+        }
+        return None;
+    };
+    Some(Port { target, published, host_ip, protocol: proto })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(port: &Port) -> String {
+        let host = port.published.map_or("?".into(), |p| {
+            if p.first == p.last { p.first.to_string() } else { format!("{}-{}", p.first, p.last) }
+        });
+        let address = port.host_ip.map_or("*".into(), |ip| ip.to_string());
+        format!("{address}:{host}>{}/{}", port.target, port.protocol.as_str())
+    }
+
+    #[test]
+    fn short_forms() {
+        let cases = [
+            ("80", "*:?>80/tcp"),
+            ("8080:80", "*:8080>80/tcp"),
+            ("127.0.0.1:8080:80/udp", "127.0.0.1:8080>80/udp"),
+            ("127.0.0.1::80", "127.0.0.1:?>80/tcp"),
+            ("[::1]:8080:80", "::1:8080>80/tcp"),
+            ("::1:8080:80", "::1:8080>80/tcp"),
+            ("3000-3001", "*:?>3000/tcp *:?>3001/tcp"),
+            ("9000-9001:80-81", "*:9000>80/tcp *:9001>81/tcp"),
+            ("9000-9005:80", "*:9000-9005>80/tcp"),
+            ("53:53/UDP", "*:53>53/udp"),
+        ];
+        for (input, expected) in cases {
+            let ports = short(input).unwrap();
+            assert_eq!(ports.iter().map(text).collect::<Vec<_>>().join(" "), expected, "{input}");
+        }
+        for bad in [
+            "",
+            "0:80",
+            "70000",
+            "a:80",
+            "80:",
+            "9000-9001:80-82",
+            "81-80",
+            "1.2.3:80:80",
+            "80/icmp",
+            "[::1:80:80",
+            "x:1:2:3",
+        ] {
+            assert!(short(bad).is_err(), "{bad}");
+        }
+    }
+}

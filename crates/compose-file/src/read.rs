@@ -1,0 +1,326 @@
+//! Reads typed values from nodes; what has the wrong type becomes a finding that quotes it.
+
+use std::{collections::BTreeMap, fmt::Display, time::Duration};
+
+use crate::{
+    findings::{Findings, Place, closest},
+    yaml::{Key, Node, Value},
+};
+
+/// A cursor: a node with its path in the model, and where findings go.
+pub(crate) struct Reader<'f> {
+    pub(crate) findings: &'f mut Findings,
+    pub(crate) path: String,
+}
+
+impl<'f> Reader<'f> {
+    pub(crate) fn new(findings: &'f mut Findings, path: impl Into<String>) -> Self {
+        Self { findings, path: path.into() }
+    }
+
+    /// The reader of something inside.
+    pub(crate) fn at(&mut self, inner: impl Display) -> Reader<'_> {
+        let dot = if self.path.is_empty() { "" } else { "." };
+        Reader { path: format!("{}{dot}{inner}", self.path), findings: self.findings }
+    }
+
+    pub(crate) fn item(&mut self, index: usize) -> Reader<'_> {
+        Reader { path: format!("{}[{index}]", self.path), findings: self.findings }
+    }
+
+    pub(crate) fn error(&mut self, place: Place, message: impl Into<String>) {
+        self.findings.error(place, &self.path, message);
+    }
+
+    pub(crate) fn error_with(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
+        self.findings.error_with(place, &self.path, message, help);
+    }
+
+    pub(crate) fn warning(&mut self, place: Place, message: impl Into<String>) {
+        self.findings.warning(place, &self.path, message);
+    }
+
+    pub(crate) fn wrong<T>(&mut self, node: &Node, expected: &str) -> Option<T> {
+        self.error(node.place, format!("expected {expected}, found {}", node.describe()));
+        None
+    }
+
+    pub(crate) fn entries<'n>(&mut self, node: &'n Node) -> &'n [(Key, Node)] {
+        match &node.value {
+            Value::Map(entries) => entries,
+            _ if node.is_null() => &[],
+            _ => {
+                self.wrong::<()>(node, "a mapping");
+                &[]
+            }
+        }
+    }
+
+    /// Any scalar as the text that was written.
+    pub(crate) fn string(&mut self, node: &Node) -> Option<String> {
+        match &node.value {
+            Value::Scalar { text, .. } if !node.is_null() => Some(text.clone()),
+            _ => self.wrong(node, "a text"),
+        }
+    }
+
+    /// A scalar, where nothing is an empty text.
+    pub(crate) fn string_or_empty(&mut self, node: &Node) -> Option<String> {
+        if node.is_null() { Some(String::new()) } else { self.string(node) }
+    }
+
+    pub(crate) fn bool(&mut self, node: &Node) -> Option<bool> {
+        if let Value::Scalar { text, .. } = &node.value {
+            match text.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" | "y" => return Some(true),
+                "false" | "no" | "off" | "n" => return Some(false),
+                _ => {}
+            }
+        }
+        self.wrong(node, "true or false")
+    }
+
+    pub(crate) fn number<T: std::str::FromStr>(&mut self, node: &Node, expected: &str) -> Option<T> {
+        match &node.value {
+            Value::Scalar { text, .. } => match text.parse() {
+                Ok(number) => Some(number),
+                Err(_) => self.wrong(node, expected),
+            },
+            _ => self.wrong(node, expected),
+        }
+    }
+
+    pub(crate) fn duration(&mut self, node: &Node) -> Option<Duration> {
+        let parsed = match &node.value {
+            Value::Scalar { text, .. } => parse_duration(text),
+            _ => None,
+        };
+        parsed.or_else(|| self.wrong(node, "a duration like 1m30s or 500ms"))
+    }
+
+    pub(crate) fn bytes(&mut self, node: &Node) -> Option<u64> {
+        let parsed = match &node.value {
+            Value::Scalar { text, .. } => parse_bytes(text),
+            _ => None,
+        };
+        parsed.or_else(|| self.wrong(node, "a size like 64m or 1gb"))
+    }
+
+    /// A list of scalars.
+    pub(crate) fn strings(&mut self, node: &Node) -> Vec<String> {
+        match &node.value {
+            Value::List(items) => items
+                .iter()
+                .enumerate()
+                .filter_map(|(index, item)| self.item(index).string_or_empty(item))
+                .collect(),
+            _ if node.is_null() => Vec::new(),
+            _ => {
+                self.wrong::<()>(node, "a list");
+                Vec::new()
+            }
+        }
+    }
+
+    /// One scalar or a list of them.
+    pub(crate) fn string_or_strings(&mut self, node: &Node) -> Vec<String> {
+        match &node.value {
+            Value::Scalar { .. } if !node.is_null() => self.string(node).into_iter().collect(),
+            _ => self.strings(node),
+        }
+    }
+
+    /// Words: a list, or a text that is split as a shell splits it, without expanding anything.
+    pub(crate) fn words(&mut self, node: &Node) -> Option<Vec<String>> {
+        match &node.value {
+            _ if node.is_null() => None,
+            Value::Scalar { text, .. } => match split_words(text) {
+                Some(words) => Some(words),
+                None => {
+                    self.error(node.place, format!("a quote is not closed in {}", node.describe()));
+                    None
+                }
+            },
+            _ => Some(self.strings(node)),
+        }
+    }
+
+    /// A mapping, or a list of `KEY=value`. `None` is a key without a value.
+    pub(crate) fn pairs(&mut self, node: &Node) -> BTreeMap<String, Option<String>> {
+        let mut out = BTreeMap::new();
+        match &node.value {
+            Value::Map(entries) => {
+                for (key, value) in entries {
+                    let text = match &value.value {
+                        Value::Scalar { text, .. } => (!value.is_null()).then(|| text.clone()),
+                        _ => {
+                            self.at(&key.text).wrong::<()>(value, "a text, a number, true, false or nothing");
+                            continue;
+                        }
+                    };
+                    out.insert(key.text.clone(), text);
+                }
+            }
+            Value::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    let Some(text) = self.item(index).string(item) else { continue };
+                    let (key, value) = match text.split_once('=') {
+                        Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+                        None => (text, None),
+                    };
+                    if key.is_empty() {
+                        self.item(index).error(item.place, "a name is missing before \"=\"");
+                    } else {
+                        out.insert(key, value);
+                    }
+                }
+            }
+            _ if node.is_null() => {}
+            Value::Scalar { .. } => {
+                self.wrong::<()>(node, "a mapping or a list of KEY=value");
+            }
+        }
+        out
+    }
+
+    /// A key that nothing here reads.
+    pub(crate) fn unknown(&mut self, key: &Key, known: &[&str], later: &[&str]) {
+        if key.text.starts_with("x-") {
+            return;
+        }
+        if later.contains(&key.text.as_str()) {
+            self.warning(key.place, format!("{:?} is not supported yet and is ignored", key.text));
+            return;
+        }
+        let message = format!("{:?} is not known here", key.text);
+        match closest(&key.text, known.iter().chain(later).copied()) {
+            Some(meant) => self.error_with(key.place, message, format!("did you mean {meant:?}?")),
+            None => self.error(key.place, message),
+        }
+    }
+}
+
+/// `1h2m3.5s`, `500ms`, `10us`, `7ns`; a number alone is refused, as compose does, but for 0.
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return None;
+    }
+    let mut nanos: f64 = 0.0;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..end].parse().ok()?;
+        rest = &rest[end..];
+        let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let unit = match &rest[..end] {
+            "ns" => 1.0,
+            "us" | "µs" | "μs" => 1e3,
+            "ms" => 1e6,
+            "s" => 1e9,
+            "m" => 60e9,
+            "h" => 3600e9,
+            "d" => 86_400e9,
+            "w" => 604_800e9,
+            _ => return None,
+        };
+        nanos += number * unit;
+        rest = &rest[end..];
+    }
+    (nanos < 9.2e18).then(|| Duration::from_nanos(nanos.round() as u64))
+}
+
+/// `10`, `10b`, `10k`, `10kb`, `1.5g`…: powers of 1024, in any case.
+pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_lowercase();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..end].parse().ok()?;
+    let power = match text[end..].trim() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 1,
+        "m" | "mb" | "mib" => 2,
+        "g" | "gb" | "gib" => 3,
+        "t" | "tb" | "tib" => 4,
+        _ => return None,
+    };
+    let bytes = number * 1024f64.powi(power);
+    (bytes < 9.2e18).then_some(bytes as u64)
+}
+
+/// Splits as a POSIX shell does: quotes and backslashes, nothing else. `None` when a quote is not closed.
+pub(crate) fn split_words(text: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            c if c.is_whitespace() => words.extend(word.take()),
+            '\'' => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match chars.next()? {
+                        '\'' => break,
+                        c => word.push(c),
+                    }
+                }
+            }
+            '"' => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match chars.next()? {
+                        '"' => break,
+                        '\\' => match chars.next()? {
+                            c @ ('"' | '\\' | '$' | '`') => word.push(c),
+                            c => {
+                                word.push('\\');
+                                word.push(c);
+                            }
+                        },
+                        c => word.push(c),
+                    }
+                }
+            }
+            '\\' => word.get_or_insert_default().push(chars.next()?),
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    Some(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_sizes() {
+        for (text, millis) in
+            [("1s", 1000), ("1m30s", 90_000), ("500ms", 500), ("1.5s", 1500), ("1h", 3_600_000), ("0", 0)]
+        {
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "5", "s", "1x", "-1s", "1s 2", "99999999999999h"] {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+        for (text, bytes) in
+            [("10", 10), ("1k", 1024), ("64MB", 64 << 20), ("1.5g", 3 << 29), ("2 mib", 2 << 20)]
+        {
+            assert_eq!(parse_bytes(text), Some(bytes), "{text}");
+        }
+        assert_eq!(parse_bytes("x"), None);
+    }
+
+    #[test]
+    fn words() {
+        let split = |text| split_words(text).map(|words| words.join("|"));
+        assert_eq!(
+            split(r#"sh -c "echo \"a b\" \$x" 'c d' e\ f """#).as_deref(),
+            Some(r#"sh|-c|echo "a b" $x|c d|e f|"#)
+        );
+        assert_eq!(split("  a   b "), Some("a|b".into()));
+        assert_eq!(split("a 'b"), None);
+        assert_eq!(split(""), Some(String::new()));
+    }
+}

@@ -1,0 +1,255 @@
+//! Whole files: what loads, to what, and what is said of those that do not.
+
+use std::{collections::BTreeMap, path::Path};
+
+use compose_file::*;
+
+fn options() -> LoadOptions {
+    let mut options = LoadOptions::new("/srv/shop");
+    options.env =
+        BTreeMap::from([("TAG".to_owned(), "7".to_owned()), ("HOME".to_owned(), "/home/me".to_owned())]);
+    options
+}
+
+fn ok(text: &str) -> Project {
+    load_str("compose.yaml", text, &options()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn err(text: &str) -> String {
+    match load_str("compose.yaml", text, &options()) {
+        Ok(_) => panic!("it loaded: {text}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+const FULL: &str = r#"
+name: full
+x-common: &common
+  restart: unless-stopped
+  environment: {COMMON: "1"}
+services:
+  db:
+    <<: *common
+    image: postgres:${TAG}
+    container_name: the-db
+    hostname: db.local
+    user: "1000:1000"
+    working_dir: /data
+    init: true
+    read_only: true
+    stop_signal: SIGINT
+    stop_grace_period: 1m30s
+    healthcheck: {test: ["CMD", "pg_isready"], interval: 2s, timeout: 1s, retries: 5, start_period: 10s}
+    volumes: [data:/var/lib/data, ./conf:/conf:ro, /anon, {type: tmpfs, target: /run, tmpfs: {size: 64m, mode: 0o1777}}]
+    labels: [a=b, c]
+    networks: {back: {aliases: [database]}}
+  web:
+    image: nginx
+    command: sh -c "echo 'a b' $$HOME"
+    entrypoint: ["/entry", "x"]
+    environment: [A=1, TAG, NOT_SET, "E="]
+    ports: ["127.0.0.1:8080:80", "9000-9001:9000-9001/udp", {target: 53, published: "5353", protocol: udp}]
+    depends_on: {db: {condition: service_healthy}, old: {condition: service_started, required: false}}
+    networks: [default, back]
+    deploy: {replicas: 1}
+  debug: {image: busybox, profiles: [debug]}
+volumes: {data: , shared: {external: true, name: theirs}}
+networks: {back: {internal: true, driver: bridge, ipam: {config: [{subnet: 172.30.0.0/16}]}}, unused: {}}
+"#;
+
+#[test]
+fn a_full_file_loads_and_its_canonical_form_loads_to_the_same() {
+    let project = ok(FULL);
+    assert_eq!(project.name.as_str(), "full");
+    let db = &project.services["db"];
+    assert_eq!(db.image, "postgres:7");
+    assert_eq!(db.restart, RestartPolicy::UnlessStopped);
+    assert_eq!(db.volumes.len(), 4);
+    assert_eq!(db.stop_grace_period, Some(std::time::Duration::from_secs(90)));
+    let web = &project.services["web"];
+    assert_eq!(web.command.as_deref(), Some(&["sh", "-c", "echo 'a b' $HOME"].map(String::from)[..]));
+    assert_eq!(web.environment["TAG"].as_deref(), Some("7"));
+    assert_eq!(web.environment["NOT_SET"], None);
+    assert_eq!(web.environment["E"].as_deref(), Some(""));
+    assert_eq!(web.ports.len(), 4);
+    assert!(project.disabled_services.contains_key("debug"));
+    assert_eq!(project.networks.keys().collect::<Vec<_>>(), ["back", "default"]);
+    assert_eq!(project.volumes["shared"].name, "theirs");
+    insta::assert_snapshot!(to_yaml(&project));
+    let again = ok(&to_yaml(&project));
+    assert_eq!(again.services, project.services);
+    assert_eq!((again.networks, again.volumes), (project.networks, project.volumes));
+}
+
+#[test]
+fn every_error_names_its_line() {
+    let cases = [
+        ("empty", ""),
+        ("not yaml", "services: [a"),
+        ("not a mapping", "- a\n- b\n"),
+        ("misspelt key", "services:\n  web:\n    imag: nginx\n"),
+        ("misspelt top key", "service:\n  web: {image: nginx}\n"),
+        (
+            "wrong types",
+            "services:\n  web:\n    image: [a]\n    ports: 80\n    init: maybe\n    environment: text\n    healthcheck: {interval: 5, retries: x}\n",
+        ),
+        (
+            "a cycle",
+            "services:\n  a: {image: x, depends_on: [b]}\n  b: {image: x, depends_on: [c]}\n  c: {image: x, depends_on: [a]}\n",
+        ),
+        ("itself", "services:\n  a: {image: x, depends_on: [a]}\n"),
+        ("unknown dependency", "services:\n  web: {image: x, depends_on: [bd]}\n  db: {image: x}\n"),
+        ("port out of range", "services:\n  web:\n    image: x\n    ports: ['70000:80', '80:x']\n"),
+        (
+            "port twice",
+            "services:\n  a: {image: x, ports: ['8080:80']}\n  b: {image: x, ports: ['127.0.0.1:8080:81']}\n",
+        ),
+        ("port and scale", "services:\n  a: {image: x, ports: ['8080:80'], scale: 2}\n"),
+        ("required variable", "services:\n  a:\n    image: ${IMAGE:?say which}\n"),
+        ("bad variable", "services:\n  a:\n    image: ${IMAGE\n"),
+        ("duplicate key", "services:\n  a: {image: x}\n  a: {image: y}\n"),
+        ("undefined network", "services:\n  a: {image: x, networks: [bak]}\nnetworks: {back: {}}\n"),
+        ("undefined volume", "services:\n  a:\n    image: x\n    volumes: [data:/x]\n"),
+        ("no image", "services:\n  a: {command: x}\n"),
+        ("only a build", "services:\n  a: {build: .}\n"),
+        ("two documents", "services: {a: {image: x}}\n---\nservices: {}\n"),
+        ("no service", "name: x\nservices: {}\n"),
+        ("bad name", "name: Not Good\nservices: {a: {image: x}}\n"),
+        ("needed later", "services:\n  a: {image: x, extends: {service: b}}\n"),
+        ("bad container name", "services:\n  a: {image: x, container_name: a/b}\n"),
+        (
+            "disabled dependency",
+            "services:\n  a: {image: x, depends_on: [b]}\n  b: {image: x, profiles: [p]}\n",
+        ),
+        ("bad duration", "services:\n  a: {image: x, stop_grace_period: soon}\n"),
+        (
+            "mount",
+            "services:\n  a:\n    image: x\n    volumes: ['data:relative', {type: bind, target: /x}]\n",
+        ),
+    ];
+    let text: Vec<String> = cases.iter().map(|(name, file)| format!("## {name}\n{}", err(file))).collect();
+    insta::assert_snapshot!(text.join("\n"));
+}
+
+#[test]
+fn what_is_not_known_yet_is_warned_of_with_its_line() {
+    let project = ok("version: '3'\nservices:\n  a:\n    image: x:${NOPE}\n    mem_limit: 1g\n");
+    insta::assert_snapshot!(Diagnostics(project.warnings).render(false));
+}
+
+#[test]
+fn an_alias_bomb_and_deep_nesting_end() {
+    let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
+    for level in 1..12 {
+        let previous = format!("*a{}", level - 1);
+        bomb.push_str(&format!("a{level}: &a{level} [{}]\n", vec![previous; 10].join(",")));
+    }
+    assert!(err(&bomb).contains("aliases"), "{}", err(&bomb));
+    let deep = err(&"[".repeat(5000));
+    assert!(deep.contains("deep") || deep.contains("recursion"), "{deep}");
+    assert!(err("a: &a\n  b: *a\n").contains("alias"));
+}
+
+#[test]
+fn files_override_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "compose.yaml",
+        "services:\n  a:\n    image: x\n    command: [a]\n    ports: ['1:1']\n    environment: [A=1, B=2]\n    volumes: ['v:/v', 'w:/w']\n    depends_on: [b]\n  b: {image: x}\nvolumes: {v: , w: , z: }\n",
+    );
+    write(
+        "compose.override.yaml",
+        "services:\n  a:\n    command: [b]\n    ports: ['2:2']\n    environment: {B: '3'}\n    volumes: ['z:/v']\n    depends_on: {b: {condition: service_healthy}}\n  b: {image: !reset null, build: ., healthcheck: {test: x}}\n",
+    );
+    write(".env", "COMPOSE_PROJECT_NAME=from-env\n");
+    let error = load(&LoadOptions::new(folder.path())).unwrap_err().to_string();
+    assert!(error.contains("only a build"), "{error}");
+    write(
+        "compose.override.yaml",
+        "services:\n  a:\n    command: [b]\n    ports: ['2:2']\n    environment: {B: '3'}\n    volumes: ['z:/v']\n    depends_on: {b: {condition: service_healthy}}\n  b: {healthcheck: {test: x}}\n",
+    );
+    std::fs::create_dir(folder.path().join("inner")).unwrap();
+    let project = load(&LoadOptions::new(folder.path().join("inner"))).unwrap();
+    assert_eq!(project.name.as_str(), "from-env");
+    let a = &project.services["a"];
+    assert_eq!(a.command.as_deref(), Some(&["b".to_owned()][..]));
+    assert_eq!(a.ports.len(), 2);
+    assert_eq!(a.environment["A"].as_deref(), Some("1"));
+    assert_eq!(a.environment["B"].as_deref(), Some("3"));
+    assert_eq!(a.volumes.len(), 2);
+    assert_eq!(a.depends_on["b"].condition, Condition::ServiceHealthy);
+    assert_eq!(project.config_files.len(), 2);
+    assert_eq!(project.working_dir, folder.path());
+}
+
+#[test]
+fn a_missing_file_says_what_was_looked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = load(&LoadOptions::new(folder.path())).unwrap_err();
+    assert!(matches!(error, LoadError::NotFound { .. }) && error.to_string().contains("docker-compose.yml"));
+    let mut options = LoadOptions::new(folder.path());
+    options.files = vec!["nope.yaml".into()];
+    assert!(matches!(load(&options).unwrap_err(), LoadError::Unreadable { .. }));
+}
+
+#[test]
+fn the_hash_is_of_what_makes_a_container() {
+    let hash = |text: &str| {
+        ok(&format!("services: {{a: {{image: x, {text}}}, b: {{image: x}}}}")).services["a"]
+            .config_hash
+            .clone()
+    };
+    let plain = hash("");
+    assert_eq!(plain.len(), 64);
+    assert_eq!(plain, hash("scale: 3"));
+    assert_eq!(plain, hash("depends_on: [b]"));
+    assert_ne!(plain, hash("environment: {A: '1'}"));
+    assert_ne!(plain, hash("command: x"));
+}
+
+#[test]
+fn awesome_compose_loads_or_says_what_it_needs() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/compose/awesome-compose");
+    let mut loaded = 0;
+    let entries = std::fs::read_dir(&folder).expect("the shared compose files stand beside the checkout");
+    for entry in entries {
+        let mut options = LoadOptions::new(entry.unwrap().path());
+        options.env = BTreeMap::from([("HOME".to_owned(), "/home/me".to_owned())]);
+        match load(&options) {
+            Ok(_) => loaded += 1,
+            Err(LoadError::Invalid(found)) => {
+                for finding in found.errors() {
+                    let later = finding.message.contains("not supported yet")
+                        || finding.message.contains("cannot be run yet");
+                    assert!(later, "{}: {}", options.working_dir.display(), finding.render(false));
+                }
+            }
+            Err(other) => panic!("{}: {other}", options.working_dir.display()),
+        }
+    }
+    assert!(loaded >= 12, "{loaded}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_panics(text in "(?s).{0,200}", yaml in "(services|image|ports|a|b|:|\\$|\\{|\\}|\\[|\\]|-|\n| |'|\"|&a|\\*a|!reset|<<|80){0,60}") {
+        let _ = load_str("x", &text, &options());
+        let _ = load_str("x", &yaml, &options());
+    }
+
+    #[test]
+    fn canonical_forms_load_again(command in proptest::collection::vec("[ -~]{0,20}", 1..4), value in "(?s)[ -~\n\t]{0,40}", port in 1u16.., scale in 0u32..3) {
+        let mut service = Service::new("a", "img:1");
+        service.command = Some(command);
+        service.environment.insert("V".into(), Some(value));
+        service.ports.push(Port { target: port, published: None, host_ip: None, protocol: Protocol::Udp });
+        service.scale = scale;
+        service.networks.insert("default".into(), ServiceNetwork::default());
+        service.config_hash = config_hash(&service);
+        let mut project = Project::new(ProjectName::new("shop").unwrap(), "/srv/shop");
+        project.services.insert("a".into(), service);
+        let again = load_str("x", &to_yaml(&project), &options()).map_err(|error| proptest::test_runner::TestCaseError::fail(error.to_string()))?;
+        proptest::prop_assert_eq!(again.services, project.services);
+    }
+}

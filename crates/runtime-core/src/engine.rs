@@ -1,0 +1,689 @@
+//! The single resources of an engine: what a backend writes. Core makes compose of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::{self, Debug},
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+use compose_file::{
+    HealthTest, Healthcheck, IpamPool, NetworkMode, Port, ProjectName, Protocol, RestartPolicy,
+};
+use futures_util::stream::BoxStream;
+use serde::Serialize;
+
+use crate::{ContainerName, Progress, ResourceName, Result, RuntimeKind};
+
+/// An engine, resource by resource.
+///
+/// Invariants for every implementation:
+///
+/// - A method does one thing and decides nothing: no retry, no waiting beyond the engine's answer.
+/// - Every method may be dropped at any await. Afterwards no child process runs and no lock is held; what was
+///   asked of the engine has happened or has not, and [`Engine::observe`] tells which.
+/// - Every method ends: a call that the engine does not answer fails with [`crate::Error::TimedOut`] (streams end
+///   with the container or when they are dropped).
+/// - What is not there is [`crate::Error::NotFound`], with the name that was asked for.
+/// - Calls for different resources may run side by side; a backend bounds how many itself.
+#[async_trait]
+pub trait Engine: Debug + Send + Sync + 'static {
+    /// Which engine this is.
+    fn kind(&self) -> RuntimeKind;
+
+    /// Where it is: a socket, a connection or a program, for people to read.
+    fn endpoint(&self) -> String;
+
+    /// Whether the engine runs healthchecks by itself. If not, core calls [`Engine::check_health`] at the check's
+    /// interval for as long as it waits for the container.
+    fn runs_healthchecks(&self) -> bool {
+        true
+    }
+
+    /// Asks the engine who it is: the proof that it answers.
+    async fn info(&self) -> Result<EngineInfo>;
+
+    /// Looks at all that the scope names, in as few calls as the engine allows. The parts may be of slightly
+    /// different moments.
+    async fn observe(&self, scope: &Scope) -> Result<Observed>;
+
+    /// Lists containers. In no particular order.
+    async fn list(&self, filter: &ContainerFilter) -> Result<Vec<Container>>;
+
+    /// Looks at one container, by id or name: as in a list, with its health's log.
+    async fn inspect(&self, container: &str) -> Result<Container>;
+
+    /// Creates a container on all its networks; it does not run yet. The image must be there.
+    ///
+    /// # Errors
+    /// [`crate::Error::NameInUse`], [`crate::Error::Image`] when the image is missing, or what the engine refused.
+    async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId>;
+
+    /// Starts a container; one that runs already is success.
+    ///
+    /// # Errors
+    /// [`crate::Error::PortInUse`]; the container stays created.
+    async fn start_container(&self, id: &ContainerId) -> Result<()>;
+
+    /// Asks a container to stop with its own stop signal and kills it after `grace`; `None` is the container's
+    /// own, else ten seconds. Returns when it has ended; one that does not run is success.
+    async fn stop_container(&self, id: &ContainerId, grace: Option<Duration>) -> Result<()>;
+
+    /// Sends a signal (`SIGKILL`) to a running container.
+    async fn kill_container(&self, id: &ContainerId, signal: &str) -> Result<()>;
+
+    /// Removes a container, killing it if it runs. `anonymous_volumes` are removed with it or kept.
+    async fn remove_container(&self, id: &ContainerId, anonymous_volumes: AnonymousVolumes) -> Result<()>;
+
+    /// Gives a container another name.
+    async fn rename_container(&self, id: &ContainerId, name: &ContainerName) -> Result<()>;
+
+    /// Creates a network.
+    ///
+    /// # Errors
+    /// [`crate::Error::NameInUse`] when there is one of that name.
+    async fn create_network(&self, spec: &NetworkSpec) -> Result<()>;
+
+    /// Removes a network.
+    ///
+    /// # Errors
+    /// [`crate::Error::InUse`] while containers are attached to it.
+    async fn remove_network(&self, name: &ResourceName) -> Result<()>;
+
+    /// Creates a volume.
+    ///
+    /// # Errors
+    /// [`crate::Error::NameInUse`] when there is one of that name, for engines that notice.
+    async fn create_volume(&self, spec: &VolumeSpec) -> Result<()>;
+
+    /// Removes a volume with its data.
+    ///
+    /// # Errors
+    /// [`crate::Error::InUse`] while containers, running or not, mount it.
+    async fn remove_volume(&self, name: &ResourceName) -> Result<()>;
+
+    /// Fetches an image from its registry even if one is there, reporting [`crate::Phase::Bytes`] of
+    /// [`crate::Subject::Image`] as far as the engine tells.
+    ///
+    /// # Errors
+    /// [`crate::Error::Image`] with what the registry said.
+    async fn pull(&self, image: &str, progress: &Progress) -> Result<ImageId>;
+
+    /// Reads a container's log. The stream ends where the log ends or, followed, when the container has ended and
+    /// all is read. A slow reader slows the stream, never the container.
+    async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream>;
+
+    /// Follows what happens to the containers of a project (`None`: to all) from now on. Ends when the engine
+    /// closes it.
+    async fn events(&self, project: Option<&ProjectName>) -> Result<EngineEvents>;
+
+    /// Runs a command in a running container and waits for its end.
+    async fn exec(&self, id: &ContainerId, command: &[String]) -> Result<ExecOutput>;
+
+    /// Runs a container's healthcheck once and returns its health after that.
+    async fn check_health(&self, id: &ContainerId) -> Result<HealthStatus>;
+}
+
+/// Whether volumes without a name go with their container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnonymousVolumes {
+    /// They stay.
+    Keep,
+    /// They are removed.
+    Remove,
+}
+
+/// Who an engine is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct EngineInfo {
+    /// Which engine.
+    pub kind: RuntimeKind,
+    /// What it calls itself, `Podman Engine` for one.
+    pub name: String,
+    /// Its version, `5.4.2` for one.
+    pub version: String,
+    /// The version of the interface that is spoken, if it has one of its own.
+    pub api_version: Option<String>,
+    /// Where it is.
+    pub endpoint: String,
+}
+
+impl EngineInfo {
+    /// What an engine said of itself.
+    pub fn new(
+        kind: RuntimeKind,
+        name: impl Into<String>,
+        version: impl Into<String>,
+        endpoint: String,
+    ) -> Self {
+        Self { kind, name: name.into(), version: version.into(), api_version: None, endpoint }
+    }
+}
+
+/// What [`Engine::observe`] looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// Containers, networks and volumes that carry this project's label.
+    pub project: ProjectName,
+    /// Besides: networks of exactly these names, whoever made them.
+    pub networks: BTreeSet<String>,
+    /// Besides: volumes of exactly these names, whoever made them.
+    pub volumes: BTreeSet<String>,
+    /// Images by reference.
+    pub images: BTreeSet<String>,
+}
+
+/// What is there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Observed {
+    /// The project's containers, running or not, one-offs too.
+    pub containers: Vec<Container>,
+    /// Networks, by name.
+    pub networks: BTreeMap<String, Resource>,
+    /// Volumes, by name.
+    pub volumes: BTreeMap<String, Resource>,
+    /// The ids of the images that are there, by the reference that was asked for.
+    pub images: BTreeMap<String, ImageId>,
+}
+
+/// A network or a volume that is there.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Resource {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Which containers to list: those that match everything.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ContainerFilter {
+    /// Only running ones (paused and restarting ones too).
+    pub running: bool,
+    /// Labels that must be there, with this value or with any.
+    pub labels: Vec<(String, Option<String>)>,
+}
+
+/// The id that an engine gave to a container.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct ContainerId(pub String);
+
+impl ContainerId {
+    /// The first twelve characters, as people know it.
+    pub fn short(&self) -> &str {
+        self.0.get(..12).unwrap_or(&self.0)
+    }
+}
+
+impl fmt::Display for ContainerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The id of an image, `sha256:` and 64 hexadecimal digits whatever the engine prints.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct ImageId(String);
+
+impl ImageId {
+    /// Takes an id with or without its `sha256:`.
+    pub fn new(id: &str) -> Self {
+        Self(if id.contains(':') { id.to_owned() } else { format!("sha256:{id}") })
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A container as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Container {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name, without a slash.
+    pub name: String,
+    /// The image's reference it was made from.
+    pub image: String,
+    /// The image's id.
+    pub image_id: Option<ImageId>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// What it is doing.
+    pub state: ContainerState,
+    /// The exit code of its last run, if it ended.
+    pub exit_code: Option<i64>,
+    /// Its health, if it has a check.
+    pub health: Option<Health>,
+    /// Its published ports, as far as they are bound now.
+    pub ports: Vec<PublishedPort>,
+    /// The names of the networks it is on.
+    pub networks: BTreeSet<String>,
+    /// The names of the volumes it mounts, if the engine tells (`None`: not asked).
+    pub volumes: Option<BTreeSet<String>>,
+    /// When it was created.
+    pub created: Option<SystemTime>,
+    /// When it was last started.
+    pub started: Option<SystemTime>,
+}
+
+impl Container {
+    /// A container of which only this is known.
+    pub fn new(
+        id: ContainerId,
+        name: impl Into<String>,
+        image: impl Into<String>,
+        state: ContainerState,
+    ) -> Self {
+        Self {
+            id,
+            name: name.into(),
+            image: image.into(),
+            image_id: None,
+            labels: BTreeMap::new(),
+            state,
+            exit_code: None,
+            health: None,
+            ports: Vec::new(),
+            networks: BTreeSet::new(),
+            volumes: None,
+            created: None,
+            started: None,
+        }
+    }
+
+    /// The value of a label.
+    pub fn label(&self, name: &str) -> Option<&str> {
+        self.labels.get(name).map(String::as_str)
+    }
+
+    /// The service that its label names.
+    pub fn service(&self) -> Option<&str> {
+        self.label(crate::labels::SERVICE)
+    }
+
+    /// Which replica it is.
+    pub fn number(&self) -> Option<u32> {
+        self.label(crate::labels::NUMBER)?.parse().ok()
+    }
+
+    /// Its health, without the log.
+    pub fn health_status(&self) -> Option<HealthStatus> {
+        self.health.as_ref().map(|health| health.status)
+    }
+}
+
+/// What a container is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContainerState {
+    /// It was never started.
+    Created,
+    /// It runs.
+    Running,
+    /// It is frozen.
+    Paused,
+    /// It ended, and the engine starts it again.
+    Restarting,
+    /// It was asked to stop.
+    Stopping,
+    /// It ended.
+    Exited,
+    /// It is being removed.
+    Removing,
+    /// The engine could not remove it, or cannot tell.
+    Dead,
+}
+
+impl ContainerState {
+    /// Reads the word that an engine's data has for it, in any case. `None` for a word that no engine was seen to
+    /// use.
+    pub fn parse(word: &str) -> Option<Self> {
+        Some(match word.to_ascii_lowercase().as_str() {
+            "created" | "configured" | "initialized" => Self::Created,
+            "running" => Self::Running,
+            "paused" => Self::Paused,
+            "restarting" => Self::Restarting,
+            "stopping" => Self::Stopping,
+            "exited" | "stopped" => Self::Exited,
+            "removing" => Self::Removing,
+            "dead" | "unknown" => Self::Dead,
+            _ => return None,
+        })
+    }
+
+    /// Whether its process is there.
+    pub fn is_running(self) -> bool {
+        matches!(self, Self::Running | Self::Paused | Self::Restarting | Self::Stopping)
+    }
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
+            Self::Stopping => "stopping",
+            Self::Exited => "exited",
+            Self::Removing => "removing",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// A container's health.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// What the checks say.
+    pub status: HealthStatus,
+    /// What the last checks printed, the newest last; empty in lists.
+    pub log: Vec<String>,
+}
+
+/// What the checks say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthStatus {
+    /// None has passed yet, and not too many have failed.
+    Starting,
+    /// The last one passed.
+    Healthy,
+    /// As many as allowed failed in a row.
+    Unhealthy,
+}
+
+impl HealthStatus {
+    /// Reads an engine's word. `None` for `none`, an empty text and anything else.
+    pub fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "starting" => Self::Starting,
+            "healthy" => Self::Healthy,
+            "unhealthy" => Self::Unhealthy,
+            _ => return None,
+        })
+    }
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+/// A port of a container that the host answers on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct PublishedPort {
+    /// The port inside.
+    pub target: u16,
+    /// The port on the host; 0 when it is not published.
+    pub published: u16,
+    /// The host's address; `None` is every one.
+    pub host_ip: Option<IpAddr>,
+    /// The protocol.
+    pub protocol: Protocol,
+}
+
+/// What a container is made from. Everything is final: names checked, paths absolute, nothing left to look up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ContainerSpec {
+    /// Its name.
+    pub name: ContainerName,
+    /// The image's reference.
+    pub image: String,
+    /// The entrypoint; `None` is the image's, an empty list clears it.
+    pub entrypoint: Option<Vec<String>>,
+    /// The command; `None` is the image's.
+    pub command: Option<Vec<String>>,
+    /// The environment. Values are secrets: they go into no error, event or log.
+    pub environment: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Published ports.
+    pub ports: Vec<Port>,
+    /// Mounts.
+    pub mounts: Vec<MountSpec>,
+    /// Networks, the one that gives the default route first; empty with a mode.
+    pub networks: Vec<Attachment>,
+    /// A mode that stands in for networks. [`NetworkMode::Service`] does not occur: core names the container.
+    pub network_mode: Option<NetworkMode>,
+    /// The healthcheck; `None` is the image's.
+    pub healthcheck: Option<Healthcheck>,
+    /// When the engine starts it again.
+    pub restart: RestartPolicy,
+    /// The signal that asks it to stop.
+    pub stop_signal: Option<String>,
+    /// Its grace period.
+    pub stop_grace_period: Option<Duration>,
+    /// The hostname.
+    pub hostname: Option<String>,
+    /// The working folder.
+    pub working_dir: Option<String>,
+    /// The user.
+    pub user: Option<String>,
+    /// Whether an init process is pid 1; `None` is the engine's default.
+    pub init: Option<bool>,
+    /// Whether the root file system is read-only.
+    pub read_only: bool,
+    /// Whether it has a terminal.
+    pub tty: bool,
+    /// Whether stdin stays open.
+    pub stdin_open: bool,
+    /// Whether it is privileged.
+    pub privileged: bool,
+    /// Capabilities added.
+    pub cap_add: Vec<String>,
+    /// Capabilities taken away.
+    pub cap_drop: Vec<String>,
+    /// Lines for `/etc/hosts`.
+    pub extra_hosts: Vec<(String, String)>,
+}
+
+impl ContainerSpec {
+    /// A container of that name and image, everything else as the image has it.
+    pub fn new(name: ContainerName, image: impl Into<String>) -> Self {
+        Self {
+            name,
+            image: image.into(),
+            entrypoint: None,
+            command: None,
+            environment: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            ports: Vec::new(),
+            mounts: Vec::new(),
+            networks: Vec::new(),
+            network_mode: None,
+            healthcheck: None,
+            restart: RestartPolicy::No,
+            stop_signal: None,
+            stop_grace_period: None,
+            hostname: None,
+            working_dir: None,
+            user: None,
+            init: None,
+            read_only: false,
+            tty: false,
+            stdin_open: false,
+            privileged: false,
+            cap_add: Vec::new(),
+            cap_drop: Vec::new(),
+            extra_hosts: Vec::new(),
+        }
+    }
+
+    /// Whether it has a healthcheck of its own that runs something.
+    pub fn has_healthcheck(&self) -> bool {
+        self.healthcheck.as_ref().is_some_and(|check| check.test != Some(HealthTest::None))
+    }
+}
+
+/// How a container is on a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// The network's name.
+    pub network: ResourceName,
+    /// The names by which it is found there.
+    pub aliases: Vec<String>,
+    /// A fixed address.
+    pub ipv4_address: Option<std::net::Ipv4Addr>,
+    /// A fixed address.
+    pub ipv6_address: Option<std::net::Ipv6Addr>,
+}
+
+/// One mount of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountSpec {
+    /// What is mounted.
+    pub source: MountSourceSpec,
+    /// The absolute path inside.
+    pub target: String,
+    /// Whether writing is refused.
+    pub read_only: bool,
+}
+
+/// What a mount shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MountSourceSpec {
+    /// A volume by its name on the engine.
+    Volume {
+        /// The name.
+        name: ResourceName,
+        /// Whether the image's files are not copied into a new volume.
+        nocopy: bool,
+    },
+    /// A volume without a name.
+    Anonymous,
+    /// A file or folder of the host. Where a missing one is to be made, core has made it.
+    Bind {
+        /// Its absolute path.
+        path: std::path::PathBuf,
+        /// How mounts beneath propagate.
+        propagation: Option<String>,
+        /// The SELinux relabelling, `z` or `Z`.
+        selinux: Option<char>,
+    },
+    /// Memory.
+    Tmpfs {
+        /// At most that many bytes.
+        size: Option<u64>,
+        /// Permission bits.
+        mode: Option<u32>,
+    },
+}
+
+/// What a network is made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkSpec {
+    /// Its name.
+    pub name: ResourceName,
+    /// The driver; `None` is the engine's own, a bridge.
+    pub driver: Option<String>,
+    /// Options of the driver.
+    pub driver_opts: BTreeMap<String, String>,
+    /// Whether it leads nowhere else.
+    pub internal: bool,
+    /// Whether it has IPv6.
+    pub enable_ipv6: bool,
+    /// Subnets.
+    pub ipam: Vec<IpamPool>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What a volume is made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeSpec {
+    /// Its name.
+    pub name: ResourceName,
+    /// The driver; `None` is the engine's own.
+    pub driver: Option<String>,
+    /// Options of the driver.
+    pub driver_opts: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Which part of a log to read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogOptions {
+    /// Whether to go on until the container ends.
+    pub follow: bool,
+    /// Only so many of the last lines; `None` is all.
+    pub tail: Option<u64>,
+    /// Only what was logged after this.
+    pub since: Option<SystemTime>,
+    /// Whether lines carry their time.
+    pub timestamps: bool,
+}
+
+/// The lines of one container's log.
+pub type LogStream = BoxStream<'static, Result<LogLine>>;
+
+/// One line of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LogLine {
+    /// Which of its outputs.
+    pub stream: LogSource,
+    /// Its time as the engine wrote it (RFC 3339), if times were asked for.
+    pub time: Option<String>,
+    /// The text, without the line's end. What is not UTF-8 is replaced. A line longer than 64 KiB comes in pieces.
+    pub text: String,
+}
+
+/// One of a process's outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogSource {
+    /// Its stdout.
+    Stdout,
+    /// Its stderr.
+    Stderr,
+}
+
+/// What happens to containers.
+pub type EngineEvents = BoxStream<'static, Result<EngineEvent>>;
+
+/// Something happened to a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineEvent {
+    /// To which.
+    pub id: ContainerId,
+    /// What.
+    pub action: EngineAction,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EngineAction {
+    /// It was started.
+    Started,
+    /// It ended.
+    Died,
+    /// Its health was looked at, and may have changed.
+    Health,
+    /// It was removed.
+    Removed,
+    /// Anything else.
+    Other,
+}
+
+/// What a command in a container gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecOutput {
+    /// Its exit code.
+    pub exit_code: i64,
+    /// Its stdout, at most 1 MiB.
+    pub stdout: Vec<u8>,
+    /// Its stderr, at most 1 MiB.
+    pub stderr: Vec<u8>,
+}

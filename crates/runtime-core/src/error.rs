@@ -1,0 +1,399 @@
+//! What can go wrong, by what a caller can do about it.
+
+use std::{fmt, time::Duration};
+
+use compose_file::Condition;
+use serde::Serialize;
+
+use crate::RuntimeKind;
+
+/// The result of every call of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that a runtime can answer instead of what was asked for.
+///
+/// Errors are values without sources that are gone with a thread: they are cloned to everybody who waited for
+/// the same outcome. None of them holds the value of an environment variable, a token or a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The engine's program is not on this computer.
+    #[error("{program} is not installed: {reason}")]
+    NotInstalled {
+        /// The program that was looked for.
+        program: String,
+        /// Where it was looked for, or what it answered instead.
+        reason: String,
+    },
+    /// The engine is there and older than what is supported.
+    #[error("{what} {found} is too old; {needed} or later is needed")]
+    TooOld {
+        /// The program or interface.
+        what: String,
+        /// The version that was found.
+        found: String,
+        /// The oldest supported one.
+        needed: String,
+    },
+    /// Nobody answers where the engine should be.
+    #[error("{engine} does not answer at {endpoint}: {reason}")]
+    NotReachable {
+        /// The engine.
+        engine: RuntimeKind,
+        /// The socket or connection.
+        endpoint: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The engine is there and this user may not use it.
+    #[error("no permission for {what}: {reason}")]
+    NotPermitted {
+        /// The socket, file or operation.
+        what: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// `auto` found no engine that works.
+    #[error("no container engine is usable here{}", list_attempts(.0))]
+    NoEngine(
+        /// What was tried, in order, and why each failed.
+        Vec<(RuntimeKind, String)>,
+    ),
+    /// The virtual machine that the engine needs.
+    #[error("machine {name:?}: {problem}")]
+    Machine {
+        /// Its name.
+        name: String,
+        /// What is the matter with it.
+        problem: MachineProblem,
+    },
+    /// An image cannot be had.
+    #[error("image {image}: {reason}")]
+    Image {
+        /// The reference, as written.
+        image: String,
+        /// What the engine or the registry said.
+        reason: String,
+    },
+    /// A name is taken by something that is not ours to remove.
+    #[error("the name {name:?} is already in use{}", .by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default())]
+    NameInUse {
+        /// The name.
+        name: String,
+        /// Who has it, if the engine said so.
+        by: Option<String>,
+    },
+    /// A port of the host is taken.
+    #[error("a port of {container} is already in use: {reason}")]
+    PortInUse {
+        /// The container that wanted it.
+        container: String,
+        /// What the engine said; it names the port.
+        reason: String,
+    },
+    /// Something that was named is not there.
+    #[error("no such {kind}: {name}")]
+    NotFound {
+        /// What it is.
+        kind: ResourceKind,
+        /// Its name or id.
+        name: String,
+    },
+    /// Something cannot be removed while others use it.
+    #[error("{kind} {name} is still in use: {reason}")]
+    InUse {
+        /// What it is.
+        kind: ResourceKind,
+        /// Its name or id.
+        name: String,
+        /// What the engine said.
+        reason: String,
+    },
+    /// A container did not become what others wait for.
+    #[error("{}", dependency_sentence(.waiting, .container, .failure))]
+    Dependency {
+        /// The services that wait; empty when the user does (`up --wait`).
+        waiting: Vec<String>,
+        /// The container that failed.
+        container: String,
+        /// How it failed.
+        failure: DependencyFailure,
+        /// The last lines of its log, the newest last.
+        log: Vec<String>,
+    },
+    /// Something took longer than it may.
+    #[error("{what} took longer than {}", seconds(.after))]
+    TimedOut {
+        /// What was being done.
+        what: String,
+        /// The time it had.
+        after: Duration,
+    },
+    /// The caller cancelled.
+    #[error("cancelled")]
+    Cancelled,
+    /// The runtime is shutting down and takes no new work.
+    #[error("shutting down")]
+    ShuttingDown,
+    /// A text that cannot be a name on an engine.
+    #[error("{name:?} cannot be the name of a {kind}: {reason}")]
+    InvalidName {
+        /// Of what.
+        kind: ResourceKind,
+        /// The text.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The project cannot be brought up as it is.
+    #[error("{0}")]
+    InvalidProject(String),
+    /// The engine cannot do this.
+    #[error("{engine} cannot do this: {what}")]
+    Unsupported {
+        /// The engine.
+        engine: RuntimeKind,
+        /// What was asked for.
+        what: String,
+    },
+    /// A command of the engine failed in a way that has no error of its own.
+    #[error("{0}")]
+    Command(CommandFailure),
+    /// The engine's API refused in a way that has no error of its own.
+    #[error("{engine} refused to {operation}: {message}{}", .status.map(|s| format!(" (status {s})")).unwrap_or_default())]
+    Api {
+        /// The engine.
+        engine: RuntimeKind,
+        /// What was asked for, like `create container web-1`.
+        operation: String,
+        /// The HTTP status, if there was one.
+        status: Option<u16>,
+        /// What the engine said.
+        message: String,
+    },
+    /// The engine answered something that is not an answer.
+    #[error("{engine} answered {operation} with something unexpected: {quote}")]
+    Unexpected {
+        /// The engine.
+        engine: RuntimeKind,
+        /// What was asked for.
+        operation: String,
+        /// What is wrong with the answer, quoting it.
+        quote: String,
+    },
+}
+
+impl Error {
+    /// A word for programs, stable over versions.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotInstalled { .. } => "not_installed",
+            Self::TooOld { .. } => "too_old",
+            Self::NotReachable { .. } => "not_reachable",
+            Self::NotPermitted { .. } => "not_permitted",
+            Self::NoEngine(_) => "no_engine",
+            Self::Machine { .. } => "machine",
+            Self::Image { .. } => "image",
+            Self::NameInUse { .. } => "name_in_use",
+            Self::PortInUse { .. } => "port_in_use",
+            Self::NotFound { .. } => "not_found",
+            Self::InUse { .. } => "in_use",
+            Self::Dependency { .. } => "dependency",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Cancelled => "cancelled",
+            Self::ShuttingDown => "shutting_down",
+            Self::InvalidName { .. } => "invalid_name",
+            Self::InvalidProject(_) => "invalid_project",
+            Self::Unsupported { .. } => "unsupported",
+            Self::Command(_) => "command",
+            Self::Api { .. } => "api",
+            Self::Unexpected { .. } => "unexpected",
+        }
+    }
+
+    /// What to do about it, when that can be known.
+    pub fn help(&self) -> Option<String> {
+        let text = match self {
+            Self::NotInstalled { program, .. } => install_help(program),
+            Self::NotReachable { engine: RuntimeKind::Docker, .. } => {
+                "start the Docker daemon (`systemctl start docker`, or open Docker Desktop), or name another engine with --runtime or --host"
+                    .into()
+            }
+            Self::NotReachable { engine: RuntimeKind::Podman, .. } => {
+                "`podman info` shows what Podman says of itself; with a machine, `podman machine start`".into()
+            }
+            Self::NotPermitted { what, .. } if what.contains("docker") => {
+                "add yourself to the group of the socket (`sudo usermod -aG docker $USER`, then log in again), or use Podman, which needs no group".into()
+            }
+            Self::NoEngine(attempts) => attempts
+                .iter()
+                .map(|(kind, _)| install_help(kind.as_str()))
+                .collect::<Vec<_>>()
+                .join("\n"),
+            Self::Image { .. } => "check the reference and that the registry can be reached; `longshore pull` tries again".into(),
+            Self::PortInUse { .. } => "stop what uses the port, or publish another one; the container was created and the next `up` starts it".into(),
+            Self::NameInUse { .. } => "remove or rename what has the name, or use another project name (-p)".into(),
+            Self::Dependency { .. } => "the container is still there: `longshore logs` shows all that it said".into(),
+            Self::InUse { kind: ResourceKind::Network, .. } => {
+                "a container of somebody else is attached to it; disconnect or remove that first".into()
+            }
+            _ => return None,
+        };
+        Some(text)
+    }
+}
+
+fn install_help(program: &str) -> String {
+    let name = if program.contains("docker") { "docker" } else { "podman" };
+    let (title, page) = if name == "docker" {
+        ("Docker", "https://docs.docker.com/engine/install/")
+    } else {
+        ("Podman", "https://podman.io/docs/installation")
+    };
+    let command = match (std::env::consts::OS, name) {
+        ("macos", "docker") => "brew install --cask docker",
+        ("macos", _) => "brew install podman",
+        ("windows", "docker") => "winget install Docker.DockerDesktop",
+        ("windows", _) => "winget install RedHat.Podman",
+        (_, "docker") => "sudo apt install docker.io (Debian, Ubuntu), sudo dnf install moby-engine (Fedora)",
+        _ => "sudo apt install podman (Debian, Ubuntu), sudo dnf install podman (Fedora)",
+    };
+    format!("to install {title}: {command}; or see {page}")
+}
+
+fn list_attempts(attempts: &[(RuntimeKind, String)]) -> String {
+    attempts.iter().map(|(kind, why)| format!("\n  {kind}: {why}")).collect()
+}
+
+fn seconds(duration: &Duration) -> String {
+    let text = format!("{:.3}", duration.as_secs_f64());
+    format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+fn dependency_sentence(waiting: &[String], container: &str, failure: &DependencyFailure) -> String {
+    match waiting {
+        [] => format!("container {container} {failure}"),
+        waiting => format!("{} cannot start: container {container} {failure}", waiting.join(", ")),
+    }
+}
+
+/// What is the matter with a machine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MachineProblem {
+    /// There is none of that name.
+    #[error("it does not exist")]
+    Missing,
+    /// It exists and is off.
+    #[error("it is stopped")]
+    Stopped,
+    /// It is being started and does not get there.
+    #[error("it has been starting for too long")]
+    StuckStarting,
+    /// It runs, and the engine in it does not answer.
+    #[error("it runs and its engine does not answer: {0}")]
+    NotAnswering(String),
+    /// Another one runs where only one may.
+    #[error("the machine {0:?} is running, and this provider runs one at a time")]
+    AnotherRuns(String),
+    /// A program that it needs is not there.
+    #[error("the helper {0} is missing")]
+    HelperMissing(String),
+    /// Something else.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// How a dependency failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DependencyFailure {
+    /// Its healthcheck failed as often as it may.
+    Unhealthy,
+    /// It ended while it should run.
+    Exited(i64),
+    /// It is to be healthy, and nothing says how to find out.
+    NoHealthcheck,
+    /// It should have completed with exit code 0.
+    DidNotComplete(i64),
+    /// It was removed while it was waited for.
+    Gone,
+    /// It did not get there in the time that the caller gave.
+    TimedOut(Condition, Duration),
+}
+
+impl fmt::Display for DependencyFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unhealthy => f.write_str("is unhealthy"),
+            Self::Exited(code) => write!(f, "exited ({code})"),
+            Self::NoHealthcheck => f.write_str("has no healthcheck configured"),
+            Self::DidNotComplete(code) => write!(f, "didn't complete successfully: exit {code}"),
+            Self::Gone => f.write_str("was removed while it was waited for"),
+            Self::TimedOut(Condition::ServiceHealthy, after) => {
+                write!(f, "is not healthy after {}", seconds(after))
+            }
+            Self::TimedOut(_, after) => write!(f, "is not there after {}", seconds(after)),
+        }
+    }
+}
+
+/// A kind of thing on an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum ResourceKind {
+    /// A container.
+    Container,
+    /// A network.
+    Network,
+    /// A volume.
+    Volume,
+    /// An image.
+    Image,
+    /// A virtual machine.
+    Machine,
+    /// A compose project.
+    Project,
+    /// A service of a project.
+    Service,
+}
+
+impl fmt::Display for ResourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Container => "container",
+            Self::Network => "network",
+            Self::Volume => "volume",
+            Self::Image => "image",
+            Self::Machine => "machine",
+            Self::Project => "project",
+            Self::Service => "service",
+        })
+    }
+}
+
+/// A command that ran and failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandFailure {
+    /// The program and its arguments, values of secrets replaced by `***`.
+    pub command: String,
+    /// Its exit code; `None` when a signal ended it.
+    pub exit_code: Option<i32>,
+    /// The last lines of its stderr, the newest last, at most 20.
+    pub stderr: Vec<String>,
+}
+
+impl fmt::Display for CommandFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` ", self.command)?;
+        match self.exit_code {
+            Some(code) => write!(f, "ended with exit code {code}")?,
+            None => f.write_str("was ended by a signal")?,
+        }
+        for line in &self.stderr {
+            write!(f, "\n  {line}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,170 @@
+//! Progress as data. Only who shows it to a person turns it into words.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use compose_file::Condition;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+/// What a lasting call is given: where to report, and when to give up.
+///
+/// `Call::default()` reports to nobody and is never cancelled.
+#[derive(Debug, Clone, Default)]
+pub struct Call {
+    /// Where events go.
+    pub progress: Progress,
+    /// Cancels the call. What was done until then stays, and the next call completes or removes it.
+    pub cancel: CancellationToken,
+}
+
+impl Call {
+    /// A call that reports to `listener`.
+    pub fn reporting(listener: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        Self { progress: Progress::new(listener), cancel: CancellationToken::new() }
+    }
+}
+
+/// Where events go. A listener is called in order for one subject, from any thread, and must not block; it is
+/// never called after the call that it was given to has returned.
+#[derive(Clone, Default)]
+pub struct Progress(Option<Arc<dyn Fn(Event) + Send + Sync>>);
+
+impl Progress {
+    /// Reports to `listener`.
+    pub fn new(listener: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(listener)))
+    }
+
+    /// Reports one event.
+    pub fn report(&self, subject: Subject, phase: Phase) {
+        if let Some(listener) = &self.0 {
+            listener(Event { subject, phase });
+        }
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Progress").field(&self.0.is_some()).finish()
+    }
+}
+
+/// Something happened to something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// To what.
+    pub subject: Subject,
+    /// What.
+    pub phase: Phase,
+}
+
+/// What an event is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Subject {
+    /// An image, by its reference.
+    Image(String),
+    /// A network, by its name on the engine.
+    Network(String),
+    /// A volume, by its name on the engine.
+    Volume(String),
+    /// A container.
+    Container {
+        /// The service it belongs to.
+        service: String,
+        /// Its final name.
+        name: String,
+    },
+    /// A machine, by its name.
+    Machine(String),
+    /// A project, by its name.
+    Project(String),
+}
+
+impl Subject {
+    /// The kind, as a word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Image(_) => "image",
+            Self::Network(_) => "network",
+            Self::Volume(_) => "volume",
+            Self::Container { .. } => "container",
+            Self::Machine(_) => "machine",
+            Self::Project(_) => "project",
+        }
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Image(name)
+            | Self::Network(name)
+            | Self::Volume(name)
+            | Self::Container { name, .. }
+            | Self::Machine(name)
+            | Self::Project(name) => name,
+        }
+    }
+}
+
+/// Something that is done to a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Work {
+    /// An image is fetched.
+    Pull,
+    /// It is created.
+    Create,
+    /// A container is replaced by a new one.
+    Recreate,
+    /// It is started.
+    Start,
+    /// It is stopped.
+    Stop,
+    /// It is removed.
+    Remove,
+    /// It gets its final name.
+    Rename,
+    /// A condition is waited for.
+    Wait(Condition),
+    /// A machine is made.
+    Init,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Phase {
+    /// It has begun.
+    Began(Work),
+    /// So many bytes are done.
+    Bytes {
+        /// What is being done.
+        work: Work,
+        /// Bytes until now.
+        done: u64,
+        /// Bytes in all, as far as they are known.
+        total: Option<u64>,
+    },
+    /// It is done.
+    Done {
+        /// What was done.
+        work: Work,
+        /// How long it took.
+        took: Duration,
+    },
+    /// It is as it should be, and nothing is done.
+    Unchanged,
+    /// It failed; the call's error says more.
+    Failed {
+        /// What was being done.
+        work: Work,
+        /// The error, as a sentence.
+        reason: String,
+    },
+    /// Something that the user should know, and that is no error.
+    Warning(String),
+}

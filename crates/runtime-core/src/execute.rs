@@ -1,0 +1,338 @@
+//! Does the steps of a plan, side by side as far as they allow. No opinion: what to do and why was decided before.
+
+use std::{collections::BTreeMap, pin::pin, time::Duration};
+
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use tokio::{sync::broadcast, time::Instant};
+
+use crate::{
+    Action, Awaiting, Call, ContainerId, ContainerRef, Creation, Engine, EngineEvent, Error, ImageId, Need,
+    OnFailure, Phase, Plan, Result, StepId, labels, readiness,
+};
+
+/// What is known besides the plan.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Execution {
+    /// The ids of the images that are there.
+    pub(crate) images: BTreeMap<String, ImageId>,
+    /// How long waiting may last in all.
+    pub(crate) wait: Option<Duration>,
+}
+
+/// What a step gave.
+#[derive(Debug)]
+enum Given {
+    Nothing,
+    Container(ContainerId),
+    Image(String, ImageId),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// So many of its prerequisites are not over.
+    Waiting(usize),
+    Running,
+    Done,
+    Failed,
+}
+
+/// Executes a plan. Returns how many steps were done.
+///
+/// Safe to drop at any await, and cancelled by the call's token: steps in flight end as the engine ends them, later ones are not begun.
+///
+/// # Errors
+/// The first failure; see [`OnFailure`] for what happens to the rest.
+pub(crate) async fn execute<E: Engine>(
+    engine: &E,
+    plan: &Plan,
+    call: &Call,
+    with: Execution,
+) -> Result<usize> {
+    for warning in &plan.warnings {
+        call.progress
+            .report(crate::Subject::Project(plan.project.to_string()), Phase::Warning(warning.clone()));
+    }
+    for subject in &plan.unchanged {
+        call.progress.report(subject.clone(), Phase::Unchanged);
+    }
+    if plan.is_empty() {
+        return Ok(0);
+    }
+    let run = run(engine, plan, call, with);
+    match call.cancel.run_until_cancelled(run).await {
+        Some(outcome) => outcome,
+        None => Err(Error::Cancelled),
+    }
+}
+
+async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -> Result<usize> {
+    let steps = &plan.steps;
+    let mut dependents: Vec<Vec<(usize, Need)>> = vec![Vec::new(); steps.len()];
+    let mut states: Vec<State> = Vec::with_capacity(steps.len());
+    for (index, step) in steps.iter().enumerate() {
+        for after in &step.after {
+            dependents[after.step.0].push((index, after.need));
+        }
+        states.push(State::Waiting(step.after.len()));
+    }
+    let deadline = with.wait.map(|wait| (wait, Instant::now() + wait));
+    let mut images = with.images;
+    let mut created: BTreeMap<StepId, ContainerId> = BTreeMap::new();
+    let mut done = 0;
+    let mut failure: Option<Error> = None;
+    // Containers' events reach everybody who waits through one subscription, made before the first start.
+    let (events, _) = broadcast::channel::<EngineEvent>(1024);
+    let waits = steps.iter().any(|step| matches!(step.action, Action::Await(_)));
+    let mut pump = pin!(pump(engine, plan, &events, waits).fuse());
+    let mut running = FuturesUnordered::new();
+    let mut ready: Vec<usize> =
+        (0..steps.len()).filter(|&index| steps[index].after.is_empty()).rev().collect();
+    loop {
+        while let Some(index) = ready.pop() {
+            if failure.is_some() && plan.on_failure == OnFailure::Halt {
+                continue;
+            }
+            states[index] = State::Running;
+            let containers = Containers { created: created.clone_for(&steps[index].action) };
+            let image = match &steps[index].action {
+                Action::CreateContainer(creation) => images.get(&creation.spec.image).cloned(),
+                _ => None,
+            };
+            let receiver = matches!(steps[index].action, Action::Await(_)).then(|| events.subscribe());
+            let step = Running { engine, call, containers, image, deadline, receiver };
+            running.push(step.perform(&steps[index].action).map(move |outcome| (index, outcome)));
+        }
+        let waits_only = || {
+            (0..steps.len())
+                .filter(|&index| states[index] == State::Running)
+                .all(|index| matches!(steps[index].action, Action::Await(_)))
+        };
+        // After a failure calls are let end; nobody waits for a condition that no longer matters.
+        if running.is_empty() || (failure.is_some() && plan.on_failure == OnFailure::Halt && waits_only()) {
+            break;
+        }
+        let (index, outcome) = tokio::select! {
+            biased;
+            () = &mut pump => continue,
+            Some(outcome) = running.next() => outcome,
+        };
+        let failed = match outcome {
+            Ok(given) => {
+                done += 1;
+                match given {
+                    Given::Nothing => {}
+                    Given::Container(id) => {
+                        created.insert(StepId(index), id);
+                    }
+                    Given::Image(reference, id) => {
+                        images.insert(reference, id);
+                    }
+                }
+                false
+            }
+            Err(error) => {
+                let optional = matches!(&steps[index].action, Action::Await(Awaiting { optional: true, .. }));
+                let subject = steps[index].action.subject();
+                if optional {
+                    let warning = format!("optional dependency failed to start: {error}");
+                    call.progress.report(subject, Phase::Warning(warning));
+                } else {
+                    failure.get_or_insert(error);
+                }
+                true
+            }
+        };
+        finish(index, failed, &mut states, &dependents, &mut ready);
+    }
+    match failure {
+        Some(error) => Err(error),
+        None => Ok(done),
+    }
+}
+
+/// Marks a step and all that cannot be done without it, and finds what can be done now.
+fn finish(
+    index: usize,
+    failed: bool,
+    states: &mut [State],
+    dependents: &[Vec<(usize, Need)>],
+    ready: &mut Vec<usize>,
+) {
+    let mut over = vec![(index, failed)];
+    while let Some((index, failed)) = over.pop() {
+        states[index] = if failed { State::Failed } else { State::Done };
+        for &(dependent, need) in &dependents[index] {
+            let State::Waiting(left) = states[dependent] else { continue };
+            if failed && need == Need::Success {
+                over.push((dependent, true));
+            } else if left == 1 {
+                states[dependent] = State::Waiting(0);
+                ready.push(dependent);
+            } else {
+                states[dependent] = State::Waiting(left - 1);
+            }
+        }
+    }
+}
+
+trait CloneFor {
+    fn clone_for(&self, action: &Action) -> BTreeMap<StepId, ContainerId>;
+}
+
+impl CloneFor for BTreeMap<StepId, ContainerId> {
+    /// The ids that an action refers to, so that a step owns what it needs and later results do not move under it.
+    fn clone_for(&self, action: &Action) -> Self {
+        let reference = match action {
+            Action::CreateContainer(creation) => creation.network_of.as_ref(),
+            Action::StartContainer(replica)
+            | Action::StopContainer { replica, .. }
+            | Action::RemoveContainer { replica, .. }
+            | Action::RenameContainer { replica, .. }
+            | Action::Await(Awaiting { replica, .. }) => Some(&replica.container),
+            _ => None,
+        };
+        match reference {
+            Some(ContainerRef::Created(step)) => {
+                self.get(step).map(|id| (*step, id.clone())).into_iter().collect()
+            }
+            _ => Self::new(),
+        }
+    }
+}
+
+/// Forwards the engine's events to everybody who waits; ends when the engine does, and then waiting looks by itself.
+async fn pump<E: Engine>(engine: &E, plan: &Plan, events: &broadcast::Sender<EngineEvent>, wanted: bool) {
+    if !wanted {
+        return;
+    }
+    let Ok(mut stream) = engine.events(Some(&plan.project)).await else { return };
+    while let Some(Ok(event)) = stream.next().await {
+        // Nobody waiting is no reason to stop: somebody may later.
+        let _ = events.send(event);
+    }
+}
+
+#[derive(Debug)]
+struct Containers {
+    created: BTreeMap<StepId, ContainerId>,
+}
+
+impl Containers {
+    fn id(&self, reference: &ContainerRef) -> Result<ContainerId> {
+        match reference {
+            ContainerRef::Existing(id) => Ok(id.clone()),
+            ContainerRef::Created(step) => self.created.get(step).cloned().ok_or_else(|| {
+                Error::InvalidProject(format!(
+                    "step {} of the plan needs a container that no step before it made",
+                    step.0
+                ))
+            }),
+        }
+    }
+}
+
+struct Running<'a, E> {
+    engine: &'a E,
+    call: &'a Call,
+    containers: Containers,
+    image: Option<ImageId>,
+    deadline: Option<(Duration, Instant)>,
+    receiver: Option<broadcast::Receiver<EngineEvent>>,
+}
+
+impl<E: Engine> Running<'_, E> {
+    async fn perform(mut self, action: &Action) -> Result<Given> {
+        let (subject, work) = (action.subject(), action.work());
+        let progress = &self.call.progress;
+        progress.report(subject.clone(), Phase::Began(work));
+        let begin = Instant::now();
+        let receiver = self.receiver.take();
+        let outcome = self.act(action, receiver).await;
+        let phase = match &outcome {
+            Ok(_) => Phase::Done { work, took: begin.elapsed() },
+            Err(error) => Phase::Failed { work, reason: error.to_string() },
+        };
+        progress.report(subject, phase);
+        outcome
+    }
+
+    async fn act(
+        &self,
+        action: &Action,
+        receiver: Option<broadcast::Receiver<EngineEvent>>,
+    ) -> Result<Given> {
+        let engine = self.engine;
+        match action {
+            Action::CreateNetwork(spec) => match engine.create_network(spec).await {
+                // Somebody else made it since we looked; the name is what counts.
+                Err(Error::NameInUse { .. }) => {}
+                other => other?,
+            },
+            Action::RemoveNetwork(name) => gone_is_fine(engine.remove_network(name).await)?,
+            Action::CreateVolume(spec) => match engine.create_volume(spec).await {
+                Err(Error::NameInUse { .. }) => {}
+                other => other?,
+            },
+            Action::RemoveVolume(name) => gone_is_fine(engine.remove_volume(name).await)?,
+            Action::PullImage(image) => {
+                let id = engine.pull(image, &self.call.progress).await?;
+                return Ok(Given::Image(image.clone(), id));
+            }
+            Action::CreateContainer(creation) => return self.create(creation).await.map(Given::Container),
+            Action::StartContainer(replica) => {
+                let id = self.containers.id(&replica.container)?;
+                match engine.start_container(&id).await {
+                    // The engine may know the container by its id alone.
+                    Err(Error::PortInUse { reason, .. }) => {
+                        return Err(Error::PortInUse { container: replica.name.clone(), reason });
+                    }
+                    other => other?,
+                }
+            }
+            Action::StopContainer { replica, grace } => {
+                gone_is_fine(engine.stop_container(&self.containers.id(&replica.container)?, *grace).await)?;
+            }
+            Action::RemoveContainer { replica, anonymous_volumes } => {
+                let id = self.containers.id(&replica.container)?;
+                gone_is_fine(engine.remove_container(&id, *anonymous_volumes).await)?;
+            }
+            Action::RenameContainer { replica, to } => {
+                engine.rename_container(&self.containers.id(&replica.container)?, to).await?;
+            }
+            Action::Await(awaiting) => {
+                let id = self.containers.id(&awaiting.replica.container)?;
+                readiness::wait(engine, &id, awaiting, self.deadline, receiver).await?;
+            }
+        }
+        Ok(Given::Nothing)
+    }
+
+    async fn create(&self, creation: &Creation) -> Result<ContainerId> {
+        for path in &creation.host_paths {
+            if let Err(error) = tokio::fs::create_dir_all(path).await
+                && error.kind() != std::io::ErrorKind::AlreadyExists
+            {
+                return Err(Error::NotPermitted {
+                    what: format!("creating {}", path.display()),
+                    reason: error.to_string(),
+                });
+            }
+        }
+        let mut spec = creation.spec.clone();
+        if let Some(image) = &self.image {
+            spec.labels.insert(labels::IMAGE.to_owned(), image.as_str().to_owned());
+        }
+        if let Some(provider) = &creation.network_of {
+            spec.network_mode = Some(compose_file::NetworkMode::Container(self.containers.id(provider)?.0));
+        }
+        self.engine.create_container(&spec).await
+    }
+}
+
+/// What was to go and is gone has gone.
+fn gone_is_fine(outcome: Result<()>) -> Result<()> {
+    match outcome {
+        Err(Error::NotFound { .. }) => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,36 @@
+//! The contract of a container runtime, and all of compose that is the same for every engine.
+//!
+//! A caller holds a [`ContainerRuntime`]. A backend writes an [`Engine`], the single resources, and a [`MachineHost`] if its
+//! engine lives in a virtual machine; [`Compose`] makes a runtime of them, so that backends cannot differ in order,
+//! waiting, names or errors.
+//!
+//! Data flows one way: a [`compose_file::Project`] and what was [`Observed`] become a [`Plan`]; the plan becomes calls on the
+//! engine; what happens comes back as [`Event`]s and [`Error`]s. Deciding is pure: the planner has no I/O and no
+//! clock. Doing is dumb: the executor has no opinion.
+
+mod compose;
+mod engine;
+mod error;
+mod event;
+mod execute;
+pub mod labels;
+mod machine;
+mod name;
+mod plan;
+mod project_logs;
+mod readiness;
+mod reconcile;
+mod runtime;
+mod spec;
+mod takedown;
+
+pub use compose::Compose;
+pub use engine::*;
+pub use error::*;
+pub use event::*;
+pub use machine::*;
+pub use name::*;
+pub use plan::*;
+pub use reconcile::{Desired, plan_up, scope_of_up};
+pub use runtime::*;
+pub use takedown::{plan_down, plan_start, plan_stop};

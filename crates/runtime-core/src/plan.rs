@@ -1,0 +1,367 @@
+//! What is to be done, and why: a value that can be printed, tested and then executed.
+
+use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
+
+use compose_file::{Condition, ProjectName};
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
+use crate::{
+    AnonymousVolumes, ContainerId, ContainerName, ContainerSpec, NetworkSpec, ResourceName, Subject,
+    VolumeSpec, Work,
+};
+
+/// Steps that make the engine's state the wanted one. Nothing in it looks at the engine again: executing it is doing
+/// the steps, each after those it names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// The project.
+    pub project: ProjectName,
+    /// What is to be done. A step's [`Step::after`] names only steps before it in this list.
+    pub steps: Vec<Step>,
+    /// What the user should know, and that is no step.
+    pub warnings: Vec<String>,
+    /// Containers that are as they should be.
+    #[serde(skip)]
+    pub unchanged: Vec<Subject>,
+    /// What happens to the other steps when one fails.
+    #[serde(skip)]
+    pub on_failure: OnFailure,
+}
+
+/// What happens to the other steps when one fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// Calls in flight end, nothing new begins.
+    #[default]
+    Halt,
+    /// All other steps are done.
+    Continue,
+}
+
+impl Plan {
+    /// A plan without steps.
+    pub fn new(project: ProjectName, on_failure: OnFailure) -> Self {
+        Self { project, steps: Vec::new(), warnings: Vec::new(), unchanged: Vec::new(), on_failure }
+    }
+
+    /// Whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    pub(crate) fn push(
+        &mut self,
+        action: Action,
+        cause: Cause,
+        after: impl IntoIterator<Item = After>,
+    ) -> StepId {
+        let mut seen = BTreeSet::new();
+        let after = after.into_iter().filter(|after| seen.insert(after.step)).collect();
+        self.steps.push(Step { action, cause, after });
+        StepId(self.steps.len() - 1)
+    }
+}
+
+/// A step's place in its plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct StepId(pub usize);
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What to do.
+    pub action: Action,
+    /// Why.
+    pub cause: Cause,
+    /// What must be done before.
+    pub after: Vec<After>,
+}
+
+/// A step that must be done before another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct After {
+    /// The step.
+    pub step: StepId,
+    /// What its failure means.
+    pub need: Need,
+}
+
+/// What the failure of an earlier step means for a later one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// The later one cannot be done.
+    Success,
+    /// The later one is done all the same.
+    End,
+}
+
+impl StepId {
+    pub(crate) fn succeeded(self) -> After {
+        After { step: self, need: Need::Success }
+    }
+
+    pub(crate) fn ended(self) -> After {
+        After { step: self, need: Need::End }
+    }
+}
+
+/// A container that is there, or that a step of the plan creates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContainerRef {
+    /// It is there.
+    Existing(ContainerId),
+    /// That step creates it.
+    Created(StepId),
+}
+
+/// A container in a step: which, and how it is called before people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// The service.
+    pub service: String,
+    /// The name it has when all is done.
+    pub name: String,
+    /// Which container.
+    pub container: ContainerRef,
+}
+
+impl Replica {
+    /// What events about it say.
+    pub fn subject(&self) -> Subject {
+        Subject::Container { service: self.service.clone(), name: self.name.clone() }
+    }
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Action {
+    /// Creates a network.
+    CreateNetwork(NetworkSpec),
+    /// Removes a network.
+    RemoveNetwork(ResourceName),
+    /// Creates a volume.
+    CreateVolume(VolumeSpec),
+    /// Removes a volume with its data.
+    RemoveVolume(ResourceName),
+    /// Pulls an image.
+    PullImage(String),
+    /// Creates a container.
+    CreateContainer(Box<Creation>),
+    /// Starts a container.
+    StartContainer(Replica),
+    /// Stops a container.
+    StopContainer {
+        /// Which.
+        replica: Replica,
+        /// Its grace period, if not its own.
+        grace: Option<Duration>,
+    },
+    /// Removes a container.
+    RemoveContainer {
+        /// Which.
+        replica: Replica,
+        /// What happens to its volumes without a name.
+        anonymous_volumes: AnonymousVolumes,
+    },
+    /// Gives a container its final name.
+    RenameContainer {
+        /// Which.
+        replica: Replica,
+        /// The name.
+        to: ContainerName,
+    },
+    /// Waits until a container is as others need it.
+    Await(Awaiting),
+}
+
+/// How a container is created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Creation {
+    /// The service.
+    pub service: String,
+    /// The name it has when all is done; while it replaces another it is created under a temporary one.
+    pub final_name: String,
+    /// What it is made from.
+    pub spec: ContainerSpec,
+    /// The container whose network it shares.
+    pub network_of: Option<ContainerRef>,
+    /// Folders of the host to make if they are missing.
+    pub host_paths: Vec<PathBuf>,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Awaiting {
+    /// The container.
+    pub replica: Replica,
+    /// What it must be.
+    pub condition: Condition,
+    /// The services that wait; empty when only the user does.
+    pub waiting: Vec<String>,
+    /// Whether its failure is only a warning.
+    pub optional: bool,
+    /// Whether it may have ended with exit code 0 instead of running.
+    pub may_complete: bool,
+    /// From one check to the next, where the engine runs none by itself.
+    pub interval: Duration,
+}
+
+impl Action {
+    /// What the step is about.
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::CreateNetwork(spec) => Subject::Network(spec.name.to_string()),
+            Self::RemoveNetwork(name) => Subject::Network(name.to_string()),
+            Self::CreateVolume(spec) => Subject::Volume(spec.name.to_string()),
+            Self::RemoveVolume(name) => Subject::Volume(name.to_string()),
+            Self::PullImage(image) => Subject::Image(image.clone()),
+            Self::CreateContainer(creation) => {
+                Subject::Container { service: creation.service.clone(), name: creation.final_name.clone() }
+            }
+            Self::StartContainer(replica)
+            | Self::StopContainer { replica, .. }
+            | Self::RemoveContainer { replica, .. }
+            | Self::RenameContainer { replica, .. }
+            | Self::Await(Awaiting { replica, .. }) => replica.subject(),
+        }
+    }
+
+    /// What is done to it.
+    pub fn work(&self) -> Work {
+        match self {
+            Self::CreateNetwork(_) | Self::CreateVolume(_) | Self::CreateContainer(_) => Work::Create,
+            Self::RemoveNetwork(_) | Self::RemoveVolume(_) | Self::RemoveContainer { .. } => Work::Remove,
+            Self::PullImage(_) => Work::Pull,
+            Self::StartContainer(_) => Work::Start,
+            Self::StopContainer { .. } => Work::Stop,
+            Self::RenameContainer { .. } => Work::Rename,
+            Self::Await(awaiting) => Work::Wait(awaiting.condition),
+        }
+    }
+}
+
+/// Why a step is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// There is none.
+    Absent,
+    /// The file says to pull it always.
+    PullAlways,
+    /// The user asked for it.
+    Requested,
+    /// The reference of the image differs.
+    ImageChanged {
+        /// What the container was made from.
+        from: String,
+        /// What the file says.
+        to: String,
+    },
+    /// The reference means another image now.
+    ImageUpdated(String),
+    /// The file says something else than the container was made from; the attributes, if they can be told.
+    Changed(Vec<String>),
+    /// A network that it should be on is not attached.
+    NetworkMissing(String),
+    /// A volume that it should mount is not mounted.
+    VolumeMissing(String),
+    /// It shares the network of a service that is recreated, or is to be restarted with it.
+    Recreated(String),
+    /// It takes the place of another.
+    Replaces,
+    /// Another takes its place.
+    Replaced,
+    /// It does not run.
+    NotRunning(&'static str),
+    /// Fewer containers of the service are wanted.
+    ScaledDown {
+        /// So many.
+        to: u32,
+    },
+    /// Its service is not in the file.
+    Orphan,
+    /// An interrupted recreation left it.
+    LeftOver,
+    /// These services need it.
+    NeededBy(Vec<String>),
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("not there"),
+            Self::PullAlways => f.write_str("pull policy is always"),
+            Self::Requested => f.write_str("requested"),
+            Self::ImageChanged { from, to } => write!(f, "image changed from {from} to {to}"),
+            Self::ImageUpdated(image) => write!(f, "{image} is a newer image now"),
+            Self::Changed(parts) if parts.is_empty() => f.write_str("its definition changed"),
+            Self::Changed(parts) => write!(f, "{} changed", parts.join(", ")),
+            Self::NetworkMissing(name) => write!(f, "not on network {name}"),
+            Self::VolumeMissing(name) => write!(f, "does not mount volume {name}"),
+            Self::Recreated(service) => write!(f, "{service} is recreated"),
+            Self::Replaces => f.write_str("takes the old one's place"),
+            Self::Replaced => f.write_str("replaced by a new one"),
+            Self::NotRunning(state) => write!(f, "it is {state}"),
+            Self::ScaledDown { to } => write!(f, "scaled to {to}"),
+            Self::Orphan => f.write_str("its service is not in the file"),
+            Self::LeftOver => f.write_str("left by an interrupted recreation"),
+            Self::NeededBy(services) if services.is_empty() => f.write_str("requested"),
+            Self::NeededBy(services) => write!(f, "needed by {}", services.join(", ")),
+        }
+    }
+}
+
+impl Step {
+    /// What is done, as a verb.
+    pub fn verb(&self) -> &'static str {
+        match &self.action {
+            Action::CreateContainer(creation) if creation.spec.name.as_str() != creation.final_name => {
+                "recreate"
+            }
+            action => match action.work() {
+                Work::Pull => "pull",
+                Work::Create => "create",
+                Work::Start => "start",
+                Work::Stop => "stop",
+                Work::Remove => "remove",
+                Work::Rename => "rename",
+                Work::Wait(Condition::ServiceHealthy) => "wait until healthy:",
+                Work::Wait(Condition::ServiceCompletedSuccessfully) => "wait until completed:",
+                _ => "wait until started:",
+            },
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let subject = self.action.subject();
+        write!(f, "{} {} {} ({})", self.verb(), subject.kind(), subject.name(), self.cause)
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for warning in &self.warnings {
+            writeln!(f, "warning: {warning}")?;
+        }
+        for step in &self.steps {
+            writeln!(f, "{step}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Step {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let subject = self.action.subject();
+        let mut fields = serializer.serialize_struct("Step", 5)?;
+        fields.serialize_field("action", self.verb().trim_end_matches(':'))?;
+        fields.serialize_field("kind", subject.kind())?;
+        fields.serialize_field("name", subject.name())?;
+        fields.serialize_field("cause", &self.cause.to_string())?;
+        fields.serialize_field("after", &self.after.iter().map(|after| after.step).collect::<Vec<_>>())?;
+        fields.end()
+    }
+}

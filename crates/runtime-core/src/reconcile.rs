@@ -1,0 +1,759 @@
+//! The planner of `up`: a project and what was observed, in; a plan, out. No I/O, no clock.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+    time::Duration,
+};
+
+use compose_file::{Condition, NetworkMode, Project, Protocol, PullPolicy, RestartPolicy, Service};
+
+use crate::{
+    Action, After, AnonymousVolumes, Awaiting, Cause, Container, ContainerName, ContainerRef, ContainerState,
+    Creation, Dependencies, Error, HealthStatus, Observed, OnFailure, Orphans, Plan, Recreate, Replica,
+    Resource, ResourceKind, Result, Scope, Start, StepId, UpOptions, Wait, labels, spec,
+};
+
+/// What the planner of `up` is given.
+#[derive(Debug, Clone, Copy)]
+pub struct Desired<'a> {
+    /// The project.
+    pub project: &'a Project,
+    /// How to go about it.
+    pub options: &'a UpOptions,
+    /// Whose containers they become; the value of [`labels::OWNER`].
+    pub owner: &'a str,
+}
+
+/// What must be observed before [`plan_up`] can decide.
+pub fn scope_of_up(project: &Project) -> Scope {
+    Scope {
+        project: project.name.clone(),
+        networks: project.networks.values().map(|network| network.name.clone()).collect(),
+        volumes: project.volumes.values().map(|volume| volume.name.clone()).collect(),
+        images: project.services.values().map(|service| service.image.clone()).collect(),
+    }
+}
+
+/// Decides what makes the observed state the project's. Equal input gives an equal plan, and a state that is as it
+/// should be gives one without steps.
+///
+/// # Errors
+/// [`Error::InvalidProject`] for an unknown service in the options or an external network or volume that is not
+/// there; [`Error::InvalidName`] for a name that no engine takes.
+pub fn plan_up(desired: Desired<'_>, observed: &Observed) -> Result<Plan> {
+    let selected = select(desired.project, desired.options)?;
+    let mut planner = Planner {
+        desired,
+        observed,
+        selected,
+        plan: Plan::new(desired.project.name.clone(), OnFailure::Halt),
+        networks: BTreeMap::new(),
+        volumes: BTreeMap::new(),
+        images: BTreeMap::new(),
+        services: BTreeMap::new(),
+        freed_ports: HashMap::new(),
+        waits: BTreeMap::new(),
+    };
+    planner.orphans();
+    planner.resources()?;
+    for service in planner.in_order()? {
+        planner.converge(service)?;
+    }
+    for service in planner.in_order()? {
+        planner.start(service);
+    }
+    planner.wait_for_all();
+    Ok(planner.plan)
+}
+
+/// The enabled services that are named, with what they depend on unless told otherwise.
+fn select(project: &Project, options: &UpOptions) -> Result<BTreeSet<String>> {
+    let mut todo: Vec<&str> = if options.services.is_empty() {
+        project.services.keys().map(String::as_str).collect()
+    } else {
+        options.services.iter().map(String::as_str).collect()
+    };
+    if let Some(unknown) = todo
+        .iter()
+        .chain(options.scale.keys().map(String::as_str).collect::<Vec<_>>().iter())
+        .find(|name| !project.services.contains_key(**name))
+    {
+        return Err(Error::NotFound { kind: ResourceKind::Service, name: (*unknown).to_owned() });
+    }
+    let mut selected = BTreeSet::new();
+    while let Some(name) = todo.pop() {
+        let Some(service) = project.services.get(name) else { continue };
+        if selected.insert(name.to_owned()) && options.dependencies == Dependencies::Include {
+            todo.extend(service.depends_on.keys().map(String::as_str));
+        }
+    }
+    Ok(selected)
+}
+
+/// What becomes of one container of a service.
+#[derive(Debug, Clone)]
+struct Slot {
+    replica: Replica,
+    /// After these it can be started.
+    ready: Vec<StepId>,
+    /// The container that it replaces.
+    replaces: Option<Replica>,
+    /// What it is now, if it stays.
+    now: Option<Container>,
+    /// The step that starts it.
+    started: Option<StepId>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Converged {
+    slots: Vec<Slot>,
+    recreated: bool,
+}
+
+/// The address a port was bound to, and the step that frees it.
+type FreedPort = (Option<IpAddr>, StepId);
+
+struct Planner<'a> {
+    desired: Desired<'a>,
+    observed: &'a Observed,
+    selected: BTreeSet<String>,
+    plan: Plan,
+    networks: BTreeMap<String, StepId>,
+    volumes: BTreeMap<String, StepId>,
+    images: BTreeMap<String, StepId>,
+    services: BTreeMap<String, Converged>,
+    /// The steps that free a port of the host.
+    freed_ports: HashMap<(Protocol, u16), Vec<FreedPort>>,
+    waits: BTreeMap<(String, Condition), Vec<StepId>>,
+}
+
+impl<'a> Planner<'a> {
+    fn project(&self) -> &'a Project {
+        self.desired.project
+    }
+
+    /// The selected services, each after what it depends on.
+    fn in_order(&self) -> Result<Vec<&'a Service>> {
+        let project = self.project();
+        let mut order = Vec::new();
+        let mut state: BTreeMap<&str, bool> = BTreeMap::new();
+        // An explicit stack: a chain of ten thousand services must not overflow ours.
+        for root in &self.selected {
+            let mut stack = vec![(root.as_str(), false)];
+            while let Some((name, expanded)) = stack.pop() {
+                let Some(service) = project.services.get(name) else { continue };
+                if expanded {
+                    state.insert(name, true);
+                    order.push(service);
+                    continue;
+                }
+                match state.get(name) {
+                    Some(true) => continue,
+                    Some(false) => {
+                        return Err(Error::InvalidProject(format!(
+                            "service {name:?} depends on itself, directly or through others"
+                        )));
+                    }
+                    None => {}
+                }
+                state.insert(name, false);
+                stack.push((name, true));
+                for dependency in prerequisites(service) {
+                    if self.selected.contains(dependency) && state.get(dependency) != Some(&true) {
+                        if state.get(dependency) == Some(&false) {
+                            return Err(Error::InvalidProject(format!(
+                                "services {name:?} and {dependency:?} depend on each other, directly or through others"
+                            )));
+                        }
+                        stack.push((dependency, false));
+                    }
+                }
+            }
+        }
+        Ok(order)
+    }
+
+    fn orphans(&mut self) {
+        let project = self.project();
+        let known = |container: &Container| {
+            let service = container.service().unwrap_or_default();
+            project.services.contains_key(service) || project.disabled_services.contains_key(service)
+        };
+        let orphans: Vec<&Container> = self
+            .observed
+            .containers
+            .iter()
+            .filter(|container| {
+                let oneoff = is_oneoff(container);
+                (!oneoff && !known(container)) || (oneoff && !container.state.is_running())
+            })
+            .collect();
+        match self.desired.options.orphans {
+            Orphans::Ignore => {}
+            Orphans::Warn if orphans.is_empty() => {}
+            Orphans::Warn => {
+                let names: Vec<&str> = orphans.iter().map(|container| container.name.as_str()).collect();
+                self.plan.warnings.push(format!(
+                    "containers of this project whose service is not in the file: {}; remove them with --remove-orphans",
+                    names.join(", ")
+                ));
+            }
+            Orphans::Remove => {
+                for container in orphans {
+                    self.remove(existing(container), container, Cause::Orphan, &[]);
+                }
+            }
+        }
+    }
+
+    fn resources(&mut self) -> Result<()> {
+        let project = self.project();
+        let services: Vec<&Service> =
+            self.selected.iter().filter_map(|name| project.services.get(name)).collect();
+        let used_networks: BTreeSet<&String> =
+            services.iter().flat_map(|service| service.networks.keys()).collect();
+        for (key, network) in project.networks.iter().filter(|(key, _)| used_networks.contains(key)) {
+            match self.observed.networks.get(&network.name) {
+                Some(found) => self.notice_foreign(found, network.external, ResourceKind::Network),
+                None if network.external => {
+                    return Err(missing_external(ResourceKind::Network, &network.name));
+                }
+                None => {
+                    let spec = spec::network_spec(&project.name, key, network, self.desired.owner)?;
+                    let step = self.plan.push(Action::CreateNetwork(spec), Cause::Absent, []);
+                    self.networks.insert(network.name.clone(), step);
+                }
+            }
+        }
+        let used_volumes: BTreeSet<&String> = services
+            .iter()
+            .flat_map(|service| &service.volumes)
+            .filter_map(|mount| match &mount.source {
+                compose_file::MountSource::Volume { key, .. } => Some(key),
+                _ => None,
+            })
+            .collect();
+        for (key, volume) in project.volumes.iter().filter(|(key, _)| used_volumes.contains(key)) {
+            match self.observed.volumes.get(&volume.name) {
+                Some(found) => self.notice_foreign(found, volume.external, ResourceKind::Volume),
+                None if volume.external => return Err(missing_external(ResourceKind::Volume, &volume.name)),
+                None => {
+                    let spec = spec::volume_spec(&project.name, key, volume, self.desired.owner)?;
+                    let step = self.plan.push(Action::CreateVolume(spec), Cause::Absent, []);
+                    self.volumes.insert(volume.name.clone(), step);
+                }
+            }
+        }
+        for service in services {
+            if self.wanted(service) == 0 || self.images.contains_key(&service.image) {
+                continue;
+            }
+            let here = self.observed.images.contains_key(&service.image);
+            let cause = match service.pull_policy {
+                PullPolicy::Always => Cause::PullAlways,
+                PullPolicy::Missing if !here => Cause::Absent,
+                PullPolicy::Never if !here => {
+                    return Err(Error::Image {
+                        image: service.image.clone(),
+                        reason: format!(
+                            "it is not here, and service {:?} has pull_policy never",
+                            service.name
+                        ),
+                    });
+                }
+                _ => continue,
+            };
+            let step = self.plan.push(Action::PullImage(service.image.clone()), cause, []);
+            self.images.insert(service.image.clone(), step);
+        }
+        Ok(())
+    }
+
+    fn notice_foreign(&mut self, found: &Resource, external: bool, kind: ResourceKind) {
+        if !external
+            && found.labels.get(labels::PROJECT).map(String::as_str) != Some(self.project().name.as_str())
+        {
+            self.plan.warnings.push(format!(
+                "{kind} {:?} is there and was not made for this project; it is used, and never removed. Declare it as external to say so",
+                found.name
+            ));
+        }
+    }
+
+    fn wanted(&self, service: &Service) -> u32 {
+        self.desired.options.scale.get(&service.name).copied().unwrap_or(service.scale)
+    }
+
+    /// Creates, recreates, renames and removes containers of a service until there are the right ones.
+    fn converge(&mut self, service: &'a Service) -> Result<()> {
+        let wanted = self.wanted(service);
+        let mut by_number: BTreeMap<u32, Vec<&Container>> = BTreeMap::new();
+        for container in &self.observed.containers {
+            if container.service() == Some(&service.name) && !is_oneoff(container) {
+                by_number.entry(container.number().unwrap_or(1)).or_default().push(container);
+            }
+        }
+        let mut converged = Converged::default();
+        let kept: Vec<u32> = by_number.keys().copied().take(wanted as usize).collect();
+        for (number, containers) in by_number {
+            let final_name = spec::container_name(&self.project().name, service, number);
+            // Two of one number are what an interrupted recreation leaves: the old one has the name.
+            let current = containers
+                .iter()
+                .position(|container| {
+                    container.label(labels::REPLACE).is_none() || container.name == final_name
+                })
+                .unwrap_or(0);
+            for (index, container) in containers.iter().enumerate() {
+                if !kept.contains(&number) {
+                    self.remove(existing(container), container, Cause::ScaledDown { to: wanted }, &[]);
+                } else if index != current {
+                    self.remove(existing(container), container, Cause::LeftOver, &[]);
+                } else {
+                    let slot = self.keep_or_replace(
+                        service,
+                        container,
+                        number,
+                        &final_name,
+                        &mut converged.recreated,
+                    )?;
+                    converged.slots.push(slot);
+                }
+            }
+        }
+        let missing = (wanted as usize).saturating_sub(kept.len());
+        let free: Vec<u32> = (1..).filter(|number| !kept.contains(number)).take(missing).collect();
+        for number in free {
+            let name = spec::container_name(&self.project().name, service, number);
+            let step = self.create(service, number, None, Cause::Absent)?;
+            let replica =
+                Replica { service: service.name.clone(), name, container: ContainerRef::Created(step) };
+            converged.slots.push(Slot {
+                replica,
+                ready: vec![step],
+                replaces: None,
+                now: None,
+                started: None,
+            });
+        }
+        converged.slots.sort_by(|a, b| {
+            a.replica.name.len().cmp(&b.replica.name.len()).then(a.replica.name.cmp(&b.replica.name))
+        });
+        self.services.insert(service.name.clone(), converged);
+        Ok(())
+    }
+
+    fn keep_or_replace(
+        &mut self,
+        service: &'a Service,
+        container: &Container,
+        number: u32,
+        final_name: &str,
+        recreated: &mut bool,
+    ) -> Result<Slot> {
+        let mut replica = existing(container);
+        let Some(cause) = self.reason_to_recreate(service, container) else {
+            let mut ready = Vec::new();
+            if container.label(labels::REPLACE).is_some() && container.name != final_name {
+                replica.name = final_name.to_owned();
+                let to = ContainerName::new(final_name)?;
+                let rename = Action::RenameContainer { replica: replica.clone(), to };
+                ready.push(self.plan.push(rename, Cause::LeftOver, []));
+            }
+            return Ok(Slot { replica, ready, replaces: None, now: Some(container.clone()), started: None });
+        };
+        *recreated = true;
+        let step = self.create(service, number, Some(container), cause)?;
+        let new = Replica {
+            service: service.name.clone(),
+            name: final_name.to_owned(),
+            container: ContainerRef::Created(step),
+        };
+        Ok(Slot {
+            replica: new,
+            ready: vec![step],
+            replaces: Some(replica),
+            now: Some(container.clone()),
+            started: None,
+        })
+    }
+
+    fn reason_to_recreate(&self, service: &Service, container: &Container) -> Option<Cause> {
+        let options = self.desired.options;
+        let named = options.services.is_empty() || options.services.contains(&service.name);
+        match options.recreate {
+            Recreate::Never => return None,
+            Recreate::Always if named => return Some(Cause::Requested),
+            _ => {}
+        }
+        if container.label(labels::CONFIG_HASH) != Some(&spec::config_hash(service)) {
+            if container.image != service.image
+                && !container.image.ends_with(&format!("/{}", service.image))
+                && !is_id(&container.image)
+            {
+                return Some(Cause::ImageChanged {
+                    from: container.image.clone(),
+                    to: service.image.clone(),
+                });
+            }
+            return Some(Cause::Changed(spec::changed_parts(container.label(labels::PARTS), service)));
+        }
+        if self.images.contains_key(&service.image) && service.pull_policy != PullPolicy::Always {
+            return Some(Cause::ImageUpdated(service.image.clone()));
+        }
+        if let (Some(now), Some(then)) = (self.observed.images.get(&service.image), &container.image_id)
+            && now != then
+        {
+            return Some(Cause::ImageUpdated(service.image.clone()));
+        }
+        for key in service.networks.keys() {
+            let name = self.project().networks.get(key).map_or(key, |network| &network.name);
+            if !container.networks.contains(name) || self.networks.contains_key(name) {
+                return Some(Cause::NetworkMissing(name.clone()));
+            }
+        }
+        if let Some(mounted) = &container.volumes {
+            for mount in &service.volumes {
+                if let compose_file::MountSource::Volume { key, .. } = &mount.source
+                    && let Some(volume) = self.project().volumes.get(key)
+                    && !mounted.contains(&volume.name)
+                {
+                    return Some(Cause::VolumeMissing(volume.name.clone()));
+                }
+            }
+        }
+        if let Some(NetworkMode::Service(provider)) = &service.network_mode
+            && self.services.get(provider).is_some_and(|converged| converged.recreated)
+        {
+            return Some(Cause::Recreated(provider.clone()));
+        }
+        if container.state == ContainerState::Dead {
+            return Some(Cause::NotRunning("dead"));
+        }
+        None
+    }
+
+    fn create(
+        &mut self,
+        service: &'a Service,
+        number: u32,
+        old: Option<&Container>,
+        cause: Cause,
+    ) -> Result<StepId> {
+        let (mut container, host_paths) =
+            spec::container_spec(self.project(), service, number, self.desired.owner)?;
+        let final_name = container.name.to_string();
+        if let Some(old) = old {
+            container.name = ContainerName::new(format!("{}_{final_name}", old.id.short()))?;
+            container.labels.insert(labels::REPLACE.to_owned(), old.id.to_string());
+        }
+        let network_of = match &service.network_mode {
+            Some(NetworkMode::Service(provider)) => {
+                let provided = self.services.get(provider).and_then(|converged| converged.slots.first());
+                Some(provided.map(|slot| slot.replica.container.clone()).ok_or_else(|| {
+                    Error::InvalidProject(format!(
+                        "service {:?} shares the network of {provider:?}, which has no container",
+                        service.name
+                    ))
+                })?)
+            }
+            _ => None,
+        };
+        let mut after: Vec<After> = Vec::new();
+        after.extend(
+            container
+                .networks
+                .iter()
+                .filter_map(|a| self.networks.get(a.network.as_str()))
+                .map(|s| s.succeeded()),
+        );
+        after.extend(
+            container
+                .mounts
+                .iter()
+                .filter_map(|mount| match &mount.source {
+                    crate::MountSourceSpec::Volume { name, .. } => self.volumes.get(name.as_str()),
+                    _ => None,
+                })
+                .map(|step| step.succeeded()),
+        );
+        after.extend(self.images.get(&service.image).map(|step| step.succeeded()));
+        if let Some(ContainerRef::Created(step)) = network_of {
+            after.push(step.succeeded());
+        }
+        let creation =
+            Creation { service: service.name.clone(), final_name, spec: container, network_of, host_paths };
+        Ok(self.plan.push(Action::CreateContainer(Box::new(creation)), cause, after))
+    }
+
+    /// Stops, if it runs, and removes a container. Returns the removing step.
+    fn remove(&mut self, replica: Replica, container: &Container, cause: Cause, after: &[After]) -> StepId {
+        let mut after = after.to_vec();
+        if container.state.is_running() {
+            let grace = self.desired.options.timeout;
+            let stop = Action::StopContainer { replica: replica.clone(), grace };
+            let stop = self.plan.push(stop, cause.clone(), after);
+            for port in &container.ports {
+                self.freed_ports
+                    .entry((port.protocol, port.published))
+                    .or_default()
+                    .push((port.host_ip, stop));
+            }
+            after = vec![stop.succeeded()];
+        }
+        let remove = Action::RemoveContainer { replica, anonymous_volumes: AnonymousVolumes::Keep };
+        self.plan.push(remove, cause, after)
+    }
+
+    /// Starts what does not run, each container after its dependencies are as it needs them.
+    fn start(&mut self, service: &'a Service) {
+        let Some(mut converged) = self.services.remove(&service.name) else { return };
+        let starts = self.desired.options.start == Start::Yes;
+        let restarted_with: Option<String> = service
+            .depends_on
+            .iter()
+            .find(|(name, dependency)| {
+                dependency.restart && self.services.get(*name).is_some_and(|converged| converged.recreated)
+            })
+            .map(|(name, _)| name.clone());
+        let mut needs: Option<Vec<After>> = None;
+        for slot in &mut converged.slots {
+            let cause = match (&slot.now, &slot.replaces) {
+                (Some(now), None) if now.state.is_running() && restarted_with.is_none() => None,
+                (Some(now), None) if self.is_completed(service, now) => None,
+                (Some(_), None) if restarted_with.is_some() => restarted_with.clone().map(Cause::Recreated),
+                (Some(now), None) => Some(Cause::NotRunning(now.state.as_str())),
+                (Some(_), Some(_)) => Some(Cause::Replaces),
+                (None, _) => Some(Cause::Absent),
+            };
+            let Some(cause) = cause else {
+                if slot.ready.is_empty() {
+                    self.plan.unchanged.push(slot.replica.subject());
+                }
+                continue;
+            };
+            let needs = match (&needs, starts) {
+                (_, false) => Vec::new(),
+                (Some(needs), true) => needs.clone(),
+                (None, true) => needs.insert(self.dependencies_of(service)).clone(),
+            };
+            let mut after: Vec<After> = slot.ready.iter().map(|step| step.succeeded()).collect();
+            if let (Some(old), Some(now)) = (&slot.replaces, &slot.now) {
+                // The old one runs on until its successor can be started.
+                let gone: Vec<After> = after.iter().chain(&needs).copied().collect();
+                let removed = self.remove(old.clone(), now, Cause::Replaced, &gone);
+                if let Ok(to) = ContainerName::new(slot.replica.name.clone()) {
+                    let rename = Action::RenameContainer { replica: slot.replica.clone(), to };
+                    after = vec![self.plan.push(rename, Cause::Replaces, [removed.succeeded()]).succeeded()];
+                }
+            } else if let (Some(now), true, true) = (&slot.now, starts, restarted_with.is_some())
+                && now.state.is_running()
+            {
+                let stop = Action::StopContainer {
+                    replica: slot.replica.clone(),
+                    grace: self.desired.options.timeout,
+                };
+                after.push(self.plan.push(stop, cause.clone(), []).succeeded());
+            }
+            if !starts {
+                continue;
+            }
+            after.extend(needs);
+            for port in &service.ports {
+                let Some(wanted) = port.published.filter(|wanted| wanted.first == wanted.last) else {
+                    continue;
+                };
+                for (address, step) in
+                    self.freed_ports.get(&(port.protocol, wanted.first)).into_iter().flatten()
+                {
+                    if address.is_none() || port.host_ip.is_none() || *address == port.host_ip {
+                        after.push(step.ended());
+                    }
+                }
+            }
+            let start = self.plan.push(Action::StartContainer(slot.replica.clone()), cause, after);
+            slot.started = Some(start);
+        }
+        self.services.insert(service.name.clone(), converged);
+    }
+
+    /// A one-shot that others wait for and that has completed is not run again.
+    fn is_completed(&self, service: &Service, now: &Container) -> bool {
+        now.state == ContainerState::Exited && now.exit_code == Some(0) && self.is_one_shot(service)
+    }
+
+    fn is_one_shot(&self, service: &Service) -> bool {
+        service.restart == RestartPolicy::No
+            && self.project().services.values().any(|other| {
+                other
+                    .depends_on
+                    .get(&service.name)
+                    .is_some_and(|dependency| dependency.condition == Condition::ServiceCompletedSuccessfully)
+            })
+    }
+
+    /// The steps after which a service's containers can be started.
+    fn dependencies_of(&mut self, service: &'a Service) -> Vec<After> {
+        let mut after = Vec::new();
+        if let Some(name) = namespace_provider(service) {
+            let started = self.services.get(name).into_iter().flat_map(|converged| &converged.slots);
+            after.extend(started.filter_map(|slot| slot.started).map(StepId::succeeded));
+        }
+        for (name, dependency) in &service.depends_on {
+            let steps = match dependency.condition {
+                Condition::ServiceStarted => self
+                    .services
+                    .get(name)
+                    .into_iter()
+                    .flat_map(|converged| &converged.slots)
+                    .filter_map(|slot| slot.started)
+                    .collect(),
+                condition => self.waits_for(name, condition),
+            };
+            after.extend(
+                steps
+                    .into_iter()
+                    .map(|step| if dependency.required { step.succeeded() } else { step.ended() }),
+            );
+        }
+        after
+    }
+
+    /// The steps that wait until a service is as its dependents need it, made once for all of them.
+    fn waits_for(&mut self, name: &str, condition: Condition) -> Vec<StepId> {
+        let key = (name.to_owned(), condition);
+        if let Some(steps) = self.waits.get(&key) {
+            return steps.clone();
+        }
+        let project = self.project();
+        let (Some(service), Some(converged)) = (project.services.get(name), self.services.get(name).cloned())
+        else {
+            return Vec::new();
+        };
+        let mut waiting = Vec::new();
+        let mut optional = true;
+        for (dependent, needs) in project.services.values().filter_map(|s| Some((s, s.depends_on.get(name)?)))
+        {
+            if needs.condition == condition && self.selected.contains(&dependent.name) {
+                waiting.push(dependent.name.clone());
+                optional &= !needs.required;
+            }
+        }
+        let mut steps = Vec::new();
+        for slot in &converged.slots {
+            if slot.started.is_none() && slot.now.as_ref().is_some_and(|now| satisfies(now, condition)) {
+                continue;
+            }
+            let awaiting = Awaiting {
+                replica: slot.replica.clone(),
+                condition,
+                waiting: waiting.clone(),
+                optional,
+                may_complete: false,
+                interval: check_interval(service),
+            };
+            let after = slot.started.map(StepId::succeeded);
+            steps.push(self.plan.push(Action::Await(awaiting), Cause::NeededBy(waiting.clone()), after));
+        }
+        self.waits.insert(key, steps.clone());
+        steps
+    }
+
+    /// The last steps of `up --wait`.
+    fn wait_for_all(&mut self) {
+        if !matches!(self.desired.options.wait, Wait::Healthy { .. })
+            || self.desired.options.start == Start::No
+        {
+            return;
+        }
+        let project = self.project();
+        for (name, converged) in self.services.clone() {
+            let Some(service) = project.services.get(&name) else { continue };
+            let checked = service
+                .healthcheck
+                .as_ref()
+                .is_some_and(|check| check.test != Some(compose_file::HealthTest::None));
+            let condition = if self.is_one_shot(service) {
+                Condition::ServiceCompletedSuccessfully
+            } else if checked {
+                Condition::ServiceHealthy
+            } else {
+                Condition::ServiceStarted
+            };
+            if self.waits.contains_key(&(name.clone(), condition)) {
+                continue;
+            }
+            for slot in &converged.slots {
+                if slot.started.is_none() && slot.now.as_ref().is_some_and(|now| satisfies(now, condition)) {
+                    continue;
+                }
+                let awaiting = Awaiting {
+                    replica: slot.replica.clone(),
+                    condition,
+                    waiting: Vec::new(),
+                    optional: false,
+                    may_complete: service.restart == RestartPolicy::No,
+                    interval: check_interval(service),
+                };
+                let after = slot.started.map(StepId::succeeded);
+                self.plan.push(Action::Await(awaiting), Cause::Requested, after);
+            }
+        }
+    }
+}
+
+fn check_interval(service: &Service) -> Duration {
+    let check = service.healthcheck.as_ref();
+    check
+        .and_then(|check| check.start_interval.filter(|_| check.start_period.is_some()).or(check.interval))
+        .unwrap_or(Duration::from_secs(30))
+}
+
+/// Whether a container that is not touched is already what a condition asks for.
+fn satisfies(container: &Container, condition: Condition) -> bool {
+    match condition {
+        Condition::ServiceStarted => container.state.is_running(),
+        Condition::ServiceHealthy => {
+            container.state == ContainerState::Running
+                && container.health_status() == Some(HealthStatus::Healthy)
+        }
+        Condition::ServiceCompletedSuccessfully => {
+            container.state == ContainerState::Exited && container.exit_code == Some(0)
+        }
+    }
+}
+
+fn prerequisites(service: &Service) -> impl Iterator<Item = &str> {
+    service.depends_on.keys().map(String::as_str).chain(namespace_provider(service))
+}
+
+fn namespace_provider(service: &Service) -> Option<&str> {
+    match &service.network_mode {
+        Some(NetworkMode::Service(name)) => Some(name),
+        _ => None,
+    }
+}
+
+pub(crate) fn is_oneoff(container: &Container) -> bool {
+    container.label(labels::ONEOFF) == Some("True")
+}
+
+fn is_id(image: &str) -> bool {
+    let digits = image.strip_prefix("sha256:").unwrap_or(image);
+    digits.len() >= 12 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+pub(crate) fn existing(container: &Container) -> Replica {
+    Replica {
+        service: container.service().unwrap_or_default().to_owned(),
+        name: container.name.clone(),
+        container: ContainerRef::Existing(container.id.clone()),
+    }
+}
+
+fn missing_external(kind: ResourceKind, name: &str) -> Error {
+    Error::InvalidProject(format!(
+        "{kind} {name:?} is declared as external and is not there; create it first"
+    ))
+}

@@ -1,0 +1,359 @@
+//! What callers hold.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use compose_file::{Project, ProjectName};
+use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+use crate::{Call, Container, EngineInfo, Error, LogLine, LogOptions, MachineStatus, Plan, Result};
+
+/// Which engine a runtime uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum RuntimeKind {
+    /// Podman, with its machine where it needs one.
+    Podman,
+    /// Docker, or what speaks its API.
+    Docker,
+    /// An engine in memory.
+    Mock,
+}
+
+impl RuntimeKind {
+    /// `podman`, `docker` or `mock`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Podman => "podman",
+            Self::Docker => "docker",
+            Self::Mock => "mock",
+        }
+    }
+}
+
+impl fmt::Display for RuntimeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for RuntimeKind {
+    type Err = String;
+    fn from_str(word: &str) -> Result<Self, String> {
+        [Self::Podman, Self::Docker, Self::Mock]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
+            .ok_or_else(|| format!("{word:?} is not a runtime"))
+    }
+}
+
+/// Whether a runtime can be used now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Availability {
+    /// Its engine has just answered.
+    Ready(EngineInfo),
+    /// There is a machine that must be made or started first; `ensure_ready` does it.
+    NeedsMachine(MachineStatus),
+    /// It cannot be used, and why.
+    Unavailable(Error),
+}
+
+/// A container runtime: compose projects in, containers out.
+///
+/// Callers hold it as `Arc<dyn ContainerRuntime>`, or as the facade's `AnyRuntime`. All methods take `&self` and may
+/// be called from any number of tasks at once; calls that change one project are done one after the other, in
+/// the order in which they came, and different projects side by side.
+///
+/// Every future may be dropped at any time. Cancelling by [`Call::cancel`] ends it with [`Error::Cancelled`]. Either
+/// way nothing of the project is lost: what was done until then is found by [`ContainerRuntime::down`] and completed by the next
+/// [`ContainerRuntime::up`].
+#[async_trait]
+pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
+    /// Which engine it uses.
+    fn kind(&self) -> RuntimeKind;
+
+    /// Whether it can be used now. Asks the engine; changes nothing; never fails but says why not.
+    async fn availability(&self) -> Availability;
+
+    /// What the machine is doing; [`MachineStatus::NotNeeded`] where there is none.
+    ///
+    /// # Errors
+    /// When the machine's provider cannot be asked.
+    async fn machine_status(&self) -> Result<MachineStatus>;
+
+    /// Makes the machine if there is none; does nothing where none is needed.
+    ///
+    /// # Errors
+    /// When the provider refuses or the image cannot be had.
+    async fn machine_init(&self, call: &Call) -> Result<()>;
+
+    /// Starts the machine and returns when its engine answers; does nothing where none is needed.
+    ///
+    /// # Errors
+    /// When there is no machine, or it does not come up.
+    async fn machine_start(&self, call: &Call) -> Result<()>;
+
+    /// Stops the machine with everything that runs in it; does nothing where none is needed.
+    ///
+    /// # Errors
+    /// When the provider refuses.
+    async fn machine_stop(&self, call: &Call) -> Result<()>;
+
+    /// Returns when the engine has answered, making and starting its machine first if it needs one.
+    ///
+    /// # Errors
+    /// Why the engine does not answer.
+    async fn ensure_ready(&self, call: &Call) -> Result<EngineInfo>;
+
+    /// Pulls the images of the project's services, each once, side by side.
+    ///
+    /// # Errors
+    /// The first image that cannot be had; the others are pulled all the same.
+    async fn pull(&self, project: &Project, call: &Call) -> Result<()>;
+
+    /// What [`ContainerRuntime::up`] would do now. Changes nothing.
+    ///
+    /// # Errors
+    /// When the engine does not answer or the project cannot be brought up.
+    async fn plan(&self, project: &Project, options: &UpOptions) -> Result<Plan>;
+
+    /// Makes the engine's state the project's: networks and volumes, then images, then containers, each service
+    /// after what it depends on is as it must be, everything else side by side. What is right already is not touched.
+    /// With [`UpOptions::wait`] it returns when every container runs, is healthy if it has a check, or has
+    /// completed if it is a one-shot that somebody waits for.
+    ///
+    /// # Errors
+    /// The first thing that failed. What does not depend on it was completed or left as it was.
+    async fn up(&self, project: &Project, options: &UpOptions, call: &Call) -> Result<UpOutcome>;
+
+    /// Starts the containers of a project that are there and do not run, in order of their dependencies.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there are none; else the first that failed.
+    async fn start(&self, target: &Target, call: &Call) -> Result<()>;
+
+    /// Stops a project's containers in reverse order of their dependencies, replicas side by side. Dependents of
+    /// a stopped service that is named in the target are left running.
+    ///
+    /// # Errors
+    /// The first that failed; the others are stopped all the same.
+    async fn stop(&self, target: &Target, options: &StopOptions, call: &Call) -> Result<()>;
+
+    /// Stops and removes a project's containers, then its networks and, if told so, its volumes. Nothing of it
+    /// there is success.
+    ///
+    /// # Errors
+    /// The first that failed; everything else is removed all the same.
+    async fn down(&self, target: &Target, options: &DownOptions, call: &Call) -> Result<()>;
+
+    /// The containers of a project, one-offs left out, sorted by service and number.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    async fn ps(&self, project: &ProjectName) -> Result<Vec<Container>>;
+
+    /// All compose projects on the engine, whoever made them, sorted by name.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    async fn projects(&self) -> Result<Vec<ProjectSummary>>;
+
+    /// The logs of a project's containers, as one stream: each container's lines in their order. Followed,
+    /// containers that are started later join, and it ends when none is left running.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there are no containers; later errors come in the stream.
+    async fn logs(&self, target: &Target, options: &LogOptions) -> Result<ProjectLogs>;
+
+    /// The running containers of the projects whose names begin with `prefix`, as far as they are ours: they carry
+    /// [`crate::labels::OWNER`]. What only has a name of that beginning is not listed.
+    ///
+    /// # Errors
+    /// When the engine does not answer: a list that cannot be read is never an empty list.
+    async fn list_running(&self, prefix: &str) -> Result<Vec<Container>>;
+}
+
+/// A project on the engine: by its file, or by its name alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its name.
+    pub name: ProjectName,
+    /// Its file, if there is one. Without it the dependencies are read from labels.
+    pub project: Option<Project>,
+    /// Only these services; empty is all.
+    pub services: BTreeSet<String>,
+}
+
+impl Target {
+    /// A project of which only the name is known.
+    pub fn name(name: ProjectName) -> Self {
+        Self { name, project: None, services: BTreeSet::new() }
+    }
+
+    /// Only these services of it.
+    #[must_use]
+    pub fn services<S: Into<String>>(mut self, services: impl IntoIterator<Item = S>) -> Self {
+        self.services = services.into_iter().map(Into::into).collect();
+        self
+    }
+}
+
+impl From<Project> for Target {
+    fn from(project: Project) -> Self {
+        Self { name: project.name.clone(), project: Some(project), services: BTreeSet::new() }
+    }
+}
+
+impl From<&Project> for Target {
+    fn from(project: &Project) -> Self {
+        project.clone().into()
+    }
+}
+
+/// How `up` goes about it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct UpOptions {
+    /// Only these services and what they depend on; empty is all.
+    pub services: BTreeSet<String>,
+    /// Whether the dependencies of the named services are taken along.
+    pub dependencies: Dependencies,
+    /// Which containers are made anew.
+    pub recreate: Recreate,
+    /// What happens to containers of services that are not in the file.
+    pub orphans: Orphans,
+    /// How many containers of a service, instead of what the file says.
+    pub scale: BTreeMap<String, u32>,
+    /// Whether to return only when everything is there, and how long that may take.
+    pub wait: Wait,
+    /// The grace period for containers that are replaced; `None` is their own.
+    pub timeout: Option<Duration>,
+    /// Whether containers are started, or only created.
+    pub start: Start,
+}
+
+/// Whether `up` starts what it creates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    /// It does.
+    #[default]
+    Yes,
+    /// It only creates (`--no-start`).
+    No,
+}
+
+/// Whether dependencies are taken along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dependencies {
+    /// They are.
+    #[default]
+    Include,
+    /// They are not (`--no-deps`).
+    Ignore,
+}
+
+/// Which containers are made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Recreate {
+    /// Those that differ from the file.
+    #[default]
+    Changed,
+    /// All of the named services (`--force-recreate`).
+    Always,
+    /// None (`--no-recreate`).
+    Never,
+}
+
+/// What happens to containers of services that are not in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Orphans {
+    /// They are warned of.
+    #[default]
+    Warn,
+    /// They are removed.
+    Remove,
+    /// Nothing.
+    Ignore,
+}
+
+/// Whether `up` waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wait {
+    /// Only for what dependents need.
+    #[default]
+    Started,
+    /// Until all are running or healthy, at most so long.
+    Healthy {
+        /// `None` is without an end.
+        timeout: Option<Duration>,
+    },
+}
+
+/// What an `up` came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UpOutcome {
+    /// How many steps were done; 0 when everything was as it should be.
+    pub steps: usize,
+}
+
+/// How `stop` goes about it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StopOptions {
+    /// The grace period; `None` is each container's own, else ten seconds.
+    pub timeout: Option<Duration>,
+}
+
+/// How `down` goes about it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct DownOptions {
+    /// The grace period; `None` is each container's own, else ten seconds.
+    pub timeout: Option<Duration>,
+    /// Whether the project's volumes go too, with their data.
+    pub volumes: RemoveVolumes,
+    /// What happens to containers of services that are not in the file.
+    pub orphans: Orphans,
+}
+
+/// Whether `down` removes volumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RemoveVolumes {
+    /// Named and anonymous ones stay.
+    #[default]
+    No,
+    /// Named ones that are not external and anonymous ones go (`-v`).
+    Yes,
+}
+
+/// A project as the engine has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProjectSummary {
+    /// Its name.
+    pub name: String,
+    /// How many containers are in each state.
+    pub states: BTreeMap<String, usize>,
+    /// The files it was made from, joined by commas, if a label says so.
+    pub config_files: Option<String>,
+}
+
+/// The lines of a project's logs.
+pub type ProjectLogs = BoxStream<'static, Result<ServiceLine>>;
+
+/// One line of a container of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServiceLine {
+    /// The service.
+    pub service: String,
+    /// The container's name.
+    pub container: String,
+    /// The line.
+    #[serde(flatten)]
+    pub line: LogLine,
+}

@@ -1,0 +1,263 @@
+//! The planners of `stop`, `start` and `down`: containers that are there, in, a plan out. No I/O, no clock.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use compose_file::Condition;
+
+use crate::{
+    Action, AnonymousVolumes, Awaiting, Cause, Container, ContainerState, DownOptions, Observed, OnFailure,
+    Orphans, Plan, RemoveVolumes, ResourceName, Result, StepId, StopOptions, Target, labels,
+    reconcile::{existing, is_oneoff},
+};
+
+/// What each service depends on: by the file where there is one, else by its containers' labels.
+fn dependencies(target: &Target, containers: &[Container]) -> BTreeMap<String, BTreeMap<String, Condition>> {
+    let mut all: BTreeMap<String, BTreeMap<String, Condition>> = BTreeMap::new();
+    for container in containers {
+        let Some(service) = container.service() else { continue };
+        let entry = all.entry(service.to_owned()).or_default();
+        for part in container.label(labels::DEPENDS_ON).unwrap_or_default().split(',') {
+            let mut fields = part.split(':');
+            let (Some(name), condition) = (fields.next().filter(|name| !name.is_empty()), fields.next())
+            else {
+                continue;
+            };
+            let condition = match condition {
+                Some("service_healthy") => Condition::ServiceHealthy,
+                Some("service_completed_successfully") => Condition::ServiceCompletedSuccessfully,
+                _ => Condition::ServiceStarted,
+            };
+            entry.insert(name.to_owned(), condition);
+        }
+    }
+    if let Some(project) = &target.project {
+        for service in project.services.values().chain(project.disabled_services.values()) {
+            let needs =
+                service.depends_on.iter().map(|(name, needs)| (name.clone(), needs.condition)).collect();
+            all.insert(service.name.clone(), needs);
+        }
+    }
+    all
+}
+
+/// Services in waves: each after the services it depends on. Labels of strangers may hold a cycle; it ends in one wave.
+fn waves(dependencies: &BTreeMap<String, BTreeMap<String, Condition>>) -> Vec<BTreeSet<&str>> {
+    let mut left: BTreeSet<&str> = dependencies.keys().map(String::as_str).collect();
+    let mut waves = Vec::new();
+    while !left.is_empty() {
+        let free: BTreeSet<&str> = left
+            .iter()
+            .copied()
+            .filter(|name| {
+                dependencies[*name].keys().all(|needed| needed == name || !left.contains(needed.as_str()))
+            })
+            .collect();
+        let wave = if free.is_empty() { left.clone() } else { free };
+        left.retain(|name| !wave.contains(name));
+        waves.push(wave);
+    }
+    waves
+}
+
+/// The steps that stop and, if told so, remove containers, dependents before what they depend on.
+struct TakeDown<'a> {
+    plan: Plan,
+    target: &'a Target,
+    grace: Option<Duration>,
+}
+
+impl TakeDown<'_> {
+    /// Returns the last step of each container.
+    fn containers(
+        &mut self,
+        containers: &[&Container],
+        all: &[Container],
+        removal: Option<AnonymousVolumes>,
+    ) -> Vec<StepId> {
+        let dependencies = dependencies(self.target, all);
+        let mut last = Vec::new();
+        let mut stops: BTreeMap<&str, Vec<StepId>> = BTreeMap::new();
+        let order = waves(&dependencies);
+        let nameless = BTreeSet::from([""]);
+        for wave in order.iter().rev().chain([&nameless]) {
+            let mut stopped: Vec<(&str, StepId)> = Vec::new();
+            for container in containers {
+                let service = container.service().unwrap_or_default();
+                if !wave.contains(service) {
+                    continue;
+                }
+                let dependents = dependencies
+                    .iter()
+                    .filter(|(_, needs)| needs.contains_key(service))
+                    .filter_map(|(name, _)| stops.get(name.as_str()))
+                    .flatten();
+                let after: Vec<_> = dependents.map(|step| step.ended()).collect();
+                let replica = existing(container);
+                let mut done = None;
+                if container.state.is_running() {
+                    let stop = Action::StopContainer { replica: replica.clone(), grace: self.grace };
+                    let step = self.plan.push(stop, Cause::Requested, after);
+                    stopped.push((service, step));
+                    done = Some(step);
+                }
+                if let Some(anonymous_volumes) = removal {
+                    let remove = Action::RemoveContainer { replica, anonymous_volumes };
+                    done = Some(self.plan.push(remove, Cause::Requested, done.map(StepId::ended)));
+                }
+                last.extend(done);
+            }
+            for (service, step) in stopped {
+                stops.entry(service).or_default().push(step);
+            }
+        }
+        last
+    }
+}
+
+/// Decides what `stop` does: the running containers of the target's services, in reverse order of dependency.
+pub fn plan_stop(target: &Target, options: &StopOptions, observed: &Observed) -> Plan {
+    let mut down = TakeDown {
+        plan: Plan::new(target.name.clone(), OnFailure::Continue),
+        target,
+        grace: options.timeout,
+    };
+    let named = |container: &&Container| {
+        !is_oneoff(container)
+            && (target.services.is_empty()
+                || container.service().is_some_and(|s| target.services.contains(s)))
+    };
+    let containers: Vec<&Container> = observed.containers.iter().filter(named).collect();
+    down.containers(&containers, &observed.containers, None);
+    down.plan
+}
+
+/// Decides what `down` does: containers in reverse order of dependency, then networks, then, if told so, volumes.
+///
+/// Only networks and volumes that carry the project's label are removed: what was there before is somebody else's. With services named, these and what depends
+/// on them are removed, and no network or volume.
+///
+/// # Errors
+/// When the engine listed a network or volume by a name that is none.
+pub fn plan_down(target: &Target, options: &DownOptions, observed: &Observed) -> Result<Plan> {
+    let mut down = TakeDown {
+        plan: Plan::new(target.name.clone(), OnFailure::Continue),
+        target,
+        grace: options.timeout,
+    };
+    let dependencies = dependencies(target, &observed.containers);
+    let mut named = target.services.clone();
+    loop {
+        let more: Vec<String> = dependencies
+            .iter()
+            .filter(|(name, needs)| {
+                !named.contains(*name) && needs.keys().any(|needed| named.contains(needed))
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        if more.is_empty() {
+            break;
+        }
+        named.extend(more);
+    }
+    let in_file = |container: &Container| {
+        target.project.as_ref().is_none_or(|project| {
+            let service = container.service().unwrap_or_default();
+            project.services.contains_key(service) || project.disabled_services.contains_key(service)
+        })
+    };
+    let (mut containers, mut orphans) = (Vec::new(), Vec::new());
+    for container in &observed.containers {
+        if !named.is_empty() {
+            if container.service().is_some_and(|service| named.contains(service)) {
+                containers.push(container);
+            }
+        } else if in_file(container) || options.orphans == Orphans::Remove {
+            containers.push(container);
+        } else {
+            orphans.push(container.name.as_str());
+        }
+    }
+    if !orphans.is_empty() && options.orphans == Orphans::Warn {
+        down.plan.warnings.push(format!(
+            "containers of this project whose service is not in the file stay: {}; remove them with --remove-orphans",
+            orphans.join(", ")
+        ));
+    }
+    let with_volumes = options.volumes == RemoveVolumes::Yes;
+    let anonymous = if with_volumes { AnonymousVolumes::Remove } else { AnonymousVolumes::Keep };
+    let gone = down.containers(&containers, &observed.containers, Some(anonymous));
+    if !named.is_empty() {
+        return Ok(down.plan);
+    }
+    let ours = |resource: &crate::Resource| {
+        resource.labels.get(labels::PROJECT).map(String::as_str) == Some(target.name.as_str())
+    };
+    let after = || gone.iter().map(|step| step.ended());
+    for network in observed.networks.values().filter(|resource| ours(resource)) {
+        let remove = Action::RemoveNetwork(ResourceName::network(network.name.clone())?);
+        down.plan.push(remove, Cause::Requested, after());
+    }
+    if with_volumes {
+        for volume in observed.volumes.values().filter(|resource| ours(resource)) {
+            let remove = Action::RemoveVolume(ResourceName::volume(volume.name.clone())?);
+            down.plan.push(remove, Cause::Requested, after());
+        }
+    }
+    Ok(down.plan)
+}
+
+/// Decides what `start` does: the containers of the target's services that do not run, in order of dependency.
+pub fn plan_start(target: &Target, observed: &Observed) -> Plan {
+    let mut plan = Plan::new(target.name.clone(), OnFailure::Halt);
+    let dependencies = dependencies(target, &observed.containers);
+    let mut started: BTreeMap<&str, Vec<(&Container, Option<StepId>)>> = BTreeMap::new();
+    for wave in waves(&dependencies) {
+        for service in wave {
+            let mut after = Vec::new();
+            let named = target.services.is_empty() || target.services.contains(service);
+            let of_service =
+                |container: &&Container| container.service() == Some(service) && !is_oneoff(container);
+            let containers: Vec<&Container> = observed.containers.iter().filter(of_service).collect();
+            if named && containers.iter().any(|container| !container.state.is_running()) {
+                for (needed, condition) in &dependencies[service] {
+                    for (container, step) in started.get(needed.as_str()).into_iter().flatten() {
+                        match (condition, step) {
+                            (Condition::ServiceStarted, step) => after.extend(step.map(StepId::succeeded)),
+                            (condition, Some(step)) => {
+                                let awaiting = Awaiting {
+                                    replica: existing(container),
+                                    condition: *condition,
+                                    waiting: vec![service.to_owned()],
+                                    optional: false,
+                                    may_complete: false,
+                                    interval: Duration::from_secs(1),
+                                };
+                                let cause = Cause::NeededBy(vec![service.to_owned()]);
+                                after.push(
+                                    plan.push(Action::Await(awaiting), cause, [step.succeeded()]).succeeded(),
+                                );
+                            }
+                            (_, None) => {}
+                        }
+                    }
+                }
+            }
+            for container in containers {
+                let completed = container.state == ContainerState::Exited
+                    && container.exit_code == Some(0)
+                    && dependencies
+                        .values()
+                        .any(|needs| needs.get(service) == Some(&Condition::ServiceCompletedSuccessfully));
+                let step = (named && !container.state.is_running() && !completed).then(|| {
+                    let start = Action::StartContainer(existing(container));
+                    plan.push(start, Cause::NotRunning(container.state.as_str()), after.iter().copied())
+                });
+                started.entry(service).or_default().push((container, step));
+            }
+        }
+    }
+    plan
+}

@@ -1,0 +1,257 @@
+//! Plans as text: observed and wanted, in; the plan's lines, out.
+
+use std::collections::BTreeMap;
+
+use compose_file::{Condition, Dependency, Network, Project, ProjectName, Service, ServiceNetwork};
+use runtime_core::{
+    Container, ContainerId, ContainerState, Desired, DownOptions, Error, ImageId, Observed, Orphans, Plan,
+    Recreate, RemoveVolumes, Resource, StopOptions, Target, UpOptions, labels, plan_down, plan_stop, plan_up,
+};
+
+/// A name, an image, and what it depends on.
+type Line<'a> = (&'a str, &'a str, &'a [(&'a str, Condition)]);
+
+fn project(services: &[Line<'_>]) -> Project {
+    let mut project = Project::new(ProjectName::new("p").expect("a name"), "/p");
+    let mut network = Network::default();
+    network.name = "p_default".into();
+    project.networks.insert("default".into(), network);
+    for (name, image, dependencies) in services {
+        let mut service = Service::new(*name, *image);
+        service.networks.insert("default".into(), ServiceNetwork::default());
+        for (needed, condition) in *dependencies {
+            let dependency = Dependency { condition: *condition, restart: false, required: true };
+            service.depends_on.insert((*needed).into(), dependency);
+        }
+        service.config_hash = compose_file::config_hash(&service);
+        project.services.insert((*name).into(), service);
+    }
+    project
+}
+
+/// What is there after the project went up.
+fn observed(project: &Project) -> Observed {
+    let mut observed = Observed::default();
+    for network in project.networks.values() {
+        let labels = BTreeMap::from([(labels::PROJECT.to_owned(), project.name.to_string())]);
+        observed.networks.insert(network.name.clone(), Resource { name: network.name.clone(), labels });
+    }
+    for service in project.services.values() {
+        let image = ImageId::new(&format!("{:0>64}", service.image.len()));
+        observed.images.insert(service.image.clone(), image.clone());
+        for number in 1..=service.scale {
+            let name = format!("p-{}-{number}", service.name);
+            let id = ContainerId(format!("{:a<64}", name.replace('-', "")));
+            let mut container = Container::new(id, name, &service.image, ContainerState::Running);
+            container.image_id = Some(image.clone());
+            container.networks.insert("p_default".into());
+            let depends_on: Vec<String> = service
+                .depends_on
+                .iter()
+                .map(|(n, d)| format!("{n}:{}:false", d.condition.as_str()))
+                .collect();
+            for (label, value) in [
+                (labels::PROJECT, "p".to_owned()),
+                (labels::SERVICE, service.name.clone()),
+                (labels::NUMBER, number.to_string()),
+                (labels::ONEOFF, "False".to_owned()),
+                (labels::CONFIG_HASH, service.config_hash.clone()),
+                (labels::DEPENDS_ON, depends_on.join(",")),
+            ] {
+                container.labels.insert(label.to_owned(), value);
+            }
+            observed.containers.push(container);
+        }
+    }
+    observed
+}
+
+fn up_with(project: &Project, options: &UpOptions, observed: &Observed) -> Result<Plan, Error> {
+    plan_up(Desired { project, options, owner: "test" }, observed)
+}
+
+fn up(project: &Project, observed: &Observed) -> String {
+    up_with(project, &UpOptions::default(), observed).expect("a plan").to_string()
+}
+
+fn chain() -> Project {
+    project(&[
+        ("db", "db:1", &[]),
+        ("migrate", "app:1", &[("db", Condition::ServiceHealthy)]),
+        (
+            "web",
+            "app:1",
+            &[("db", Condition::ServiceStarted), ("migrate", Condition::ServiceCompletedSuccessfully)],
+        ),
+    ])
+}
+
+#[test]
+fn from_nothing_everything_is_created_and_started_in_order() {
+    insta::assert_snapshot!(up(&chain(), &Observed::default()), @r"
+    create network p_default (not there)
+    pull image db:1 (not there)
+    pull image app:1 (not there)
+    create container p-db-1 (not there)
+    create container p-migrate-1 (not there)
+    create container p-web-1 (not there)
+    start container p-db-1 (not there)
+    wait until healthy: container p-db-1 (needed by migrate)
+    start container p-migrate-1 (not there)
+    wait until completed: container p-migrate-1 (needed by web)
+    start container p-web-1 (not there)
+    ");
+}
+
+#[test]
+fn what_is_as_it_should_be_gives_no_step() {
+    let project = chain();
+    let mut there = observed(&project);
+    for container in &mut there.containers {
+        if container.service() == Some("migrate") {
+            container.state = ContainerState::Exited;
+            container.exit_code = Some(0);
+        }
+    }
+    assert_eq!(up(&project, &there), "");
+}
+
+#[test]
+fn a_changed_image_recreates_its_service_alone() {
+    let there = observed(&project(&[("a", "app:1", &[]), ("b", "b:1", &[])]));
+    let mut there2 = there.clone();
+    there2.images.insert("app:22".into(), ImageId::new(&"2".repeat(64)));
+    insta::assert_snapshot!(up(&project(&[("a", "app:22", &[]), ("b", "b:1", &[])]), &there2), @r"
+    recreate container p-a-1 (image changed from app:1 to app:22)
+    stop container p-a-1 (replaced by a new one)
+    remove container p-a-1 (replaced by a new one)
+    rename container p-a-1 (takes the old one's place)
+    start container p-a-1 (takes the old one's place)
+    ");
+}
+
+#[test]
+fn a_newer_image_of_the_same_name_recreates() {
+    let project = project(&[("a", "app:1", &[])]);
+    let mut there = observed(&project);
+    there.images.insert("app:1".into(), ImageId::new(&"f".repeat(64)));
+    assert!(up(&project, &there).starts_with("recreate container p-a-1 (app:1 is a newer image now)\n"));
+}
+
+#[test]
+fn scaling_keeps_numbers_fills_gaps_and_removes_the_highest() {
+    let mut project = project(&[("a", "app:1", &[])]);
+    project.services.get_mut("a").unwrap().scale = 3;
+    let mut there = observed(&project);
+    there.containers.remove(1);
+    insta::assert_snapshot!(up(&project, &there), @r"
+    create container p-a-2 (not there)
+    start container p-a-2 (not there)
+    ");
+    project.services.get_mut("a").unwrap().scale = 1;
+    insta::assert_snapshot!(up(&project, &there), @r"
+    stop container p-a-3 (scaled to 1)
+    remove container p-a-3 (scaled to 1)
+    ");
+}
+
+#[test]
+fn an_interrupted_recreation_is_finished() {
+    let project = project(&[("a", "app:1", &[])]);
+    let mut there = observed(&project);
+    let mut half = there.containers[0].clone();
+    half.id = ContainerId("b".repeat(64));
+    half.name = "aaaaaaaaaaaa_p-a-1".into();
+    half.state = ContainerState::Created;
+    half.labels.insert(labels::REPLACE.into(), "a".repeat(64));
+    there.containers.push(half.clone());
+    insta::assert_snapshot!(up(&project, &there), @"remove container aaaaaaaaaaaa_p-a-1 (left by an interrupted recreation)");
+    there.containers = vec![half];
+    insta::assert_snapshot!(up(&project, &there), @r"
+    rename container p-a-1 (left by an interrupted recreation)
+    start container p-a-1 (it is created)
+    ");
+}
+
+#[test]
+fn orphans_are_warned_of_and_removed_on_request() {
+    let there = observed(&project(&[("a", "app:1", &[]), ("old", "old:1", &[])]));
+    let project = project(&[("a", "app:1", &[])]);
+    assert!(
+        up(&project, &there)
+            .starts_with("warning: containers of this project whose service is not in the file: p-old-1")
+    );
+    let mut options = UpOptions::default();
+    options.orphans = Orphans::Remove;
+    insta::assert_snapshot!(up_with(&project, &options, &there).unwrap(), @r"
+    stop container p-old-1 (its service is not in the file)
+    remove container p-old-1 (its service is not in the file)
+    ");
+}
+
+#[test]
+fn a_forced_recreation_of_one_service_leaves_its_dependencies() {
+    let project = project(&[("a", "app:1", &[]), ("b", "b:1", &[("a", Condition::ServiceStarted)])]);
+    let mut options = UpOptions::default();
+    options.recreate = Recreate::Always;
+    options.services.insert("b".into());
+    let plan = up_with(&project, &options, &observed(&project)).unwrap().to_string();
+    assert!(plan.starts_with("recreate container p-b-1 (requested)\n") && !plan.contains("p-a-1"), "{plan}");
+}
+
+#[test]
+fn a_cycle_and_an_unknown_service_are_errors() {
+    let cycle = project(&[
+        ("a", "x", &[("b", Condition::ServiceStarted)]),
+        ("b", "x", &[("a", Condition::ServiceStarted)]),
+    ]);
+    let error = up_with(&cycle, &UpOptions::default(), &Observed::default()).unwrap_err();
+    assert!(matches!(error, Error::InvalidProject(_)), "{error}");
+    let mut options = UpOptions::default();
+    options.services.insert("nobody".into());
+    let error = up_with(&chain(), &options, &Observed::default()).unwrap_err();
+    assert_eq!(error.to_string(), "no such service: nobody");
+}
+
+#[test]
+fn down_goes_in_reverse_order_by_labels_alone_and_leaves_what_is_not_ours() {
+    let mut there = observed(&chain());
+    there.networks.insert("p_other".into(), Resource { name: "p_other".into(), labels: BTreeMap::new() });
+    let target = Target::name(ProjectName::new("p").unwrap());
+    let mut options = DownOptions::default();
+    options.volumes = RemoveVolumes::Yes;
+    insta::assert_snapshot!(plan_down(&target, &options, &there).unwrap(), @r"
+    stop container p-web-1 (requested)
+    remove container p-web-1 (requested)
+    stop container p-migrate-1 (requested)
+    remove container p-migrate-1 (requested)
+    stop container p-db-1 (requested)
+    remove container p-db-1 (requested)
+    remove network p_default (requested)
+    ");
+}
+
+#[test]
+fn stop_of_a_service_leaves_its_dependents() {
+    let there = observed(&chain());
+    let target = Target::name(ProjectName::new("p").unwrap()).services(["db"]);
+    insta::assert_snapshot!(plan_stop(&target, &StopOptions::default(), &there), @"stop container p-db-1 (requested)");
+}
+
+#[test]
+fn ten_thousand_services_are_planned() {
+    let mut project = project(&[("s0", "app:1", &[])]);
+    let first = project.services["s0"].clone();
+    for index in 1..10_000 {
+        let mut service = first.clone();
+        service.name = format!("s{index}");
+        let dependency = Dependency { condition: Condition::ServiceStarted, restart: false, required: true };
+        service.depends_on.insert(format!("s{}", index - 1), dependency);
+        project.services.insert(service.name.clone(), service);
+    }
+    let plan = up_with(&project, &UpOptions::default(), &Observed::default()).unwrap();
+    assert_eq!(plan.steps.len(), 20_002);
+    for (index, step) in plan.steps.iter().enumerate() {
+        assert!(step.after.iter().all(|after| after.step.0 < index));
+    }
+}

@@ -1,0 +1,183 @@
+//! The backends that the suite knows, and how each is reached.
+
+use std::{env, io, path::Path, sync::Arc, time::Duration};
+
+use compose_file::ProjectName;
+use runtime_core::{Compose, ContainerRuntime, Engine, Scope};
+use runtime_docker::{DockerConfig, DockerEngine};
+use runtime_mock::MockEngine;
+use runtime_podman::{PodmanConfig, PodmanEngine};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{Failed, IMAGE, IMAGE_2};
+
+/// How long an engine may take to say that it is there.
+const GREETING: Duration = Duration::from_secs(20);
+/// How long one behaviour may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One of the backends under test.
+#[derive(Debug)]
+pub struct Backend {
+    /// The first part of its tests' names.
+    pub name: &'static str,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Mock,
+    Podman,
+    Docker {
+        /// `None` is where Docker is by default.
+        host: Option<String>,
+    },
+    /// What would have to be set for it to be there.
+    Unset(&'static str),
+}
+
+/// A runtime of a backend, and its engine for what happens behind the runtime's back.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The runtime.
+    pub runtime: Arc<dyn ContainerRuntime>,
+    /// Its engine.
+    pub engine: Arc<dyn Engine>,
+    /// The engine again, if it is the one in memory.
+    pub mock: Option<Arc<MockEngine>>,
+}
+
+fn connection<E: Engine>(engine: E) -> (Connection, Arc<E>) {
+    let compose = Compose::new(engine).with_owner("longshore-tests");
+    let engine = compose.engine().clone();
+    (Connection { runtime: Arc::new(compose), engine: engine.clone(), mock: None }, engine)
+}
+
+impl Backend {
+    /// All of them.
+    pub fn all() -> Vec<Self> {
+        let socket = env::var("LONGSHORE_TEST_PODMAN_SOCKET").ok().filter(|socket| !socket.is_empty());
+        let over_podman = match socket {
+            Some(path) if path.contains("://") => Kind::Docker { host: Some(path) },
+            Some(path) => Kind::Docker { host: Some(format!("unix://{path}")) },
+            None => Kind::Unset("LONGSHORE_TEST_PODMAN_SOCKET"),
+        };
+        vec![
+            Self { name: "mock", kind: Kind::Mock },
+            Self { name: "podman", kind: Kind::Podman },
+            Self { name: "docker", kind: Kind::Docker { host: None } },
+            Self { name: "docker-over-podman", kind: over_podman },
+        ]
+    }
+
+    /// Docker alone, for what only it can be asked.
+    pub fn docker() -> Self {
+        Self { name: "docker", kind: Kind::Docker { host: None } }
+    }
+
+    /// Whether its absence is a failure.
+    pub fn is_required(&self) -> bool {
+        env::var("LONGSHORE_REQUIRE").is_ok_and(|names| names.split(',').any(|name| name.trim() == self.name))
+    }
+
+    /// A connection of its own for one test.
+    pub fn connect(&self) -> Connection {
+        match &self.kind {
+            Kind::Mock => {
+                let mock = MockEngine::new();
+                mock.fixture_image(IMAGE);
+                mock.fixture_image(IMAGE_2);
+                let (connection, engine) = connection(mock);
+                Connection { mock: Some(engine), ..connection }
+            }
+            Kind::Podman => connection(PodmanEngine::new(PodmanConfig::default())).0,
+            Kind::Docker { host } => docker(host.clone()),
+            Kind::Unset(_) => docker(Some("unix:///nonexistent".to_owned())),
+        }
+    }
+
+    /// A runtime of the same kind whose engine would be at `path`, where nothing is.
+    ///
+    /// # Errors
+    /// When the backend cannot be elsewhere.
+    pub fn somewhere_else(&self, path: &Path) -> Result<Arc<dyn ContainerRuntime>, Failed> {
+        match &self.kind {
+            Kind::Mock => Err(Failed::NotApplicable("an engine in memory is always there".to_owned())),
+            Kind::Podman => self.with_program(path),
+            Kind::Docker { .. } | Kind::Unset(_) => {
+                Ok(docker(Some(format!("unix://{}", path.display()))).runtime)
+            }
+        }
+    }
+
+    /// A runtime of the same kind that uses another program.
+    ///
+    /// # Errors
+    /// When the backend uses none.
+    pub fn with_program(&self, program: &Path) -> Result<Arc<dyn ContainerRuntime>, Failed> {
+        match &self.kind {
+            Kind::Podman => {
+                let config = PodmanConfig { program: program.to_owned(), ..PodmanConfig::default() };
+                Ok(connection(PodmanEngine::new(config)).0.runtime)
+            }
+            _ => Err(Failed::NotApplicable("it runs no program".to_owned())),
+        }
+    }
+
+    /// Asks whether the engine answers and has the images.
+    ///
+    /// # Errors
+    /// Why the backend cannot be tested here.
+    pub fn presence(&self) -> Result<(), String> {
+        if let Kind::Unset(variable) = &self.kind {
+            return Err(format!("{variable} is not set"));
+        }
+        let asking = async {
+            let engine = self.connect().engine;
+            engine.info().await.map_err(|error| error.to_string())?;
+            let scope = Scope {
+                project: ProjectName::new("longshore-tests").map_err(|error| error.to_string())?,
+                networks: Default::default(),
+                volumes: Default::default(),
+                images: [IMAGE.to_owned(), IMAGE_2.to_owned()].into(),
+            };
+            let observed = engine.observe(&scope).await.map_err(|error| error.to_string())?;
+            match scope.images.iter().find(|image| !observed.images.contains_key(*image)) {
+                Some(missing) => Err(format!("it has no image {missing}")),
+                None => Ok(()),
+            }
+        };
+        let runtime = self.tokio().map_err(|error| error.to_string())?;
+        let greeting = async { tokio::time::timeout(GREETING, asking).await };
+        let outcome =
+            runtime.block_on(greeting).unwrap_or_else(|_| Err(format!("no answer within {GREETING:?}")));
+        runtime.shutdown_background();
+        outcome
+    }
+
+    /// A runtime for one test: with virtual time for the engine in memory.
+    pub(crate) fn tokio(&self) -> io::Result<Runtime> {
+        match self.kind {
+            Kind::Mock => Builder::new_current_thread().enable_all().start_paused(true).build(),
+            _ => Builder::new_multi_thread().worker_threads(2).enable_all().build(),
+        }
+    }
+
+    /// How long one behaviour may take, by its own clock.
+    pub(crate) fn patience(&self) -> Duration {
+        match self.kind {
+            // Days pass in a moment there; what never ends still ends.
+            Kind::Mock => 1000 * PATIENCE,
+            _ => PATIENCE,
+        }
+    }
+
+    /// How long one behaviour may take, by ours.
+    pub(crate) fn real_patience(&self) -> Duration {
+        PATIENCE
+    }
+}
+
+fn docker(host: Option<String>) -> Connection {
+    connection(DockerEngine::new(DockerConfig { host, ..DockerConfig::default() })).0
+}

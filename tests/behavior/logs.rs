@@ -1,0 +1,256 @@
+//! What containers printed.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use compose_file::Project;
+use futures_util::{StreamExt, TryStreamExt};
+use longshore_tests::{Case, Failed, Outcome, Suite, behaviours, refused};
+use runtime_core::{Error, LogOptions, LogSource, Target};
+
+pub(crate) fn tests(suite: &mut Suite) {
+    behaviours!(suite;
+        both_outputs_are_told_apart,
+        lines_keep_their_order,
+        the_tail_is_the_last_lines,
+        since_leaves_out_what_was_before,
+        times_are_given_if_asked_for,
+        following_ends_with_the_container,
+        following_goes_on_while_it_runs,
+        several_containers_are_one_stream,
+        a_container_that_starts_later_joins,
+        services_can_be_chosen,
+        ten_thousand_lines_arrive,
+        a_huge_line_arrives,
+        a_line_without_an_end_arrives,
+        a_slow_reader_loses_nothing,
+        a_stopped_container_has_its_log,
+        nothing_there_is_an_error,
+    );
+}
+
+fn follow() -> LogOptions {
+    LogOptions { follow: true, ..LogOptions::default() }
+}
+
+fn program(case: &Case, command: &str) -> Result<Project, Failed> {
+    let head = "services:\n  web:\n    image: localhost/longshore-fixture:1\n";
+    case.project(&format!("{head}    command: {command}\n"))
+}
+
+fn numbered(range: std::ops::RangeInclusive<u32>) -> Vec<String> {
+    range.map(|number| format!("line {number}")).collect()
+}
+
+async fn both_outputs_are_told_apart(case: Case) -> Outcome {
+    let project = program(&case, "[log, '4', --both]")?;
+    case.run(&project, "web").await?;
+    let lines = case.lines(&project, &LogOptions::default()).await?;
+    let of = |stream: LogSource| -> Vec<&str> {
+        lines.iter().filter(|line| line.line.stream == stream).map(|line| line.line.text.as_str()).collect()
+    };
+    assert_eq!(of(LogSource::Stdout), ["out 1", "out 3"]);
+    assert_eq!(of(LogSource::Stderr), ["err 2", "err 4"]);
+    assert!(
+        lines.iter().all(|line| line.service == "web" && line.container == format!("{}-web-1", case.name()))
+    );
+    assert!(lines.iter().all(|line| line.line.time.is_none()));
+    Ok(())
+}
+
+async fn lines_keep_their_order(case: Case) -> Outcome {
+    let project = program(&case, "[log, '200']")?;
+    assert_eq!(case.run(&project, "web").await?, numbered(1..=200));
+    Ok(())
+}
+
+async fn the_tail_is_the_last_lines(case: Case) -> Outcome {
+    let project = program(&case, "[log, '50']")?;
+    case.run(&project, "web").await?;
+    let tail = |count| LogOptions { tail: Some(count), ..LogOptions::default() };
+    let texts = async |count| -> Result<Vec<String>, Error> {
+        Ok(case.lines(&project, &tail(count)).await?.into_iter().map(|line| line.line.text).collect())
+    };
+    assert_eq!(texts(3).await?, numbered(48..=50));
+    assert_eq!(texts(1000).await?, numbered(1..=50));
+    assert!(texts(0).await?.is_empty());
+    Ok(())
+}
+
+async fn since_leaves_out_what_was_before(case: Case) -> Outcome {
+    let project = program(&case, "[log, '3', --then-sleep]")?;
+    case.up(&project).await?;
+    case.says(&project, "web", "sleeping").await?;
+    let started = case.container(&project, "web").await?.started.ok_or("it has no time of start")?;
+    let since = |since| LogOptions { since: Some(since), ..LogOptions::default() };
+    let all = case.lines(&project, &since(started - Duration::from_secs(60))).await?;
+    assert_eq!(all.len(), 4);
+    let none = case.lines(&project, &since(started + Duration::from_secs(600))).await?;
+    assert!(none.is_empty(), "{none:?}");
+    Ok(())
+}
+
+async fn times_are_given_if_asked_for(case: Case) -> Outcome {
+    let project = program(&case, "[log, '2']")?;
+    case.run(&project, "web").await?;
+    let lines = case.lines(&project, &LogOptions { timestamps: true, ..LogOptions::default() }).await?;
+    let texts: Vec<&str> = lines.iter().map(|line| line.line.text.as_str()).collect();
+    assert_eq!(texts, ["line 1", "line 2"], "the time is not in the text");
+    for line in &lines {
+        let time = line.line.time.as_deref().unwrap_or_default();
+        assert!(time.len() >= 20 && time.as_bytes()[10] == b'T', "{time:?}");
+    }
+    Ok(())
+}
+
+async fn following_ends_with_the_container(case: Case) -> Outcome {
+    let project = program(&case, "[log, '5', --every-ms, '100']")?;
+    case.up(&project).await?;
+    let lines = case.lines(&project, &follow()).await?;
+    let texts: Vec<String> = lines.into_iter().map(|line| line.line.text).collect();
+    assert_eq!(texts, numbered(1..=5));
+    assert_eq!(case.container(&project, "web").await?.exit_code, Some(0));
+    Ok(())
+}
+
+async fn following_goes_on_while_it_runs(case: Case) -> Outcome {
+    let project = program(&case, "[sleep]")?;
+    case.up(&project).await?;
+    let mut stream = case.runtime().logs(&Target::from(&project), &follow()).await?;
+    let first = stream.try_next().await?.ok_or("it ended")?;
+    assert_eq!(first.line.text, "sleeping");
+    let (rest, stopped) = tokio::join!(stream.try_collect::<Vec<_>>(), case.stop(&project));
+    stopped?;
+    let texts: Vec<String> = rest?.into_iter().map(|line| line.line.text).collect();
+    assert_eq!(texts, ["stopping"]);
+    Ok(())
+}
+
+const THREE: &str = "
+services:
+  a:
+    image: localhost/longshore-fixture:1
+    command: [log, '20', --every-ms, '5']
+    scale: 2
+  b:
+    image: localhost/longshore-fixture:1
+    command: [log, '20', --every-ms, '5']
+";
+
+async fn several_containers_are_one_stream(case: Case) -> Outcome {
+    let project = case.project(THREE)?;
+    case.up(&project).await?;
+    let mut by_container: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in case.lines(&project, &follow()).await? {
+        by_container.entry(line.container).or_default().push(line.line.text);
+    }
+    assert_eq!(by_container.len(), 3);
+    for (container, texts) in by_container {
+        assert_eq!(texts, numbered(1..=20), "{container}");
+    }
+    Ok(())
+}
+
+async fn a_container_that_starts_later_joins(case: Case) -> Outcome {
+    let project = case.project(
+        "
+services:
+  first:
+    image: localhost/longshore-fixture:1
+    command: [sleep]
+  second:
+    image: localhost/longshore-fixture:1
+    command: [log, '3', --then-sleep]
+",
+    )?;
+    case.up_with(&project, &longshore_tests::options(|o| o.services = ["first".to_owned()].into())).await?;
+    let mut stream = case.runtime().logs(&Target::from(&project), &follow()).await?;
+    assert_eq!(stream.try_next().await?.map(|line| line.service), Some("first".to_owned()));
+    let read = async {
+        let mut texts = Vec::new();
+        while let Some(line) = stream.try_next().await? {
+            if line.service == "second" {
+                texts.push(line.line.text);
+            }
+            if texts.len() == 4 {
+                break;
+            }
+        }
+        Ok::<_, Error>(texts)
+    };
+    let (texts, up) = tokio::join!(read, case.up(&project));
+    up?;
+    assert_eq!(texts?, ["line 1", "line 2", "line 3", "sleeping"]);
+    Ok(())
+}
+
+async fn services_can_be_chosen(case: Case) -> Outcome {
+    let project = case.project(THREE)?;
+    case.up(&project).await?;
+    let lines = case.lines(Target::from(&project).services(["b"]), &follow()).await?;
+    assert_eq!(lines.len(), 20);
+    assert!(lines.iter().all(|line| line.service == "b"));
+    Ok(())
+}
+
+async fn ten_thousand_lines_arrive(case: Case) -> Outcome {
+    let project = program(&case, "[log, '10000']")?;
+    assert!(case.run(&project, "web").await? == numbered(1..=10_000));
+    let again: Vec<String> =
+        case.lines(&project, &LogOptions::default()).await?.into_iter().map(|line| line.line.text).collect();
+    assert!(again == numbered(1..=10_000));
+    Ok(())
+}
+
+async fn a_huge_line_arrives(case: Case) -> Outcome {
+    let project = program(&case, "[log, '1', --length, '300000']")?;
+    let pieces = case.run(&project, "web").await?;
+    let expected = format!("line 1{}", "x".repeat(300_000));
+    assert!(pieces.concat() == expected, "{} pieces, {} bytes", pieces.len(), pieces.concat().len());
+    assert!(pieces.iter().all(|piece| piece.len() <= 64 * 1024));
+    Ok(())
+}
+
+async fn a_line_without_an_end_arrives(case: Case) -> Outcome {
+    std::fs::write(case.dir().join("text"), "first\nlast, without an end")?;
+    let project = case.project(
+        "
+services:
+  web:
+    image: localhost/longshore-fixture:1
+    command: [read, /text]
+    volumes: ['./text:/text:ro']
+",
+    )?;
+    assert_eq!(case.run(&project, "web").await?, ["first", "last, without an end"]);
+    Ok(())
+}
+
+async fn a_slow_reader_loses_nothing(case: Case) -> Outcome {
+    let project = program(&case, "[log, '3000']")?;
+    case.up(&project).await?;
+    let mut stream = case.runtime().logs(&Target::from(&project), &follow()).await?;
+    let first = stream.try_next().await?.map(|line| line.line.text);
+    assert_eq!(first.as_deref(), Some("line 1"));
+    // Meanwhile others read it all: the container is not held up by one that does not.
+    assert_eq!(case.output(&project, "web").await?.len(), 3000);
+    assert_eq!(stream.filter(|line| std::future::ready(line.is_ok())).count().await, 2999);
+    Ok(())
+}
+
+async fn a_stopped_container_has_its_log(case: Case) -> Outcome {
+    let project = program(&case, "[sleep]")?;
+    case.up(&project).await?;
+    case.says(&project, "web", "sleeping").await?;
+    case.stop(&project).await?;
+    let lines = case.lines(Target::name(project.name.clone()), &follow()).await?;
+    let texts: Vec<String> = lines.into_iter().map(|line| line.line.text).collect();
+    assert_eq!(texts, ["sleeping", "stopping"]);
+    Ok(())
+}
+
+async fn nothing_there_is_an_error(case: Case) -> Outcome {
+    let project = program(&case, "[sleep]")?;
+    let error = refused(case.lines(&project, &LogOptions::default()).await)?;
+    assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
+    Ok(())
+}

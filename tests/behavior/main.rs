@@ -1,0 +1,55 @@
+//! Every behaviour against every backend; `cargo test -p longshore-tests --test behavior -- podman::up` runs a part.
+
+mod cancel;
+mod concurrency;
+mod config;
+mod depends_on;
+mod down;
+mod environment;
+mod errors;
+mod foreign;
+mod health;
+mod labels;
+mod list;
+mod logs;
+mod networks;
+mod orphans;
+mod plan;
+mod ports;
+mod pull;
+mod recreate;
+mod scale;
+mod secrets;
+mod stop;
+mod up;
+mod volumes;
+
+use longshore_tests::{Backend, Suite};
+
+fn main() {
+    let mut suite = Suite::new(Backend::all());
+    cancel::tests(&mut suite);
+    concurrency::tests(&mut suite);
+    config::tests(&mut suite);
+    depends_on::tests(&mut suite);
+    down::tests(&mut suite);
+    environment::tests(&mut suite);
+    errors::tests(&mut suite);
+    foreign::tests(&mut suite);
+    health::tests(&mut suite);
+    labels::tests(&mut suite);
+    list::tests(&mut suite);
+    logs::tests(&mut suite);
+    networks::tests(&mut suite);
+    orphans::tests(&mut suite);
+    plan::tests(&mut suite);
+    ports::tests(&mut suite);
+    pull::tests(&mut suite);
+    recreate::tests(&mut suite);
+    scale::tests(&mut suite);
+    secrets::tests(&mut suite);
+    stop::tests(&mut suite);
+    up::tests(&mut suite);
+    volumes::tests(&mut suite);
+    suite.run()
+}

@@ -1,0 +1,112 @@
+//! Images.
+
+use longshore_tests::{Case, Outcome, Recorder, Suite, behaviours, refused};
+use runtime_core::{Call, Error, Phase, Subject, UpOptions, Work};
+
+pub(crate) fn tests(suite: &mut Suite) {
+    behaviours!(suite;
+        an_image_is_pulled_with_progress,
+        an_image_of_many_services_is_pulled_once,
+        up_pulls_what_policy_always_asks_for,
+        up_does_not_pull_what_is_there,
+        an_image_that_is_nowhere_is_named,
+        a_failed_pull_leaves_nothing_running,
+        policy_never_does_not_pull,
+    );
+}
+
+fn with_image(image: &str, rest: &str) -> String {
+    format!(
+        "
+services:
+  web:
+    image: {image}
+    command: [sleep]
+{rest}
+"
+    )
+}
+
+async fn an_image_is_pulled_with_progress(case: Case) -> Outcome {
+    let image = case.remote_image()?;
+    let project = case.project(&with_image(&image, ""))?;
+    let recorder = Recorder::new();
+    case.runtime().pull(&project, &recorder.call()).await?;
+    assert!(recorder.began(Work::Pull, &image) < recorder.done(Work::Pull, &image));
+    let subject = Subject::Image(image.clone());
+    assert!(recorder.events().iter().all(|event| event.subject == subject), "{:#?}", recorder.events());
+    for event in recorder.events() {
+        if let Phase::Bytes { done, total: Some(total), .. } = event.phase {
+            assert!(done <= total, "{done} of {total}");
+        }
+    }
+    case.up(&project).await?;
+    assert!(case.container(&project, "web").await?.state.is_running());
+    Ok(())
+}
+
+async fn an_image_of_many_services_is_pulled_once(case: Case) -> Outcome {
+    let image = case.remote_image()?;
+    let more = format!("  other:\n    image: {image}\n    command: [sleep]\n");
+    let project = case.project(&with_image(&image, &more))?;
+    let recorder = Recorder::new();
+    case.runtime().pull(&project, &recorder.call()).await?;
+    assert_eq!(recorder.all_done(Work::Pull), [image]);
+    Ok(())
+}
+
+async fn up_pulls_what_policy_always_asks_for(case: Case) -> Outcome {
+    let image = case.remote_image()?;
+    let project = case.project(&with_image(&image, "    pull_policy: always"))?;
+    case.up(&project).await?;
+    let before = case.ids(&project).await?;
+    let recorder = Recorder::new();
+    case.runtime().up(&project, &UpOptions::default(), &recorder.call()).await?;
+    assert_eq!(recorder.all_done(Work::Pull), [image]);
+    assert_eq!(case.ids(&project).await?, before, "the same image recreates nothing");
+    Ok(())
+}
+
+async fn up_does_not_pull_what_is_there(case: Case) -> Outcome {
+    let project = case.project(&with_image(longshore_tests::IMAGE, ""))?;
+    let recorder = Recorder::new();
+    case.runtime().up(&project, &UpOptions::default(), &recorder.call()).await?;
+    assert!(recorder.all_done(Work::Pull).is_empty());
+    Ok(())
+}
+
+/// Nobody listens on port 1.
+const NOWHERE: &str = "localhost:1/no/such-image:9";
+
+async fn an_image_that_is_nowhere_is_named(case: Case) -> Outcome {
+    let project = case.project(&with_image(NOWHERE, ""))?;
+    let error = refused(case.runtime().pull(&project, &Call::default()).await)?;
+    let Error::Image { image, reason } = &error else { return Err(format!("{error:?}").into()) };
+    assert_eq!(image, NOWHERE);
+    assert!(!reason.is_empty());
+    let error = refused(case.up(&project).await)?;
+    assert!(matches!(&error, Error::Image { image, .. } if image == NOWHERE), "{error:?}");
+    Ok(())
+}
+
+async fn a_failed_pull_leaves_nothing_running(case: Case) -> Outcome {
+    let other =
+        "  other:\n    image: localhost/longshore-fixture:1\n    command: [sleep]\n    depends_on: [web]\n";
+    let project = case.project(&with_image(NOWHERE, other))?;
+    assert_eq!(refused(case.up(&project).await)?.code(), "image");
+    assert!(case.ps(&project).await?.iter().all(|container| !container.state.is_running()));
+    let mended = case.project(&with_image(longshore_tests::IMAGE, other))?;
+    case.up(&mended).await?;
+    assert_eq!(case.ps(&mended).await?.iter().filter(|container| container.state.is_running()).count(), 2);
+    Ok(())
+}
+
+async fn policy_never_does_not_pull(case: Case) -> Outcome {
+    let project = case.project(&with_image(NOWHERE, "    pull_policy: never"))?;
+    let recorder = Recorder::new();
+    let error = refused(case.runtime().up(&project, &UpOptions::default(), &recorder.call()).await)?;
+    assert!(matches!(&error, Error::Image { image, .. } if image == NOWHERE), "{error:?}");
+    assert!(!recorder.has_begun(Work::Pull, NOWHERE));
+    assert!(case.things_of(&project.name).await?.is_empty(), "it is known before anything is made");
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! One behaviour suite for every backend, and what it stands on.
+//!
+//! A behaviour is an async function that is given a [`Case`]: a runtime of one backend, project names that nobody else has,
+//! and the promise that everything made under them is taken away afterwards. [`Suite`] makes a test of each behaviour for
+//! each [`Backend`]; one whose engine is not here is shown as ignored, with the reason, unless `LONGSHORE_REQUIRE` names it.
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `LONGSHORE_REQUIRE` | backends that must be there, joined by commas |
+//! | `LONGSHORE_TEST_PODMAN_SOCKET` | Podman's socket, for the Docker backend over Podman |
+//! | `LONGSHORE_TEST_REGISTRY` | a registry, as `host:port`, with the image `longshore-fixture:pull` |
+
+mod backend;
+mod case;
+mod outcome;
+mod probe;
+mod recorder;
+mod suite;
+
+pub use backend::{Backend, Connection};
+pub use case::{Case, options};
+pub use outcome::{Failed, Outcome, refused};
+pub use probe::{free_port, http_get};
+pub use recorder::Recorder;
+pub use suite::{Behaviour, Suite};
+
+/// The images that every backend has: the same program, in two versions that differ in one label.
+pub const IMAGE: &str = "localhost/longshore-fixture:1";
+/// The other one.
+pub const IMAGE_2: &str = "localhost/longshore-fixture:2";

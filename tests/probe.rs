@@ -1,0 +1,34 @@
+//! Asking a published port.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// Asks a server on this computer for `path` and returns the body of its answer.
+///
+/// # Errors
+/// When nobody listens, the connection breaks, or the answer is not one of HTTP with status 200.
+pub async fn http_get(port: u16, path: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let unexpected = || io::Error::new(io::ErrorKind::InvalidData, format!("unexpected answer {answer:?}"));
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(unexpected)?;
+    let status = head.split_whitespace().nth(1);
+    if status == Some("200") { Ok(body.to_owned()) } else { Err(unexpected()) }
+}
+
+/// A port of this computer that is free now: the system chose it, and has it back.
+///
+/// # Errors
+/// When the system has none.
+pub fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
