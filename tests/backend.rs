@@ -117,7 +117,8 @@ impl Backend {
     pub fn with_program(&self, program: &Path) -> Result<Arc<dyn ContainerRuntime>, Failed> {
         match &self.kind {
             Kind::Podman => {
-                let config = PodmanConfig { program: program.to_owned(), ..PodmanConfig::default() };
+                let mut config = PodmanConfig::default();
+                config.program = Some(program.to_owned());
                 Ok(connection(PodmanEngine::new(config)).0.runtime)
             }
             _ => Err(Failed::NotApplicable("it runs no program".to_owned())),
@@ -179,5 +180,7 @@ impl Backend {
 }
 
 fn docker(host: Option<String>) -> Connection {
-    connection(DockerEngine::new(DockerConfig { host, ..DockerConfig::default() })).0
+    let mut config = DockerConfig::default();
+    config.host = host;
+    connection(DockerEngine::new(config)).0
 }

@@ -133,7 +133,8 @@ impl Case {
         drop(made);
         let mut options = LoadOptions::new(self.dir());
         options.project_name = Some(name.to_string());
-        Ok(compose_file::load_str("compose.yaml", text, &options)?)
+        let file = self.dir().join("compose.yaml");
+        Ok(compose_file::load_str(&file.display().to_string(), text, &options)?)
     }
 
     /// Brings it up as usual.

@@ -194,7 +194,7 @@ services:
     assert_eq!(waiting, &["web"]);
     assert_eq!(container, &format!("{}-db-1", case.name()));
     assert_eq!(failure, &DependencyFailure::Unhealthy);
-    assert_eq!(log.len(), 3, "{log:?}");
+    assert_eq!(log, &["line 1", "line 2", "line 3", "sleeping"]);
     assert!(error.to_string().contains("is unhealthy"), "{error}");
     assert_eq!(case.container(&project, "web").await?.state, ContainerState::Created);
     assert!(!recorder.has_begun(Work::Start, &format!("{}-web-1", case.name())));

@@ -1,1 +1,123 @@
-fn main() {}
+//! The `longshore` command line: docker compose's habits over whatever engine this computer has.
+//!
+//! Results go to stdout, and everything that is only for the user, events and errors, to stderr. The words are made here
+//! and nowhere below.
+
+mod args;
+mod commands;
+mod context;
+mod exit;
+mod logs;
+mod output;
+mod report;
+mod signals;
+mod table;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use clap::{CommandFactory, Parser};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    args::{Cli, Color, Format},
+    context::Context,
+    exit::{ExitCode, Failure},
+    output::Output,
+    report::{Report, Reporter},
+    signals::Signals,
+};
+
+fn main() -> std::process::ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error).into(),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            Failure::Io(error).tell(&output(&cli, &BTreeMap::new()));
+            return ExitCode::Failed.into();
+        }
+    };
+    let code = runtime.block_on(run(cli));
+    // What still waits, on stdin for one, must not keep the process.
+    runtime.shutdown_background();
+    code.into()
+}
+
+async fn run(cli: Cli) -> ExitCode {
+    // Variables that are not text cannot be meant for a compose file.
+    let env: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let output = output(&cli, &env);
+    trace(cli.verbose, output);
+    let signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            Failure::Io(error).tell(&output);
+            return ExitCode::Failed;
+        }
+    };
+    let reporter = Arc::new(Reporter::new(output, cli.verbose > 0));
+    let context = Context {
+        global: cli.global,
+        files: cli.files,
+        env,
+        output,
+        reporter: reporter.clone(),
+        signals,
+    };
+    let outcome = commands::run(cli.command, context).await;
+    reporter.finish();
+    match outcome {
+        Ok(code) => code,
+        Err(failure) => {
+            failure.tell(&output);
+            failure.exit_code()
+        }
+    }
+}
+
+fn output(cli: &Cli, env: &BTreeMap<String, String>) -> Output {
+    Output::new(cli.global.format, cli.global.color, env)
+}
+
+/// Tells what clap found, or the help that it was asked for.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let arguments: Vec<String> =
+        std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let wants_json = arguments.iter().any(|argument| argument == "--format=json")
+        || arguments.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
+    if error.use_stderr() && wants_json {
+        let text = error.render().to_string();
+        let message = text.trim().trim_start_matches("error: ").to_owned();
+        let output = Output::new(Format::Json, Color::Never, &BTreeMap::new());
+        Failure::Usage(message).tell(&output);
+    } else {
+        // A help that nobody reads to its end is no failure.
+        let _ = error.print();
+    }
+    if error.use_stderr() { ExitCode::Usage } else { ExitCode::Ok }
+}
+
+fn trace(verbose: u8, output: Output) {
+    let level = match verbose {
+        0 => return,
+        1 => "debug",
+        _ => "trace",
+    };
+    let filter = ["longshore", "compose_file", "runtime_core", "runtime_podman", "runtime_docker", "runtime_mock"]
+        .map(|name| format!("{name}={level}"))
+        .join(",");
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_ansi(output.stderr_colors)
+        .with_writer(std::io::stderr);
+    subscriber.init();
+}
+
+/// The command as clap knows it, for completions.
+fn command() -> clap::Command {
+    Cli::command()
+}

@@ -1,1 +1,16 @@
-//! Placeholder.
+//! Podman by its command line, as a [`runtime_core::Engine`].
+//!
+//! No shell and no socket: every call is one `podman` command, whose JSON is read strictly. Oldest supported is podman 4.3.
+//!
+//! A command runs in a process group of its own. Both its pipes are drained always; at its deadline, and when its future is dropped, the
+//! whole group is killed and reaped. How many run at once is bounded. Variables of a container are handed over in
+//! podman's environment and not in its arguments, which every user of the computer can read.
+
+mod command;
+mod create;
+mod failure;
+mod logs;
+mod parse;
+mod podman;
+
+pub use podman::{PodmanConfig, PodmanEngine};

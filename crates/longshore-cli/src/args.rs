@@ -1,0 +1,417 @@
+//! The command line, as docker compose has it.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use longshore::{Config, RuntimeChoice};
+
+use crate::exit::ExitCode;
+
+/// Compose projects on whatever engine this computer has.
+#[derive(Debug, Parser)]
+#[command(name = "longshore", version, max_term_width = 100, after_long_help = ExitCode::table())]
+pub(crate) struct Cli {
+    /// More about what is being done, on stderr; twice for all of it.
+    // `down -v` means the volumes, so `down` has an argument of the same id without the letter.
+    #[arg(id = "verbose", short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
+    pub(crate) verbose: u8,
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(flatten)]
+    pub(crate) files: Files,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes, before or after its name.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The project's name, in place of the one in the file or of its folder.
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub(crate) project_name: Option<String>,
+    /// The folder that relative paths start from, in place of the first file's.
+    #[arg(long, global = true, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) project_directory: Option<PathBuf>,
+    /// The engine [env: LONGSHORE_RUNTIME] [default: auto].
+    #[arg(long, global = true, value_name = "ENGINE", value_enum)]
+    runtime: Option<Runtime>,
+    /// The engine's address, like unix:///run/docker.sock [env: LONGSHORE_HOST].
+    #[arg(long, global = true, value_name = "URL")]
+    host: Option<String>,
+    /// The podman program [env: LONGSHORE_PODMAN].
+    #[arg(long, global = true, value_name = "PATH", value_hint = clap::ValueHint::ExecutablePath)]
+    podman: Option<PathBuf>,
+    /// The configuration file [env: LONGSHORE_CONFIG].
+    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    /// How results, events and errors are written.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Whether to use colours; NO_COLOR is honoured.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(crate) color: Color,
+}
+
+impl Global {
+    /// What of the configuration was said by flags.
+    pub(crate) fn flags(&self) -> Config {
+        let mut config = Config::default();
+        config.runtime = self.runtime.map(Runtime::choice);
+        config.host = self.host.clone();
+        config.podman.program = self.podman.clone();
+        config
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Runtime {
+    /// Podman if it answers, else Docker.
+    Auto,
+    /// Podman.
+    Podman,
+    /// Docker, or what speaks its API.
+    Docker,
+    /// An engine in memory, which ends with the command.
+    Mock,
+}
+
+impl Runtime {
+    fn choice(self) -> RuntimeChoice {
+        match self {
+            Self::Auto => RuntimeChoice::Auto,
+            Self::Podman => RuntimeChoice::Podman,
+            Self::Docker => RuntimeChoice::Docker,
+            Self::Mock => RuntimeChoice::Mock,
+        }
+    }
+}
+
+/// How things are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    #[value(alias = "table", alias = "yaml")]
+    Text,
+    /// For programs: one document on stdout; events and errors one object a line on stderr.
+    Json,
+}
+
+/// Whether to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Where the project comes from. What is given before the command's name comes first.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Project")]
+pub(crate) struct Files {
+    /// A compose file; later ones are merged over earlier ones, `-` is stdin.
+    #[arg(short = 'f', long = "file", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) with: Circumstances,
+}
+
+/// The same for `logs`, where `-f` means to follow.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Project")]
+pub(crate) struct FilesWithoutLetter {
+    /// A compose file; later ones are merged over earlier ones, `-` is stdin (`-f` before the command).
+    #[arg(long = "file", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    with: Circumstances,
+}
+
+/// What else decides how a file is read.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Project")]
+pub(crate) struct Circumstances {
+    /// A file of variables, in place of `.env`.
+    #[arg(long = "env-file", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) env_files: Vec<PathBuf>,
+    /// A profile to enable.
+    #[arg(long = "profile", value_name = "NAME")]
+    pub(crate) profiles: Vec<String>,
+}
+
+impl Files {
+    /// These, then those.
+    pub(crate) fn followed_by(mut self, other: Self) -> Self {
+        self.files.extend(other.files);
+        self.with.env_files.extend(other.with.env_files);
+        self.with.profiles.extend(other.with.profiles);
+        self
+    }
+}
+
+impl From<FilesWithoutLetter> for Files {
+    fn from(FilesWithoutLetter { files, with }: FilesWithoutLetter) -> Self {
+        Self { files, with }
+    }
+}
+
+/// A command.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create and start what the file says, and change what differs from it.
+    Up(Up),
+    /// Show what `up` would do, and why; exit code 2 if it would do anything.
+    Plan(Plan),
+    /// Stop containers.
+    Stop(Stop),
+    /// Start containers that were stopped.
+    Start(Start),
+    /// Stop and remove containers and networks.
+    Down(Down),
+    /// List the project's containers.
+    Ps(Ps),
+    /// List the projects on the engine.
+    Ls(Ls),
+    /// Show what containers have written.
+    Logs(Logs),
+    /// Fetch the images of services.
+    Pull(Pull),
+    /// Check the file and show what it means.
+    Config(ConfigCommand),
+    /// Show which engine is used.
+    Status,
+    /// Try every engine and say what is the matter with each.
+    Doctor,
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// How services are brought up; the same for `up` and `plan`.
+#[derive(Debug, Args)]
+pub(crate) struct UpFlags {
+    /// Make all containers anew, changed or not.
+    #[arg(long, conflicts_with = "no_recreate")]
+    pub(crate) force_recreate: bool,
+    /// Leave containers that exist as they are.
+    #[arg(long)]
+    pub(crate) no_recreate: bool,
+    /// Create containers without starting them.
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) no_start: bool,
+    /// Remove containers of services that are not in the file.
+    #[arg(long)]
+    pub(crate) remove_orphans: bool,
+    /// Leave out what the named services depend on.
+    #[arg(long)]
+    pub(crate) no_deps: bool,
+    /// Run so many containers of a service.
+    #[arg(long, value_name = "SERVICE=NUMBER", value_parser = scale)]
+    scale: Vec<(String, u32)>,
+    /// Return when all containers are running or healthy; implies --detach.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// How many seconds to wait at most.
+    #[arg(long, value_name = "SECONDS", requires = "wait")]
+    pub(crate) wait_timeout: Option<u64>,
+    /// How many seconds a container has to stop when it is replaced.
+    #[arg(short, long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u64>,
+    /// Return when the containers are started, and leave them running.
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+    /// Only these services and what they depend on.
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+}
+
+impl UpFlags {
+    /// How many containers of which service.
+    pub(crate) fn scale(&self) -> BTreeMap<String, u32> {
+        self.scale.iter().cloned().collect()
+    }
+}
+
+fn scale(text: &str) -> Result<(String, u32), String> {
+    let (service, number) = text.split_once('=').ok_or("expected SERVICE=NUMBER")?;
+    let number = number.parse().map_err(|_| format!("{number:?} is not a number of containers"))?;
+    Ok((service.to_owned(), number))
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    pub(crate) flags: UpFlags,
+    /// Do not begin the lines of a log with their container.
+    #[arg(long)]
+    pub(crate) no_log_prefix: bool,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) flags: UpFlags,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Stop {
+    /// How many seconds a container has to stop before it is killed.
+    #[arg(short, long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u64>,
+    /// Only these services.
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Start {
+    /// Only these services.
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Down {
+    /// Remove the project's volumes too, with their data.
+    #[arg(short = 'v', long)]
+    pub(crate) volumes: bool,
+    /// Remove containers of services that are not in the file.
+    #[arg(long)]
+    pub(crate) remove_orphans: bool,
+    /// How many seconds a container has to stop before it is killed.
+    #[arg(short, long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u64>,
+    /// Only these services.
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// More about what is being done, on stderr; twice for all of it (`-v` before the command).
+    #[arg(id = "verbose", long, action = ArgAction::Count, global = true, help_heading = "Global options")]
+    _verbose: u8,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ps {
+    /// Containers that do not run, too.
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    /// Only ids.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Only the names of services.
+    #[arg(long, conflicts_with = "quiet")]
+    pub(crate) services: bool,
+    /// Only these services.
+    #[arg(value_name = "SERVICE", id = "service")]
+    pub(crate) only: Vec<String>,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ls {
+    /// Projects of which nothing runs, too.
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    /// Only names.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// Go on until the containers end.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only so many of each container's last lines.
+    #[arg(short = 'n', long, value_name = "NUMBER|all", value_parser = tail, default_value = "all")]
+    pub(crate) tail: Tail,
+    /// Only what was written since then: 2026-01-02T15:04:05Z, or 10m for ten minutes ago.
+    #[arg(long, value_name = "TIME", value_parser = crate::logs::since)]
+    pub(crate) since: Option<std::time::SystemTime>,
+    /// Show when each line was written.
+    #[arg(short, long)]
+    pub(crate) timestamps: bool,
+    /// Do not begin lines with their container.
+    #[arg(long)]
+    pub(crate) no_log_prefix: bool,
+    /// No colours.
+    #[arg(long)]
+    pub(crate) no_color: bool,
+    /// Only these services.
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+    #[command(flatten)]
+    pub(crate) files: FilesWithoutLetter,
+}
+
+/// How many of the last lines; `None` is all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tail(pub(crate) Option<u64>);
+
+fn tail(text: &str) -> Result<Tail, String> {
+    match text {
+        "all" => Ok(Tail(None)),
+        number => {
+            number.parse().map(|n| Tail(Some(n))).map_err(|_| "expected a number or `all`".to_owned())
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pull {
+    /// Only these services.
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigCommand {
+    #[command(flatten)]
+    pub(crate) view: ConfigView,
+    /// Leave variables as they are written.
+    #[arg(long)]
+    pub(crate) no_interpolate: bool,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+/// What of the file is shown; nothing named is all of it.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct ConfigView {
+    /// Nothing: only check.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// The names of the services.
+    #[arg(long)]
+    pub(crate) services: bool,
+    /// The names of the volumes.
+    #[arg(long)]
+    pub(crate) volumes: bool,
+    /// The images.
+    #[arg(long)]
+    pub(crate) images: bool,
+    /// The hash by which a change of a service is seen; `*` for all of them.
+    #[arg(long, value_name = "SERVICE", num_args = 0..=1, default_missing_value = "*")]
+    pub(crate) hash: Option<String>,
+}

@@ -1,0 +1,146 @@
+//! `up` in the foreground: logs until the containers end by themselves or are stopped by a signal.
+
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::StreamExt;
+use longshore::{Call, ContainerRuntime, LogOptions, ProjectLogs, StopOptions, Target};
+
+use crate::{
+    context::Context,
+    exit::{ExitCode, Failure},
+    logs::{Prefix, Printer},
+    report::{Report, Reporter},
+    signals::Signal,
+};
+
+/// How long the last lines of containers that have ended may take to arrive.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// The containers that this command is attached to.
+#[derive(Debug)]
+pub(crate) struct Attached<'a> {
+    pub(crate) runtime: &'a dyn ContainerRuntime,
+    pub(crate) target: Target,
+    pub(crate) context: &'a Context,
+    pub(crate) prefix: Prefix,
+    /// Lines that were written before are not shown.
+    pub(crate) since: SystemTime,
+}
+
+/// Logs, and where they are written.
+struct Following {
+    lines: Option<ProjectLogs>,
+    printer: Printer,
+}
+
+impl Following {
+    /// Writes the next line; `false` at the end of the logs.
+    async fn step(&mut self) -> Result<bool, Failure> {
+        let Some(lines) = &mut self.lines else { return Ok(false) };
+        match lines.next().await {
+            Some(line) => {
+                self.printer.print(&line?)?;
+                Ok(true)
+            }
+            None => {
+                self.lines = None;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Awaits something while lines are written. What is wrong with the lines does not disturb it.
+    async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                outcome = &mut work => return outcome,
+                step = self.step(), if self.lines.is_some() => {
+                    if !step.unwrap_or(false) {
+                        self.lines = None;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Attached<'_> {
+    /// Shows logs until nothing runs any more; a signal stops the containers, and so does a reader of stdout that goes away.
+    pub(crate) async fn follow(&self) -> Result<ExitCode, Failure> {
+        let options = LogOptions { follow: true, since: Some(self.since), ..LogOptions::default() };
+        let containers = self.runtime.ps(&self.target.name).await?;
+        let names = containers
+            .iter()
+            .filter(|container| {
+                self.target.services.is_empty()
+                    || container.service().is_some_and(|name| self.target.services.contains(name))
+            })
+            .map(|container| container.name.as_str());
+        let printer = Printer::new(self.context.output, self.prefix, &self.target.name, names);
+        let lines = self.runtime.logs(&self.target, &options).await?;
+        let mut following = Following { lines: Some(lines), printer };
+        let ended = async {
+            while following.step().await? {}
+            Ok(ExitCode::Ok)
+        };
+        let signal = tokio::select! {
+            biased;
+            signal = self.context.signals.nth(1) => Some(signal),
+            ended = ended => match ended {
+                // Nobody reads what the containers say, so nobody can want them attached.
+                Err(Failure::Silent(_)) => None,
+                ended => return ended,
+            },
+        };
+        self.stop_beside(signal, following).await
+    }
+
+    /// Stops the containers in reverse order of dependency; after a second signal, at once.
+    pub(crate) async fn stop(&self, signal: Option<Signal>) -> Result<ExitCode, Failure> {
+        let printer = Printer::new(self.context.output, self.prefix, &self.target.name, []);
+        self.stop_beside(signal, Following { lines: None, printer }).await
+    }
+
+    async fn stop_beside(
+        &self,
+        signal: Option<Signal>,
+        mut following: Following,
+    ) -> Result<ExitCode, Failure> {
+        // Logs go on between the events, so no line may change.
+        let reporter = Arc::new(Reporter::unchanging(self.context.output));
+        reporter.note("Stopping… (press Ctrl-C again to force)");
+        let call = || {
+            let reporter = reporter.clone();
+            Call::reporting(move |event| reporter.event(&event))
+        };
+        let stopped = following.beside(self.stop_or_kill(call)).await;
+        // Containers that have ended still have lines on their way.
+        let rest = async { while following.step().await.unwrap_or(false) {} };
+        let _ = tokio::time::timeout(LAST_LINES, rest).await;
+        stopped?;
+        Err(Failure::Silent(match signal {
+            Some(Signal::Interrupt) => ExitCode::Interrupted,
+            Some(Signal::Terminate) => ExitCode::Terminated,
+            None => ExitCode::Ok,
+        }))
+    }
+
+    async fn stop_or_kill(&self, new_call: impl Fn() -> Call) -> longshore::Result<()> {
+        let call = new_call();
+        let options = StopOptions::default();
+        let mut gently = pin!(self.runtime.stop(&self.target, &options, &call));
+        tokio::select! {
+            stopped = &mut gently => return stopped,
+            _ = self.context.signals.nth(2) => call.cancel.cancel(),
+        }
+        // The one before has to let go of the project first; that it was cancelled is no news.
+        let _ = gently.await;
+        let options = StopOptions { timeout: Some(Duration::ZERO) };
+        self.runtime.stop(&self.target, &options, &new_call()).await
+    }
+}

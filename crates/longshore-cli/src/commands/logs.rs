@@ -1,0 +1,42 @@
+//! `logs`.
+
+use futures_util::StreamExt;
+use longshore::LogOptions;
+
+use crate::{
+    args::Logs,
+    context::Context,
+    exit::{ExitCode, Failure},
+    logs::{Prefix, Printer},
+};
+
+/// Shows what containers have written.
+pub(crate) async fn logs(args: &Logs, context: &Context) -> Result<ExitCode, Failure> {
+    let target = context.target(&args.services)?;
+    let runtime = context.runtime().await?;
+    let options = LogOptions {
+        follow: args.follow,
+        tail: args.tail.0,
+        since: args.since,
+        timestamps: args.timestamps,
+    };
+    let mut output = context.output;
+    output.stdout_colors &= !args.no_color;
+    let prefix = if args.no_log_prefix { Prefix::None } else { Prefix::Container };
+    context
+        .reading(async {
+            let mut containers = runtime.ps(&target.name).await?;
+            containers.retain(|container| {
+                target.services.is_empty()
+                    || container.service().is_some_and(|service| target.services.contains(service))
+            });
+            let names = containers.iter().map(|container| container.name.as_str());
+            let mut printer = Printer::new(output, prefix, &target.name, names);
+            let mut lines = runtime.logs(&target, &options).await?;
+            while let Some(line) = lines.next().await {
+                printer.print(&line?)?;
+            }
+            Ok(ExitCode::Ok)
+        })
+        .await
+}

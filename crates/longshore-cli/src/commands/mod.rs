@@ -1,0 +1,56 @@
+//! The commands, one function each.
+
+mod attached;
+mod config;
+mod engine;
+mod list;
+mod logs;
+mod pull;
+mod takedown;
+mod up;
+
+use crate::{
+    args::{Command, Files},
+    context::Context,
+    exit::{ExitCode, Failure},
+};
+
+/// Does what the user asked for.
+///
+/// # Errors
+/// Why it was not done.
+pub(crate) async fn run(command: Command, mut context: Context) -> Result<ExitCode, Failure> {
+    let files: Files = match &command {
+        Command::Up(args) => args.files.clone(),
+        Command::Plan(args) => args.files.clone(),
+        Command::Stop(args) => args.files.clone(),
+        Command::Start(args) => args.files.clone(),
+        Command::Down(args) => args.files.clone(),
+        Command::Ps(args) => args.files.clone(),
+        Command::Logs(args) => args.files.clone().into(),
+        Command::Pull(args) => args.files.clone(),
+        Command::Config(args) => args.files.clone(),
+        Command::Ls(_) | Command::Status | Command::Doctor | Command::Completions { .. } => Files::default(),
+    };
+    context.files = context.files.followed_by(files);
+    match command {
+        Command::Up(args) => up::up(&args, &context).await,
+        Command::Plan(args) => up::plan(&args, &context).await,
+        Command::Stop(args) => takedown::stop(&args, &context).await,
+        Command::Start(args) => takedown::start(&args, &context).await,
+        Command::Down(args) => takedown::down(&args, &context).await,
+        Command::Ps(args) => list::ps(&args, &context).await,
+        Command::Ls(args) => list::ls(&args, &context).await,
+        Command::Logs(args) => logs::logs(&args, &context).await,
+        Command::Pull(args) => pull::pull(&args, &context).await,
+        Command::Config(args) => config::config(&args, &context),
+        Command::Status => engine::status(&context).await,
+        Command::Doctor => engine::doctor(&context).await,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut crate::command(), "longshore", &mut script);
+            context.output.line(String::from_utf8_lossy(&script).trim_end())?;
+            Ok(ExitCode::Ok)
+        }
+    }
+}

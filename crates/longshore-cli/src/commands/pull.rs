@@ -1,0 +1,24 @@
+//! `pull`.
+
+use longshore::{Error, ResourceKind};
+
+use crate::{
+    args::Pull,
+    context::Context,
+    exit::{ExitCode, Failure},
+};
+
+/// Fetches the images of the named services, or of all.
+pub(crate) async fn pull(args: &Pull, context: &Context) -> Result<ExitCode, Failure> {
+    let mut project = context.project(&args.services)?;
+    if let Some(unknown) = args.services.iter().find(|name| !project.services.contains_key(*name)) {
+        return Err(Error::NotFound { kind: ResourceKind::Service, name: unknown.clone() }.into());
+    }
+    if !args.services.is_empty() {
+        project.services.retain(|name, _| args.services.contains(name));
+    }
+    let runtime = context.runtime().await?;
+    let call = context.call();
+    context.changing(&*runtime, &project.name, &call, runtime.pull(&project, &call)).await?;
+    Ok(ExitCode::Ok)
+}

@@ -1,0 +1,109 @@
+//! `up` and `plan`.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
+
+use longshore::{Dependencies, Orphans, Project, Recreate, RuntimeKind, Start, Target, UpOptions, Wait};
+
+use super::attached::Attached;
+use crate::{
+    args::{Format, Plan, Up, UpFlags},
+    context::Context,
+    exit::{ExitCode, Failure},
+    logs::Prefix,
+    report::Report,
+};
+
+/// Makes the engine's state the file's. Attached, it shows logs until the containers end or the user stops them.
+pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure> {
+    let flags = &args.flags;
+    let project = context.project(&flags.services)?;
+    let options = options(flags);
+    let runtime = context.runtime().await?;
+    let call = context.call();
+    let work = runtime.up(&project, &options, &call);
+    if flags.detach || flags.wait || flags.no_start {
+        context.changing(&*runtime, &project.name, &call, work).await?;
+        if runtime.kind() == RuntimeKind::Mock {
+            context.reporter.note("the mock engine ends with this command: nothing remains of it");
+        }
+        return Ok(ExitCode::Ok);
+    }
+    let target = Target::from(&project).services(taken_along(&project, flags));
+    let prefix = if args.no_log_prefix { Prefix::None } else { Prefix::Container };
+    let attached = Attached { runtime: &*runtime, target, context, prefix, since: SystemTime::now() };
+    let outcome = context.cancelling(&call, work).await;
+    context.reporter.finish();
+    match outcome {
+        Ok(outcome) => {
+            outcome?;
+            attached.follow().await
+        }
+        Err(signal) => attached.stop(Some(signal)).await,
+    }
+}
+
+/// Shows what `up` would do, and why.
+pub(crate) async fn plan(args: &Plan, context: &Context) -> Result<ExitCode, Failure> {
+    let project = context.project(&args.flags.services)?;
+    let options = options(&args.flags);
+    let runtime = context.runtime().await?;
+    let plan = context.reading(async { Ok(runtime.plan(&project, &options).await?) }).await?;
+    match context.output.format {
+        Format::Json => context.output.json(&plan)?,
+        Format::Text => {
+            let text = plan.to_string();
+            if !text.is_empty() {
+                context.output.line(text.trim_end())?;
+            }
+            if plan.is_empty() {
+                context.reporter.note("nothing to do");
+            }
+        }
+    }
+    Ok(if plan.is_empty() { ExitCode::Ok } else { ExitCode::PlanHasSteps })
+}
+
+fn options(flags: &UpFlags) -> UpOptions {
+    let mut options = UpOptions::default();
+    options.services = flags.services.iter().cloned().collect();
+    options.scale = flags.scale();
+    options.timeout = flags.timeout.map(Duration::from_secs);
+    if flags.no_deps {
+        options.dependencies = Dependencies::Ignore;
+    }
+    if flags.force_recreate {
+        options.recreate = Recreate::Always;
+    } else if flags.no_recreate {
+        options.recreate = Recreate::Never;
+    }
+    if flags.remove_orphans {
+        options.orphans = Orphans::Remove;
+    }
+    if flags.wait {
+        options.wait = Wait::Healthy { timeout: flags.wait_timeout.map(Duration::from_secs) };
+    }
+    if flags.no_start {
+        options.start = Start::No;
+    }
+    options
+}
+
+/// The services that this `up` is about: the named ones and what they depend on; empty is all.
+fn taken_along(project: &Project, flags: &UpFlags) -> BTreeSet<String> {
+    let mut taken: BTreeSet<String> = flags.services.iter().cloned().collect();
+    if flags.no_deps {
+        return taken;
+    }
+    let mut open: Vec<String> = flags.services.clone();
+    while let Some(name) = open.pop() {
+        let Some(service) = project.services.get(&name) else { continue };
+        let new: Vec<String> =
+            service.depends_on.keys().filter(|needed| !taken.contains(*needed)).cloned().collect();
+        open.extend(new.iter().cloned());
+        taken.extend(new);
+    }
+    taken
+}

@@ -1,0 +1,223 @@
+//! What every command works with: the settings, the project, the runtime, and the way out.
+
+use std::{collections::BTreeMap, future::Future, io::Read, path::Path, sync::Arc, time::Duration};
+
+use longshore::{
+    AnyRuntime, Call, Config, ContainerRuntime, Error, LoadError, LoadOptions, Project, ProjectName, Target,
+    load, load_str,
+};
+use serde_json::json;
+
+use crate::{
+    args::{Files, Format, Global},
+    exit::Failure,
+    output::Output,
+    report::{Report, Reporter},
+    signals::{Signal, Signals},
+};
+
+/// How long is spent on saying what a cancelled command leaves.
+const LEFT_OVER_BUDGET: Duration = Duration::from_secs(3);
+
+/// What every command works with.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) global: Global,
+    pub(crate) files: Files,
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) output: Output,
+    pub(crate) reporter: Arc<Reporter>,
+    pub(crate) signals: Signals,
+}
+
+/// Which variables of a file are replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interpolate {
+    Yes,
+    No,
+}
+
+impl Context {
+    /// The engine's settings: flags, environment, file.
+    pub(crate) fn config(&self) -> Result<Config, Failure> {
+        Ok(Config::load(self.global.flags(), &self.env, self.global.config.as_deref())?)
+    }
+
+    /// The runtime that was asked for.
+    pub(crate) async fn runtime(&self) -> Result<Arc<dyn ContainerRuntime>, Failure> {
+        let config = self.config()?;
+        let runtime = self.reading(async { Ok(AnyRuntime::connect(&config).await?) }).await?;
+        Ok(runtime.into())
+    }
+
+    /// The project of the files. A service that is named is enabled, whatever its profiles.
+    pub(crate) fn project(&self, services: &[String]) -> Result<Project, Failure> {
+        let mut options = self.load_options(Interpolate::Yes)?;
+        let mut source = self.source(&options)?;
+        let mut project = source.load(&options)?;
+        let profiles: Vec<String> = services
+            .iter()
+            .filter_map(|name| project.disabled_services.get(name))
+            .flat_map(|service| service.profiles.iter().cloned())
+            .collect();
+        if !profiles.is_empty() {
+            options.profiles.extend(profiles);
+            project = source.load(&options)?;
+        }
+        self.warn(&project);
+        Ok(project)
+    }
+
+    /// The project as its files have it, variables replaced or not.
+    pub(crate) fn project_as_written(&self, interpolate: Interpolate) -> Result<Project, Failure> {
+        let options = self.load_options(interpolate)?;
+        let project = self.source(&options)?.load(&options)?;
+        self.warn(&project);
+        Ok(project)
+    }
+
+    fn warn(&self, project: &Project) {
+        for warning in &project.warnings {
+            match self.output.format {
+                Format::Text => {
+                    self.reporter.note(warning.render(self.output.stderr_colors).trim_end());
+                }
+                Format::Json => self.output.note(&json!({ "warning": warning }).to_string()),
+            }
+        }
+    }
+
+    fn load_options(&self, interpolate: Interpolate) -> Result<LoadOptions, Failure> {
+        let mut options = LoadOptions::new(std::env::current_dir()?);
+        options.files = self.files.files.clone();
+        options.project_directory = self.global.project_directory.clone();
+        options.project_name = self.global.project_name.clone();
+        options.profiles = self.files.with.profiles.clone();
+        options.env_files = self.files.with.env_files.clone();
+        options.env = self.env.clone();
+        options.interpolate = interpolate == Interpolate::Yes;
+        Ok(options)
+    }
+
+    fn source(&self, options: &LoadOptions) -> Result<Source, Failure> {
+        let is_stdin = |file: &std::path::PathBuf| file == Path::new("-");
+        match options.files.as_slice() {
+            [only] if is_stdin(only) => {
+                let mut text = String::new();
+                std::io::stdin().lock().read_to_string(&mut text)?;
+                Ok(Source::Stdin(text))
+            }
+            files if files.iter().any(is_stdin) => {
+                Err(Failure::Usage("`-` (stdin) cannot be merged with other compose files".to_owned()))
+            }
+            _ => Ok(Source::Files),
+        }
+    }
+
+    /// The project of the files; or what has the name that was given, if no file was.
+    pub(crate) fn target(&self, services: &[String]) -> Result<Target, Failure> {
+        let target = match (&self.global.project_name, self.files.files.is_empty()) {
+            (Some(name), true) => Target::name(
+                ProjectName::new(name.as_str()).map_err(|error| Failure::Usage(error.to_string()))?,
+            ),
+            _ => Target::from(self.project(services)?),
+        };
+        Ok(target.services(services.iter().cloned()))
+    }
+
+    /// A call whose events the user is told.
+    pub(crate) fn call(&self) -> Call {
+        let reporter = self.reporter.clone();
+        Call::reporting(move |event| reporter.event(&event))
+    }
+
+    /// Awaits something that changes nothing: a signal simply ends it.
+    pub(crate) async fn reading<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            outcome = work => outcome,
+            signal = self.signals.nth(1) => Err(Failure::Signal(signal, None)),
+        }
+    }
+
+    /// Awaits something that changes the project. A signal cancels it and it is let end; a second one does not wait.
+    /// The outcome of a cancelled call says what is left.
+    pub(crate) async fn changing<T>(
+        &self,
+        runtime: &dyn ContainerRuntime,
+        project: &ProjectName,
+        call: &Call,
+        work: impl Future<Output = longshore::Result<T>>,
+    ) -> Result<T, Failure> {
+        let outcome = self.cancelling(call, work).await;
+        self.reporter.finish();
+        match outcome {
+            Ok(outcome) => Ok(outcome?),
+            Err(signal) => Err(Failure::Signal(signal, left(runtime, project).await)),
+        }
+    }
+
+    /// Awaits a call, which a signal cancels. The outer error is the signal.
+    pub(crate) async fn cancelling<T>(
+        &self,
+        call: &Call,
+        work: impl Future<Output = longshore::Result<T>>,
+    ) -> Result<longshore::Result<T>, Signal> {
+        let mut work = std::pin::pin!(work);
+        let signal = tokio::select! {
+            outcome = &mut work => return Ok(outcome),
+            signal = self.signals.nth(1) => signal,
+        };
+        call.cancel.cancel();
+        tokio::select! {
+            outcome = work => match outcome {
+                Err(Error::Cancelled) => Err(signal),
+                // It ended by itself before it was told.
+                outcome => Ok(outcome),
+            },
+            _ = self.signals.nth(2) => Err(signal),
+        }
+    }
+}
+
+/// What is there of a project, as help for who cancelled.
+async fn left(runtime: &dyn ContainerRuntime, project: &ProjectName) -> Option<String> {
+    let containers = tokio::time::timeout(LEFT_OVER_BUDGET, runtime.ps(project)).await.ok()?.ok()?;
+    if containers.is_empty() {
+        return Some("no container of the project is left".to_owned());
+    }
+    let list: Vec<String> = containers
+        .iter()
+        .map(|container| format!("{} ({})", container.name, container.state.as_str()))
+        .collect();
+    Some(format!(
+        "left as they are: {}\n`longshore -p {project} up` completes it, `longshore -p {project} down` removes it",
+        list.join(", ")
+    ))
+}
+
+/// Where the text of the project is.
+#[derive(Debug)]
+enum Source {
+    Files,
+    /// It can be read only once.
+    Stdin(String),
+}
+
+impl Source {
+    fn load(&mut self, options: &LoadOptions) -> Result<Project, LoadError> {
+        match self {
+            Self::Files => load(options),
+            Self::Stdin(text) => {
+                let mut options = options.clone();
+                options.files.clear();
+                let mut project = load_str("<stdin>", text, &options)?;
+                // It is no file that could be found again.
+                project.config_files.clear();
+                Ok(project)
+            }
+        }
+    }
+}

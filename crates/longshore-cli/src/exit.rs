@@ -1,0 +1,219 @@
+//! How the program ends: exit codes, and the one block of text about what went wrong.
+
+use std::{fmt::Write as _, io};
+
+use longshore::{ConfigError, Error, LoadError};
+use serde_json::json;
+
+use crate::{
+    args::Format,
+    output::{Output, Paint},
+    signals::Signal,
+};
+
+/// The exit codes, all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExitCode {
+    Ok,
+    Failed,
+    PlanHasSteps,
+    Usage,
+    InvalidFile,
+    NoEngine,
+    Interrupted,
+    Terminated,
+}
+
+impl ExitCode {
+    const ALL: [Self; 8] = [
+        Self::Ok,
+        Self::Failed,
+        Self::PlanHasSteps,
+        Self::Usage,
+        Self::InvalidFile,
+        Self::NoEngine,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
+    /// The number that the system is given.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Failed => 1,
+            Self::PlanHasSteps => 2,
+            Self::Usage => 64,
+            Self::InvalidFile => 65,
+            Self::NoEngine => 69,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Ok => "done",
+            Self::Failed => "the engine refused, or a container did not become what it should",
+            Self::PlanHasSteps => "`plan`: `up` would do something",
+            Self::Usage => "the command line or the configuration is wrong",
+            Self::InvalidFile => "the compose file is missing or wrong",
+            Self::NoEngine => "no container engine answers",
+            Self::Interrupted => "ended by Ctrl-C",
+            Self::Terminated => "ended by SIGTERM",
+        }
+    }
+
+    /// The codes with their meanings, for the help.
+    pub(crate) fn table() -> String {
+        let mut out = String::from("Exit codes:\n");
+        for code in Self::ALL {
+            let _ = writeln!(out, "  {:>3}  {}", code.number(), code.meaning());
+        }
+        out
+    }
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        code.number().into()
+    }
+}
+
+/// Why a command did not do what it should.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The runtime's answer.
+    Runtime(Error),
+    /// The compose file.
+    Load(LoadError),
+    /// The configuration.
+    Config(ConfigError),
+    /// The command line, where clap cannot tell.
+    Usage(String),
+    /// A file or stream.
+    Io(io::Error),
+    /// A signal; and what is left.
+    Signal(Signal, Option<String>),
+    /// All was said already.
+    Silent(ExitCode),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Runtime(error)
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        Self::Load(error)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // Who read our output has seen enough: nothing went wrong.
+            io::ErrorKind::BrokenPipe => Self::Silent(ExitCode::Ok),
+            _ => Self::Io(error),
+        }
+    }
+}
+
+impl Failure {
+    /// What the process ends with.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Runtime(error) => match error {
+                Error::NotInstalled { .. }
+                | Error::TooOld { .. }
+                | Error::NotReachable { .. }
+                | Error::NotPermitted { .. }
+                | Error::NoEngine(_)
+                | Error::Machine { .. } => ExitCode::NoEngine,
+                Error::InvalidProject(_) | Error::InvalidName { .. } => ExitCode::InvalidFile,
+                _ => ExitCode::Failed,
+            },
+            Self::Load(_) => ExitCode::InvalidFile,
+            Self::Config(_) | Self::Usage(_) => ExitCode::Usage,
+            Self::Io(_) => ExitCode::Failed,
+            Self::Signal(Signal::Interrupt, _) => ExitCode::Interrupted,
+            Self::Signal(Signal::Terminate, _) => ExitCode::Terminated,
+            Self::Silent(code) => *code,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Runtime(error) => error.code(),
+            Self::Load(_) => "invalid_file",
+            Self::Config(_) => "config",
+            Self::Usage(_) => "usage",
+            Self::Io(_) => "io",
+            Self::Signal(..) | Self::Silent(_) => "cancelled",
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::Runtime(error) => error.to_string(),
+            Self::Load(error) => error.to_string(),
+            Self::Config(error) => error.to_string(),
+            Self::Usage(text) => text.clone(),
+            Self::Io(error) => error.to_string(),
+            Self::Signal(signal, _) => format!("cancelled by {signal}"),
+            Self::Silent(_) => String::new(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Runtime(error) => error.help(),
+            Self::Load(LoadError::NotFound { .. }) => {
+                Some("name the file with -f, or a project that is there with -p".to_owned())
+            }
+            Self::Signal(_, left) => left.clone(),
+            _ => None,
+        }
+    }
+
+    /// Says it on stderr.
+    pub(crate) fn tell(&self, output: &Output) {
+        if matches!(self, Self::Silent(_)) {
+            return;
+        }
+        if output.format == Format::Json {
+            let mut error =
+                json!({ "code": self.code(), "message": self.message(), "help": self.help() });
+            match self {
+                Self::Runtime(Error::Dependency { log, .. }) => error["log"] = json!(log),
+                Self::Load(LoadError::Invalid(found)) => error["diagnostics"] = json!(found),
+                _ => {}
+            }
+            output.note(&json!({ "error": error }).to_string());
+            return;
+        }
+        let paint = Paint(output.stderr_colors);
+        // Diagnostics begin with their own `error:`, each with its line.
+        if let Self::Load(LoadError::Invalid(found)) = self {
+            output.note(found.render(output.stderr_colors).trim_end());
+            return;
+        }
+        let mut block = format!("{} {}", paint.bold_red("error:"), self.message());
+        if let Self::Runtime(Error::Dependency { log, .. }) = self {
+            for line in log {
+                let _ = write!(block, "\n  {} {line}", paint.dim("|"));
+            }
+        }
+        if let Some(help) = self.help() {
+            let _ = write!(block, "\n{} {}", paint.cyan("help:"), help.replace('\n', "\n      "));
+        }
+        output.note(&block);
+    }
+}

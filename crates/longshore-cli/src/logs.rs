@@ -1,0 +1,150 @@
+//! Lines of logs on stdout, each after its container.
+
+use std::{
+    collections::HashMap,
+    io,
+    time::{Duration, SystemTime},
+};
+
+use longshore::{ProjectName, ServiceLine};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::{
+    args::Format,
+    output::{Output, Paint},
+};
+
+/// What a line begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Prefix {
+    /// Its container.
+    Container,
+    /// Nothing.
+    None,
+}
+
+/// Writes lines. Prefixes are aligned; one that is longer than all before moves the bar from then on.
+#[derive(Debug)]
+pub(crate) struct Printer {
+    output: Output,
+    prefix: Prefix,
+    project: String,
+    width: usize,
+    colors: HashMap<String, &'static str>,
+}
+
+impl Printer {
+    /// For a project of which these containers are known.
+    pub(crate) fn new<'a>(
+        output: Output,
+        prefix: Prefix,
+        project: &ProjectName,
+        containers: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let project = format!("{project}-");
+        let mut printer = Self { output, prefix, project, width: 0, colors: HashMap::new() };
+        for container in containers {
+            printer.color(container);
+        }
+        printer
+    }
+
+    /// A container's color, given in the order in which containers are met.
+    fn color(&mut self, container: &str) -> &'static str {
+        const COLORS: [&str; 10] = ["36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1"];
+        if let Some(color) = self.colors.get(container) {
+            return color;
+        }
+        let color = COLORS[self.colors.len() % COLORS.len()];
+        self.width = self.width.max(short(&self.project, container).chars().count());
+        self.colors.insert(container.to_owned(), color);
+        color
+    }
+
+    /// Writes a line.
+    ///
+    /// # Errors
+    /// When nobody reads stdout any more.
+    pub(crate) fn print(&mut self, line: &ServiceLine) -> io::Result<()> {
+        if self.output.format == Format::Json {
+            return self.output.line(&serde_json::to_string(line).map_err(io::Error::other)?);
+        }
+        let text = match &line.line.time {
+            Some(time) => format!("{time} {}", line.line.text),
+            None => line.line.text.clone(),
+        };
+        if self.prefix == Prefix::None {
+            return self.output.line(&text);
+        }
+        let color = self.color(&line.container);
+        let prefix = format!("{:1$}  |", short(&self.project, &line.container), self.width);
+        self.output.line(&format!("{} {text}", Paint(self.output.stdout_colors).with(color, &prefix)))
+    }
+}
+
+/// A container's name without its project.
+fn short<'a>(project: &str, container: &'a str) -> &'a str {
+    container.strip_prefix(project).unwrap_or(container)
+}
+
+/// Reads `--since`: a time (RFC 3339, or seconds since 1970) or how long ago (`90s`, `1h30m`).
+///
+/// # Errors
+/// A sentence, when it is none of them.
+pub(crate) fn since(text: &str) -> Result<SystemTime, String> {
+    if let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) {
+        return Ok(time.into());
+    }
+    if let Ok(seconds) = text.parse() {
+        return SystemTime::UNIX_EPOCH
+            .checked_add(Duration::from_secs(seconds))
+            .ok_or_else(|| "that is too late".to_owned());
+    }
+    duration(text).and_then(|ago| SystemTime::now().checked_sub(ago)).ok_or_else(|| {
+        "expected a time like 2026-01-02T15:04:05Z, or how long ago, like 90s or 1h30m".to_owned()
+    })
+}
+
+/// `1h30m` as a duration.
+fn duration(text: &str) -> Option<Duration> {
+    let mut seconds = 0_u64;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|digits| *digits > 0)?;
+        let (number, tail) = rest.split_at(digits);
+        let unit = match tail.as_bytes()[0] {
+            b's' => 1,
+            b'm' => 60,
+            b'h' => 3600,
+            b'd' => 86400,
+            _ => return None,
+        };
+        seconds = seconds.checked_add(number.parse::<u64>().ok()?.checked_mul(unit)?)?;
+        rest = &tail[1..];
+    }
+    (!text.is_empty()).then(|| Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_takes_times_and_durations() {
+        assert_eq!(duration("1h30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(duration("90s"), Some(Duration::from_secs(90)));
+        for wrong in ["", "m", "10", "5x", "1h30", "99999999999999999999d", "1é"] {
+            assert_eq!(duration(wrong), None, "{wrong:?}");
+        }
+        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(10);
+        assert_eq!(since("10"), Ok(start));
+        assert_eq!(since("1970-01-01T00:00:10Z"), Ok(start));
+        assert!(since("yesterday").is_err());
+    }
+
+    #[test]
+    fn a_prefix_is_the_name_without_the_project() {
+        assert_eq!(short("shop-", "shop-web-1"), "web-1");
+        assert_eq!(short("shop-", "mine"), "mine");
+    }
+}

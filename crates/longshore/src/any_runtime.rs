@@ -1,0 +1,234 @@
+//! One type for every backend that is compiled in.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use compose_file::{Project, ProjectName};
+use runtime_core::{
+    Availability, Call, Container, ContainerRuntime, DownOptions, EngineInfo, Error, LogOptions,
+    MachineStatus, Plan, ProjectLogs, ProjectSummary, Result, RuntimeKind, StopOptions, Target, UpOptions,
+    UpOutcome,
+};
+
+use crate::Config;
+
+/// A runtime of any backend. Cheap to clone; clones are the same runtime.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum AnyRuntime {
+    /// Podman.
+    #[cfg(feature = "podman")]
+    Podman(runtime_core::Compose<runtime_podman::PodmanEngine>),
+    /// Docker.
+    #[cfg(feature = "docker")]
+    Docker(runtime_core::Compose<runtime_docker::DockerEngine>),
+    /// The engine in memory.
+    #[cfg(feature = "mock")]
+    Mock(runtime_core::Compose<runtime_mock::MockEngine>),
+    /// One that was made elsewhere.
+    Other(Arc<dyn ContainerRuntime>),
+}
+
+impl AnyRuntime {
+    /// The runtime that the configuration asks for. One that is named is made without any I/O, whether or not its engine
+    /// is there. For `auto` Podman is asked, then Docker; the first that answers is taken, and if none does, the
+    /// first whose machine only has to be started.
+    ///
+    /// # Errors
+    /// [`Error::NoEngine`] with the reason of each that `auto` tried; [`Error::Unsupported`] for a backend that is not
+    /// compiled in.
+    pub async fn connect(config: &Config) -> Result<Self> {
+        if let Some(kind) = config.runtime.unwrap_or_default().kind() {
+            return Self::construct(kind, config);
+        }
+        let mut asleep = None;
+        let mut attempts = Vec::new();
+        for &kind in Self::tried_by_auto(config) {
+            let runtime = match Self::construct(kind, config) {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    attempts.push((kind, error.to_string()));
+                    continue;
+                }
+            };
+            match runtime.availability().await {
+                Availability::Ready(info) => {
+                    tracing::debug!(engine = %info.kind, version = info.version, "chosen");
+                    return Ok(runtime);
+                }
+                Availability::NeedsMachine(_) => asleep = asleep.or(Some(runtime)),
+                Availability::Unavailable(error) => attempts.push((kind, error.to_string())),
+            }
+        }
+        asleep.ok_or(Error::NoEngine(attempts))
+    }
+
+    fn tried_by_auto(config: &Config) -> &'static [RuntimeKind] {
+        match config.host {
+            Some(_) => &[RuntimeKind::Docker],
+            None => &[RuntimeKind::Podman, RuntimeKind::Docker],
+        }
+    }
+
+    /// A runtime over that engine. Does no I/O.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] when the backend is not compiled in.
+    pub fn construct(kind: RuntimeKind, config: &Config) -> Result<Self> {
+        match kind {
+            #[cfg(feature = "podman")]
+            RuntimeKind::Podman => Ok(Self::Podman(own(podman(config), config))),
+            #[cfg(feature = "docker")]
+            RuntimeKind::Docker => Ok(Self::Docker(own(docker(config), config))),
+            #[cfg(feature = "mock")]
+            RuntimeKind::Mock => Ok(Self::Mock(own(runtime_mock::MockEngine::new(), config))),
+            other => Err(Error::Unsupported { engine: other, what: "it is not compiled in".to_owned() }),
+        }
+    }
+}
+
+#[cfg(any(feature = "podman", feature = "docker", feature = "mock"))]
+fn own<E: runtime_core::Engine>(engine: E, config: &Config) -> runtime_core::Compose<E> {
+    let compose = runtime_core::Compose::new(engine);
+    match &config.owner {
+        Some(owner) => compose.with_owner(owner.clone()),
+        None => compose,
+    }
+}
+
+/// Podman as it is on Linux, native. Where it needs a machine, [`runtime_core::Compose::with_machine`] is the place to give it one.
+#[cfg(feature = "podman")]
+fn podman(config: &Config) -> runtime_podman::PodmanEngine {
+    let mut podman = runtime_podman::PodmanConfig::default();
+    if let Some(program) = &config.podman.program {
+        podman.program = program.clone();
+    }
+    // With `auto`, a host is Docker's.
+    let named = config.runtime == Some(crate::RuntimeChoice::Podman);
+    match config.host.as_ref().filter(|_| named) {
+        Some(host) => podman.url = Some(host.clone()),
+        None => {
+            podman.url = config.podman.url.clone();
+            podman.connection = config.podman.connection.clone();
+        }
+    }
+    runtime_podman::PodmanEngine::new(podman)
+}
+
+#[cfg(feature = "docker")]
+fn docker(config: &Config) -> runtime_docker::DockerEngine {
+    let mut docker = runtime_docker::DockerConfig::default();
+    // With `podman`, a host is Podman's.
+    let named = config.runtime != Some(crate::RuntimeChoice::Podman);
+    let host = config.host.as_ref().filter(|_| named).or(config.docker.host.as_ref());
+    if let Some(host) = host {
+        docker.host = Some(host.clone());
+    }
+    runtime_docker::DockerEngine::new(docker)
+}
+
+impl From<Arc<dyn ContainerRuntime>> for AnyRuntime {
+    fn from(runtime: Arc<dyn ContainerRuntime>) -> Self {
+        Self::Other(runtime)
+    }
+}
+
+impl From<AnyRuntime> for Arc<dyn ContainerRuntime> {
+    fn from(runtime: AnyRuntime) -> Self {
+        match runtime {
+            #[cfg(feature = "podman")]
+            AnyRuntime::Podman(runtime) => Arc::new(runtime),
+            #[cfg(feature = "docker")]
+            AnyRuntime::Docker(runtime) => Arc::new(runtime),
+            #[cfg(feature = "mock")]
+            AnyRuntime::Mock(runtime) => Arc::new(runtime),
+            AnyRuntime::Other(runtime) => runtime,
+        }
+    }
+}
+
+/// Gives a call to the backend. `enum_dispatch` would write this, but it cannot see a trait that another crate defines.
+macro_rules! each {
+    ($of:expr, $runtime:ident => $call:expr) => {
+        match $of {
+            #[cfg(feature = "podman")]
+            AnyRuntime::Podman($runtime) => $call,
+            #[cfg(feature = "docker")]
+            AnyRuntime::Docker($runtime) => $call,
+            #[cfg(feature = "mock")]
+            AnyRuntime::Mock($runtime) => $call,
+            AnyRuntime::Other($runtime) => $call,
+        }
+    };
+}
+
+#[async_trait]
+impl ContainerRuntime for AnyRuntime {
+    fn kind(&self) -> RuntimeKind {
+        each!(self, runtime => runtime.kind())
+    }
+
+    async fn availability(&self) -> Availability {
+        each!(self, runtime => runtime.availability().await)
+    }
+
+    async fn machine_status(&self) -> Result<MachineStatus> {
+        each!(self, runtime => runtime.machine_status().await)
+    }
+
+    async fn machine_init(&self, call: &Call) -> Result<()> {
+        each!(self, runtime => runtime.machine_init(call).await)
+    }
+
+    async fn machine_start(&self, call: &Call) -> Result<()> {
+        each!(self, runtime => runtime.machine_start(call).await)
+    }
+
+    async fn machine_stop(&self, call: &Call) -> Result<()> {
+        each!(self, runtime => runtime.machine_stop(call).await)
+    }
+
+    async fn ensure_ready(&self, call: &Call) -> Result<EngineInfo> {
+        each!(self, runtime => runtime.ensure_ready(call).await)
+    }
+
+    async fn pull(&self, project: &Project, call: &Call) -> Result<()> {
+        each!(self, runtime => runtime.pull(project, call).await)
+    }
+
+    async fn plan(&self, project: &Project, options: &UpOptions) -> Result<Plan> {
+        each!(self, runtime => runtime.plan(project, options).await)
+    }
+
+    async fn up(&self, project: &Project, options: &UpOptions, call: &Call) -> Result<UpOutcome> {
+        each!(self, runtime => runtime.up(project, options, call).await)
+    }
+
+    async fn start(&self, target: &Target, call: &Call) -> Result<()> {
+        each!(self, runtime => runtime.start(target, call).await)
+    }
+
+    async fn stop(&self, target: &Target, options: &StopOptions, call: &Call) -> Result<()> {
+        each!(self, runtime => runtime.stop(target, options, call).await)
+    }
+
+    async fn down(&self, target: &Target, options: &DownOptions, call: &Call) -> Result<()> {
+        each!(self, runtime => runtime.down(target, options, call).await)
+    }
+
+    async fn ps(&self, project: &ProjectName) -> Result<Vec<Container>> {
+        each!(self, runtime => runtime.ps(project).await)
+    }
+
+    async fn projects(&self) -> Result<Vec<ProjectSummary>> {
+        each!(self, runtime => runtime.projects().await)
+    }
+
+    async fn logs(&self, target: &Target, options: &LogOptions) -> Result<ProjectLogs> {
+        each!(self, runtime => runtime.logs(target, options).await)
+    }
+
+    async fn list_running(&self, prefix: &str) -> Result<Vec<Container>> {
+        each!(self, runtime => runtime.list_running(prefix).await)
+    }
+}

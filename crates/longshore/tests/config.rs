@@ -1,0 +1,80 @@
+//! Where settings come from, and which wins.
+
+use std::{collections::BTreeMap, path::Path};
+
+use longshore::{Config, ConfigError, RuntimeChoice};
+
+fn env<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+#[test]
+fn flag_over_environment_over_file_over_default() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    std::fs::write(
+        &file,
+        "runtime = 'podman'\nowner = 'file'\nhost = 'tcp://file'\n[podman]\nprogram = '/file/podman'\n",
+    )
+    .unwrap();
+    let env = env([("LONGSHORE_RUNTIME", "docker"), ("LONGSHORE_HOST", "tcp://env")]);
+    let mut flags = Config::default();
+    flags.runtime = Some(RuntimeChoice::Mock);
+    let config = Config::load(flags, &env, Some(&file)).unwrap();
+    assert_eq!(config.runtime, Some(RuntimeChoice::Mock), "the flag");
+    assert_eq!(config.host.as_deref(), Some("tcp://env"), "the environment");
+    assert_eq!(config.owner.as_deref(), Some("file"), "the file");
+    assert_eq!(config.podman.program.as_deref(), Some(Path::new("/file/podman")), "the file");
+    assert_eq!(config.docker.host, None, "the default");
+}
+
+#[test]
+fn the_default_file_may_be_missing_and_a_named_one_may_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().to_str().unwrap();
+    let unset = Config::load(Config::default(), &env([("XDG_CONFIG_HOME", home)]), None).unwrap();
+    assert_eq!(unset, Config::default());
+
+    let missing = folder.path().join("missing.toml");
+    let named = env([("LONGSHORE_CONFIG", missing.to_str().unwrap())]);
+    let error = Config::load(Config::default(), &named, None).unwrap_err();
+    assert!(matches!(&error, ConfigError::Unreadable { path, .. } if *path == missing), "{error}");
+
+    std::fs::create_dir(folder.path().join("longshore")).unwrap();
+    std::fs::write(folder.path().join("longshore/config.toml"), "runtime = 'docker'").unwrap();
+    let found = Config::load(Config::default(), &env([("XDG_CONFIG_HOME", home)]), None).unwrap();
+    assert_eq!(found.runtime, Some(RuntimeChoice::Docker));
+}
+
+#[test]
+fn a_misspelt_key_is_an_error_with_its_line() {
+    let error = Config::from_toml("runtime = 'podman'\nhots = 'x'\n").unwrap_err().to_string();
+    assert!(error.contains("line 2") && error.contains("hots"), "{error}");
+}
+
+#[test]
+fn variables_of_the_engines_are_known() {
+    let config = Config::from_env(&env([
+        ("DOCKER_HOST", "unix:///d.sock"),
+        ("CONTAINER_HOST", "unix:///p.sock"),
+        ("LONGSHORE_PODMAN", "/opt/podman"),
+        ("LONGSHORE_RUNTIME", ""),
+    ]))
+    .unwrap();
+    assert_eq!(config.docker.host.as_deref(), Some("unix:///d.sock"));
+    assert_eq!(config.podman.url.as_deref(), Some("unix:///p.sock"));
+    assert_eq!(config.podman.program.as_deref(), Some(Path::new("/opt/podman")));
+    assert_eq!(config.runtime, None, "an empty value is none");
+
+    let error = Config::from_env(&env([("LONGSHORE_RUNTIME", "dokcer")])).unwrap_err();
+    assert!(error.to_string().starts_with("LONGSHORE_RUNTIME: "), "{error}");
+}
+
+#[test]
+fn the_higher_source_says_where_podman_is() {
+    let file = Config::from_toml("[podman]\nconnection = 'build'\n").unwrap();
+    let environment = Config::from_env(&env([("CONTAINER_HOST", "unix:///p.sock")])).unwrap();
+    let config = environment.merge(file);
+    assert_eq!(config.podman.connection, None, "it would contradict the URL");
+    assert_eq!(config.podman.url.as_deref(), Some("unix:///p.sock"));
+}

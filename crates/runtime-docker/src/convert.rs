@@ -1,0 +1,293 @@
+//! Docker's models and ours, each as the other. Pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::{Duration, SystemTime},
+};
+
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, EndpointIpamConfig, EndpointSettings, HealthConfig,
+    HostConfig, Ipam, IpamConfig, Mount, MountBindOptions, MountTmpfsOptions, MountType, MountVolumeOptions,
+    NetworkCreateRequest, NetworkingConfig, PortBinding, RestartPolicy as DockerRestart,
+    RestartPolicyNameEnum, VolumeCreateRequest,
+};
+use compose_file::{HealthTest, Healthcheck, NetworkMode, Protocol, RestartPolicy};
+use runtime_core::{
+    Attachment, Container, ContainerId, ContainerSpec, ContainerState, Health, HealthStatus, ImageId,
+    MountSourceSpec, NetworkSpec, PublishedPort, VolumeSpec,
+};
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Whole seconds, rounded up: Docker takes no less.
+pub(crate) fn whole_seconds(grace: Duration) -> i32 {
+    i32::try_from(grace.as_millis().div_ceil(1000)).unwrap_or(i32::MAX)
+}
+
+pub(crate) fn endpoint(attachment: &Attachment) -> EndpointSettings {
+    let fixed = attachment.ipv4_address.is_some() || attachment.ipv6_address.is_some();
+    EndpointSettings {
+        aliases: Some(attachment.aliases.clone()),
+        ipam_config: fixed.then(|| EndpointIpamConfig {
+            ipv4_address: attachment.ipv4_address.map(|address| address.to_string()),
+            ipv6_address: attachment.ipv6_address.map(|address| address.to_string()),
+            ..EndpointIpamConfig::default()
+        }),
+        ..EndpointSettings::default()
+    }
+}
+
+fn health(check: &Healthcheck) -> HealthConfig {
+    let test = check.test.as_ref().map(|test| match test {
+        HealthTest::None => vec!["NONE".to_owned()],
+        HealthTest::Exec(words) => std::iter::once("CMD".to_owned()).chain(words.iter().cloned()).collect(),
+        HealthTest::Shell(line) => vec!["CMD-SHELL".to_owned(), line.clone()],
+    });
+    HealthConfig {
+        test,
+        interval: check.interval.map(nanos),
+        timeout: check.timeout.map(nanos),
+        retries: check.retries.map(i64::from),
+        start_period: check.start_period.map(nanos),
+        start_interval: check.start_interval.map(nanos),
+    }
+}
+
+/// What a container is created from, on the first of its networks; API 1.41 takes one.
+pub(crate) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
+    let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
+    for port in &spec.ports {
+        let host_port = port.published.map(|host| {
+            if host.first == host.last {
+                host.first.to_string()
+            } else {
+                format!("{}-{}", host.first, host.last)
+            }
+        });
+        let binding = PortBinding { host_ip: port.host_ip.map(|ip| ip.to_string()), host_port };
+        let key = format!("{}/{}", port.target, port.protocol.as_str());
+        bindings.entry(key).or_default().get_or_insert_default().push(binding);
+    }
+    let network_mode = match &spec.network_mode {
+        Some(NetworkMode::Host) => Some("host".to_owned()),
+        Some(NetworkMode::None) => Some("none".to_owned()),
+        Some(NetworkMode::Container(other)) => Some(format!("container:{other}")),
+        _ => spec.networks.first().map(|attachment| attachment.network.to_string()),
+    };
+    let networking = spec.networks.first().map(|attachment| NetworkingConfig {
+        endpoints_config: Some(HashMap::from([(attachment.network.to_string(), endpoint(attachment))])),
+    });
+    let (binds, mounts, tmpfs) = mounts(spec);
+    let host = HostConfig {
+        binds: Some(binds),
+        mounts: Some(mounts),
+        tmpfs: Some(tmpfs),
+        network_mode,
+        restart_policy: Some(restart(spec.restart)),
+        init: spec.init,
+        readonly_rootfs: Some(spec.read_only),
+        privileged: Some(spec.privileged),
+        cap_add: Some(spec.cap_add.clone()),
+        cap_drop: Some(spec.cap_drop.clone()),
+        extra_hosts: Some(
+            spec.extra_hosts.iter().map(|(host, address)| format!("{host}:{address}")).collect(),
+        ),
+        port_bindings: Some(bindings.clone()),
+        ..HostConfig::default()
+    };
+    ContainerCreateBody {
+        hostname: spec.hostname.clone(),
+        user: spec.user.clone(),
+        exposed_ports: Some(bindings.into_keys().collect()),
+        tty: Some(spec.tty),
+        open_stdin: Some(spec.stdin_open),
+        env: Some(spec.environment.iter().map(|(key, value)| format!("{key}={value}")).collect()),
+        cmd: spec.command.clone(),
+        healthcheck: spec.healthcheck.as_ref().map(health),
+        image: Some(spec.image.clone()),
+        working_dir: spec.working_dir.clone(),
+        // An empty list is taken as "not given"; one empty word clears the image's.
+        entrypoint: spec
+            .entrypoint
+            .clone()
+            .map(|words| if words.is_empty() { vec![String::new()] } else { words }),
+        labels: Some(spec.labels.clone().into_iter().collect()),
+        stop_signal: spec.stop_signal.clone(),
+        stop_timeout: spec.stop_grace_period.map(|grace| i64::from(whole_seconds(grace))),
+        host_config: Some(host),
+        networking_config: networking,
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn mounts(spec: &ContainerSpec) -> (Vec<String>, Vec<Mount>, HashMap<String, String>) {
+    let (mut binds, mut mounts, mut tmpfs) = (Vec::new(), Vec::new(), HashMap::new());
+    for mount in &spec.mounts {
+        let mut out = Mount {
+            target: Some(mount.target.clone()),
+            read_only: Some(mount.read_only),
+            ..Mount::default()
+        };
+        match &mount.source {
+            MountSourceSpec::Volume { name, nocopy } => {
+                out.typ = Some(MountType::VOLUME);
+                out.source = Some(name.to_string());
+                out.volume_options = nocopy
+                    .then(|| MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() });
+            }
+            // Only the text form knows SELinux's relabelling.
+            MountSourceSpec::Bind { path, propagation, selinux: Some(label) } => {
+                let mut options =
+                    vec![label.to_string(), if mount.read_only { "ro" } else { "rw" }.to_owned()];
+                options.extend(propagation.clone());
+                binds.push(format!("{}:{}:{}", path.display(), mount.target, options.join(",")));
+                continue;
+            }
+            MountSourceSpec::Bind { path, propagation, selinux: None } => {
+                out.typ = Some(MountType::BIND);
+                out.source = Some(path.display().to_string());
+                out.bind_options = propagation.as_ref().map(|word| MountBindOptions {
+                    propagation: word.parse().ok(),
+                    ..MountBindOptions::default()
+                });
+            }
+            MountSourceSpec::Tmpfs { size: None, mode: None } => {
+                tmpfs.insert(mount.target.clone(), if mount.read_only { "ro" } else { "" }.to_owned());
+                continue;
+            }
+            MountSourceSpec::Tmpfs { size, mode } => {
+                out.typ = Some(MountType::TMPFS);
+                out.tmpfs_options = Some(MountTmpfsOptions {
+                    size_bytes: size.and_then(|size| i64::try_from(size).ok()),
+                    mode: mode.map(i64::from),
+                    ..MountTmpfsOptions::default()
+                });
+            }
+            _ => out.typ = Some(MountType::VOLUME),
+        }
+        mounts.push(out);
+    }
+    (binds, mounts, tmpfs)
+}
+
+fn restart(policy: RestartPolicy) -> DockerRestart {
+    let (name, times) = match policy {
+        RestartPolicy::No => (RestartPolicyNameEnum::NO, None),
+        RestartPolicy::Always => (RestartPolicyNameEnum::ALWAYS, None),
+        RestartPolicy::UnlessStopped => (RestartPolicyNameEnum::UNLESS_STOPPED, None),
+        RestartPolicy::OnFailure(times) => (RestartPolicyNameEnum::ON_FAILURE, times.map(i64::from)),
+    };
+    DockerRestart { name: Some(name), maximum_retry_count: times }
+}
+
+pub(crate) fn network(spec: &NetworkSpec) -> NetworkCreateRequest {
+    let pool = |pool: &compose_file::IpamPool| IpamConfig {
+        subnet: pool.subnet.clone(),
+        ip_range: pool.ip_range.clone(),
+        gateway: pool.gateway.clone(),
+        ..IpamConfig::default()
+    };
+    NetworkCreateRequest {
+        name: spec.name.to_string(),
+        driver: Some(spec.driver.clone().unwrap_or_else(|| "bridge".into())),
+        internal: Some(spec.internal),
+        enable_ipv6: spec.enable_ipv6.then_some(true),
+        ipam: (!spec.ipam.is_empty())
+            .then(|| Ipam { config: Some(spec.ipam.iter().map(pool).collect()), ..Ipam::default() }),
+        options: Some(spec.driver_opts.clone().into_iter().collect()),
+        labels: Some(spec.labels.clone().into_iter().collect()),
+        ..NetworkCreateRequest::default()
+    }
+}
+
+pub(crate) fn volume(spec: &VolumeSpec) -> VolumeCreateRequest {
+    VolumeCreateRequest {
+        name: Some(spec.name.to_string()),
+        driver: spec.driver.clone(),
+        driver_opts: Some(spec.driver_opts.clone().into_iter().collect()),
+        labels: Some(spec.labels.clone().into_iter().collect()),
+        ..VolumeCreateRequest::default()
+    }
+}
+
+fn time(text: &str) -> Option<SystemTime> {
+    let parsed = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
+    (parsed.year() > 1970).then(|| parsed.into())
+}
+
+fn protocol(word: Option<&str>) -> Protocol {
+    match word {
+        Some("udp") => Protocol::Udp,
+        Some("sctp") => Protocol::Sctp,
+        _ => Protocol::Tcp,
+    }
+}
+
+/// An inspected container. `Err` quotes what cannot be read.
+pub(crate) fn inspected(from: ContainerInspectResponse) -> Result<Container, String> {
+    let state = from.state.ok_or("no State")?;
+    let status = state.status.ok_or("no State.Status")?.to_string();
+    let known = ContainerState::parse(&status).ok_or_else(|| format!("the state {status:?}"))?;
+    let config = from.config.ok_or("no Config")?;
+    let id = ContainerId(from.id.ok_or("no Id")?);
+    let name = from.name.ok_or("no Name")?.trim_start_matches('/').to_owned();
+    let mut container = Container::new(id, name, config.image.unwrap_or_default(), known);
+    container.image_id = from.image.as_deref().filter(|id| !id.is_empty()).map(ImageId::new);
+    container.labels = config.labels.unwrap_or_default().into_iter().collect();
+    container.exit_code =
+        state.exit_code.filter(|_| matches!(known, ContainerState::Exited | ContainerState::Dead));
+    container.health = state.health.and_then(|health| {
+        let status = HealthStatus::parse(&health.status?.to_string())?;
+        let log = health.log.unwrap_or_default().into_iter().filter_map(|entry| entry.output);
+        Some(Health { status, log: log.map(|text| text.trim_end().to_owned()).collect() })
+    });
+    let settings = from.network_settings.unwrap_or_default();
+    for (key, bindings) in settings.ports.unwrap_or_default() {
+        let (port, word) = key.split_once('/').unwrap_or((&key, "tcp"));
+        let target = port.parse().map_err(|_| format!("the port {key:?}"))?;
+        for binding in bindings.into_iter().flatten() {
+            container.ports.push(PublishedPort {
+                target,
+                published: binding.host_port.and_then(|port| port.parse().ok()).unwrap_or(0),
+                host_ip: binding.host_ip.and_then(|ip| ip.parse().ok()),
+                protocol: protocol(Some(word)),
+            });
+        }
+    }
+    container.ports.sort();
+    container.networks = settings.networks.unwrap_or_default().into_keys().collect();
+    let volumes =
+        from.mounts.unwrap_or_default().into_iter().filter(|mount| mount.typ.as_deref() == Some("volume"));
+    container.volumes = Some(volumes.filter_map(|mount| mount.name).collect::<BTreeSet<_>>());
+    container.started = state.started_at.as_deref().and_then(time);
+    container.created = from.created.map(|date| date.to_string()).as_deref().and_then(time);
+    Ok(container)
+}
+
+pub(crate) fn labels(map: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
+    map.unwrap_or_default().into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use compose_file::{HostPort, Port};
+    use runtime_core::ContainerName;
+
+    #[test]
+    fn a_container_as_a_request() {
+        let mut spec = ContainerSpec::new(ContainerName::new("p-a-1").unwrap(), "app");
+        let host = Some(HostPort { first: 8080, last: 8081 });
+        spec.ports = vec![Port { target: 80, published: host, host_ip: None, protocol: Protocol::Udp }];
+        spec.entrypoint = Some(vec![]);
+        spec.stop_grace_period = Some(Duration::from_millis(1500));
+        let body = body(&spec);
+        assert_eq!(body.stop_timeout, Some(2));
+        assert_eq!(body.entrypoint, Some(vec![String::new()]));
+        let host = body.host_config.unwrap();
+        let bindings = host.port_bindings.unwrap();
+        assert_eq!(bindings["80/udp"].as_ref().unwrap()[0].host_port.as_deref(), Some("8080-8081"));
+    }
+}

@@ -1,0 +1,140 @@
+//! What Docker said of a failure, as an error that a caller can act on. Pure.
+
+use bollard::errors::Error as Bollard;
+use runtime_core::{Error, ResourceKind, RuntimeKind};
+
+/// What a request was about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// What was to be done, like `create container`.
+    pub(crate) operation: &'a str,
+    pub(crate) kind: ResourceKind,
+    pub(crate) name: &'a str,
+}
+
+/// Reads the error of a request.
+pub(crate) fn explain(error: &Bollard, asked: Asked<'_>, endpoint: &str) -> Error {
+    let Asked { operation, kind, name } = asked;
+    match error {
+        Bollard::DockerResponseServerError { status_code, message } => refused(*status_code, message, asked),
+        Bollard::DockerStreamError { error } if kind == ResourceKind::Image => {
+            Error::Image { image: name.to_owned(), reason: error.clone() }
+        }
+        Bollard::SocketNotFoundError(path) => unreachable(endpoint, format!("there is no socket at {path}")),
+        Bollard::JsonDataError { message, .. } => unexpected(operation, name, message),
+        Bollard::JsonSerdeError { err } => unexpected(operation, name, &err.to_string()),
+        Bollard::RequestTimeoutError => {
+            Error::TimedOut { what: format!("{operation} {name}"), after: std::time::Duration::ZERO }
+        }
+        other => {
+            let chain = causes(other);
+            if chain.iter().any(|cause| cause.contains("Permission denied") || cause.contains("os error 13)"))
+            {
+                let reason = chain.last().cloned().unwrap_or_default();
+                return Error::NotPermitted { what: format!("the docker socket at {endpoint}"), reason };
+            }
+            unreachable(endpoint, chain.last().cloned().unwrap_or_default())
+        }
+    }
+}
+
+fn unreachable(endpoint: &str, reason: String) -> Error {
+    Error::NotReachable { engine: RuntimeKind::Docker, endpoint: endpoint.to_owned(), reason }
+}
+
+pub(crate) fn unexpected(operation: &str, name: &str, quote: &str) -> Error {
+    let quote = quote.chars().take(300).collect();
+    Error::Unexpected {
+        engine: RuntimeKind::Docker,
+        operation: format!("{operation} {name}").trim().to_owned(),
+        quote,
+    }
+}
+
+/// An error's sentence and those of what caused it.
+fn causes(error: &dyn std::error::Error) -> Vec<String> {
+    let mut all = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(cause) = next {
+        all.push(cause.to_string());
+        next = cause.source();
+    }
+    all
+}
+
+fn refused(status: u16, message: &str, Asked { operation, kind, name }: Asked<'_>) -> Error {
+    let lower = message.to_lowercase();
+    let has = |part: &str| lower.contains(part);
+    let owned = name.to_owned();
+    let reason = message.trim().to_owned();
+    if has("port is already allocated") || has("address already in use") || has("ports are not available") {
+        return Error::PortInUse { container: owned, reason };
+    }
+    if has("no such image") || has("image not known") || (kind == ResourceKind::Image) {
+        return Error::Image { image: owned, reason };
+    }
+    if has("is already in use") || has("already exists") {
+        let by = reason
+            .split(" by ")
+            .nth(1)
+            .map(|by| by.trim_start_matches("container ").split(['.', ' ']).next().unwrap_or(by));
+        return Error::NameInUse { name: owned, by: by.map(|by| by.trim_matches('"').to_owned()) };
+    }
+    if has("has active endpoints")
+        || has("being used")
+        || has("volume is in use")
+        || has("associated containers")
+    {
+        return Error::InUse { kind, name: owned, reason };
+    }
+    match status {
+        404 => Error::NotFound { kind, name: owned },
+        400 if has("client version") && has("too") => {
+            Error::TooOld { what: "Docker".into(), found: reason, needed: "API 1.41".into() }
+        }
+        _ => Error::Api {
+            engine: RuntimeKind::Docker,
+            operation: format!("{operation} {name}"),
+            status: Some(status),
+            message: reason,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ResourceKind::{Container, Image, Network, Volume};
+
+    fn explained(kind: ResourceKind, status_code: u16, message: &str) -> Error {
+        let error = Bollard::DockerResponseServerError { status_code, message: message.to_owned() };
+        explain(&error, Asked { operation: "do", kind, name: "x" }, "unix:///x")
+    }
+
+    #[test]
+    fn what_engines_were_seen_to_say() {
+        let conflict = "Conflict. The container name \"/x\" is already in use by container \"abc\". You have to remove (or rename) that container";
+        assert_eq!(
+            explained(Container, 409, conflict),
+            Error::NameInUse { name: "x".into(), by: Some("abc".into()) }
+        );
+        let port = "driver failed programming external connectivity on endpoint x: Bind for 127.0.0.1:80 failed: port is already allocated";
+        assert!(matches!(explained(Container, 500, port), Error::PortInUse { .. }));
+        assert!(matches!(explained(Container, 404, "No such image: x:latest"), Error::Image { .. }));
+        assert!(matches!(
+            explained(Container, 404, "No such container: x"),
+            Error::NotFound { kind: Container, .. }
+        ));
+        assert!(matches!(
+            explained(Network, 409, "network with name x already exists"),
+            Error::NameInUse { .. }
+        ));
+        assert!(matches!(
+            explained(Network, 403, "error while removing network: network x has active endpoints"),
+            Error::InUse { .. }
+        ));
+        assert!(matches!(explained(Volume, 409, "remove x: volume is in use - [1]"), Error::InUse { .. }));
+        assert!(matches!(explained(Image, 500, "manifest unknown"), Error::Image { .. }));
+        assert!(matches!(explained(Container, 500, "other"), Error::Api { status: Some(500), .. }));
+    }
+}

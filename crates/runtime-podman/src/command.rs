@@ -1,0 +1,285 @@
+//! Running podman: a child in a process group of its own, drained always, ended at its deadline or when it is no longer wanted.
+
+use std::{collections::VecDeque, io::ErrorKind, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
+
+use runtime_core::{CommandFailure, Error, Result};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
+    process::{Child, Command},
+    sync::Semaphore,
+    time::timeout,
+};
+
+/// An answer of podman is never so large; what is beyond is read and thrown away.
+const MAX_STDOUT: usize = 64 << 20;
+/// The last lines of stderr that an error keeps.
+const MAX_STDERR_LINES: usize = 20;
+/// A line of stderr is kept to this length.
+const MAX_LINE: usize = 2048;
+
+/// The variables of ours that podman may need: where things are, who we are, how registries are reached.
+const INHERITED: [&str; 8] =
+    ["PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG"];
+const INHERITED_PREFIXES: [&str; 3] = ["XDG_", "CONTAINER", "DBUS_SESSION"];
+const INHERITED_ELSEWHERE: [&str; 9] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "SSH_AUTH_SOCK",
+];
+const INHERITED_ON_WINDOWS: [&str; 7] =
+    ["SYSTEMROOT", "APPDATA", "LOCALAPPDATA", "USERPROFILE", "PROGRAMDATA", "TEMP", "PATHEXT"];
+
+/// Whether a variable means something to podman itself, so that a container's must not be set in podman's environment.
+pub(crate) fn is_podmans_own(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    INHERITED.contains(&upper.as_str())
+        || INHERITED_ELSEWHERE.iter().chain(&INHERITED_ON_WINDOWS).any(|own| own.eq_ignore_ascii_case(name))
+        || [
+            "XDG_",
+            "CONTAINER",
+            "DBUS_",
+            "LD_",
+            "GO",
+            "SSL_",
+            "LC_",
+            "STORAGE_",
+            "REGISTRY_",
+            "BUILDAH_",
+            "PODMAN_",
+            "LISTEN_",
+            "NOTIFY_",
+            "_",
+        ]
+        .iter()
+        .any(|prefix| upper.starts_with(prefix))
+}
+
+/// One command for podman.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Invocation {
+    args: Vec<String>,
+    /// Arguments as errors show them, where they differ.
+    shown: Vec<String>,
+    env: Vec<(String, String)>,
+}
+
+impl Invocation {
+    pub(crate) fn new<const N: usize>(words: [&str; N]) -> Self {
+        Self::default().args(words)
+    }
+
+    pub(crate) fn args<S: Into<String>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
+        for word in words {
+            let word = word.into();
+            self.shown.push(word.clone());
+            self.args.push(word);
+        }
+        self
+    }
+
+    /// An argument whose value errors must not show.
+    pub(crate) fn secret(mut self, name: &str, value: &str) -> Self {
+        self.args.push(format!("{name}={value}"));
+        self.shown.push(format!("{name}=***"));
+        self
+    }
+
+    /// A variable of the child.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn words(&self) -> &[String] {
+        &self.args
+    }
+}
+
+/// What a command that ended left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finished {
+    pub(crate) exit_code: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<String>,
+    pub(crate) command: String,
+}
+
+impl Finished {
+    pub(crate) fn succeeded(&self) -> bool {
+        self.exit_code == Some(0)
+    }
+
+    pub(crate) fn failure(&self) -> CommandFailure {
+        CommandFailure {
+            command: self.command.clone(),
+            exit_code: self.exit_code,
+            stderr: self.stderr.clone(),
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).trim().to_owned()
+    }
+}
+
+/// Podman, and how it is called.
+#[derive(Debug)]
+pub(crate) struct Podman {
+    pub(crate) program: PathBuf,
+    /// Words before every command: the connection.
+    pub(crate) global: Vec<String>,
+    pub(crate) deadline: Duration,
+    pub(crate) permits: Arc<Semaphore>,
+}
+
+/// A child that takes its process group with it when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) child: Child,
+    pub(crate) command: String,
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Only a child that is not reaped yet has an id, so the group is certainly still its own.
+        #[cfg(unix)]
+        if let Some(pid) = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+        }
+        let _ = self.child.start_kill();
+    }
+}
+
+impl Podman {
+    /// Starts podman. The child is reaped by tokio when it is dropped early.
+    pub(crate) fn spawn(&self, invocation: &Invocation) -> Result<Group> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.global).args(&invocation.args).env_clear();
+        let inherited = std::env::vars_os().filter(|(name, _)| {
+            let name = name.to_string_lossy();
+            INHERITED
+                .iter()
+                .chain(&INHERITED_ELSEWHERE)
+                .chain(&INHERITED_ON_WINDOWS)
+                .any(|kept| *kept == name)
+                || INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        });
+        command.envs(inherited).env("LC_ALL", "C.UTF-8");
+        command.envs(invocation.env.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        #[cfg(unix)]
+        command.process_group(0);
+        let program = self.program.display().to_string();
+        let child = command.spawn().map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::NotInstalled { program, reason: "there is no such program".into() },
+            ErrorKind::PermissionDenied => {
+                Error::NotPermitted { what: format!("running {program}"), reason: error.to_string() }
+            }
+            _ => Error::NotInstalled { program, reason: error.to_string() },
+        })?;
+        let words = self.global.iter().chain(&invocation.shown).map(|word| quote(word)).collect::<Vec<_>>();
+        let name =
+            self.program.file_name().map_or("podman".into(), |name| name.to_string_lossy().into_owned());
+        Ok(Group { child, command: format!("{name} {}", words.join(" ")) })
+    }
+
+    /// Runs a command to its end within the usual deadline.
+    pub(crate) async fn run(&self, invocation: &Invocation) -> Result<Finished> {
+        self.run_within(invocation, self.deadline).await
+    }
+
+    /// Runs a command to its end. At the deadline the whole process group is killed.
+    pub(crate) async fn run_within(&self, invocation: &Invocation, deadline: Duration) -> Result<Finished> {
+        let _permit = self.permits.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        let mut group = self.spawn(invocation)?;
+        let (Some(stdout), Some(stderr)) = (group.child.stdout.take(), group.child.stderr.take()) else {
+            return Err(Error::InvalidProject("podman was started without its pipes".into()));
+        };
+        let work = async {
+            let mut errors = VecDeque::new();
+            let (stdout, ()) =
+                tokio::join!(read_bounded(stdout, MAX_STDOUT), last_lines(stderr, &mut errors));
+            let status = group.child.wait().await;
+            (stdout, errors, status)
+        };
+        let Ok((stdout, errors, status)) = timeout(deadline, work).await else {
+            return Err(Error::TimedOut { what: format!("`{}`", group.command), after: deadline });
+        };
+        let exit_code = status.ok().and_then(|status| status.code());
+        Ok(Finished { exit_code, stdout, stderr: errors.into(), command: group.command.clone() })
+    }
+}
+
+/// A word as a person would type it, kept short.
+fn quote(word: &str) -> String {
+    let short: String = word.chars().take(200).collect();
+    let plain =
+        !short.is_empty() && short.chars().all(|c| c.is_ascii_alphanumeric() || "-_=./:,@+{}%".contains(c));
+    if plain { short } else { format!("{short:?}") }
+}
+
+/// Reads to the end, keeping so many bytes.
+pub(crate) async fn read_bounded(mut pipe: impl AsyncRead + Unpin, most: usize) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
+        let room = most.saturating_sub(kept.len()).min(read);
+        kept.extend_from_slice(&buffer[..room]);
+    }
+    kept
+}
+
+/// Reads to the end, keeping the last lines.
+pub(crate) async fn last_lines(pipe: impl AsyncRead + Unpin, lines: &mut VecDeque<String>) {
+    let mut reader = BufReader::new(pipe);
+    let mut line = Vec::new();
+    while read_line(&mut reader, &mut line, MAX_LINE).await {
+        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        if text.is_empty() {
+            continue;
+        }
+        if lines.len() == MAX_STDERR_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(text);
+    }
+}
+
+/// Reads one line, or a piece of one that is too long, without its end. `false` when there is nothing more.
+pub(crate) async fn read_line(
+    reader: &mut (impl AsyncBufReadExt + Unpin),
+    line: &mut Vec<u8>,
+    most: usize,
+) -> bool {
+    line.clear();
+    loop {
+        let Ok(buffer) = reader.fill_buf().await else { return !line.is_empty() };
+        if buffer.is_empty() {
+            return !line.is_empty();
+        }
+        let room = most - line.len();
+        let window = &buffer[..buffer.len().min(room)];
+        match window.iter().position(|byte| *byte == b'\n') {
+            Some(end) => {
+                line.extend_from_slice(&window[..end]);
+                reader.consume(end + 1);
+                return true;
+            }
+            None => {
+                line.extend_from_slice(window);
+                let used = window.len();
+                reader.consume(used);
+                if line.len() >= most {
+                    return true;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What podman said of a failure, as an error that a caller can act on. Pure.
+
+use runtime_core::{Error, ResourceKind, RuntimeKind};
+
+use crate::command::Finished;
+
+/// What a command was about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) kind: ResourceKind,
+    pub(crate) name: &'a str,
+}
+
+/// Reads the error of a command that failed.
+pub(crate) fn explain(finished: &Finished, subject: Subject<'_>) -> Error {
+    let Subject { kind, name } = subject;
+    let name = name.to_owned();
+    let text = finished.stderr.join("\n");
+    let lower = text.to_lowercase();
+    let has = |part: &str| lower.contains(part);
+    // The line that says it: the last one that begins with "Error:", for hints come before it.
+    let reason = || {
+        let line =
+            finished.stderr.iter().rev().find(|line| line.starts_with("Error:")).or(finished.stderr.last());
+        line.map_or("no reason given".to_owned(), |line| line.trim_start_matches("Error: ").to_owned())
+    };
+    if has("cannot connect to podman") || has("unable to connect to podman") {
+        return Error::NotReachable {
+            engine: RuntimeKind::Podman,
+            endpoint: "its connection".into(),
+            reason: reason(),
+        };
+    }
+    if has("address already in use")
+        || has("port is already allocated")
+        || has("ports are not available")
+        || has("rootlessport") && has("in use")
+    {
+        return Error::PortInUse { container: name, reason: reason() };
+    }
+    if has("is already in use")
+        || has("already exists")
+        || has("network already exists")
+        || has("volume already exists")
+    {
+        let by = reason()
+            .split(" by ")
+            .nth(1)
+            .map(|by| by.split('.').next().unwrap_or(by).trim_matches('"').to_owned());
+        return Error::NameInUse { name, by };
+    }
+    if has("no such container") || has("no container with name or id") || has("does not exist in database") {
+        return Error::NotFound { kind: ResourceKind::Container, name };
+    }
+    if kind == ResourceKind::Network && (has("network not found") || has("unable to find network")) {
+        return Error::NotFound { kind, name };
+    }
+    if kind == ResourceKind::Volume && (has("no such volume") || has("no volume with name")) {
+        return Error::NotFound { kind, name };
+    }
+    if has("has associated containers")
+        || has("is being used")
+        || has("network is being used")
+        || has("volume is being used")
+    {
+        return Error::InUse { kind, name, reason: reason() };
+    }
+    if kind == ResourceKind::Image
+        || has("image not known")
+        || has("short-name resolution")
+        || has("no such image")
+    {
+        return Error::Image { image: name, reason: reason() };
+    }
+    if has("permission denied") && kind != ResourceKind::Container {
+        return Error::NotPermitted { what: name, reason: reason() };
+    }
+    Error::Command(finished.failure())
+}
+
+/// An answer that cannot be read.
+pub(crate) fn unexpected(operation: &str, quote: impl std::fmt::Display) -> Error {
+    let quote: String = quote.to_string().chars().take(300).collect();
+    Error::Unexpected { engine: RuntimeKind::Podman, operation: operation.to_owned(), quote }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(kind: ResourceKind, stderr: &str) -> Error {
+        let stderr = stderr.lines().map(str::to_owned).collect();
+        let finished = Finished { exit_code: Some(125), stdout: vec![], stderr, command: "podman x".into() };
+        explain(&finished, Subject { kind, name: "x" })
+    }
+
+    #[test]
+    fn what_podman_was_seen_to_say() {
+        use ResourceKind::{Container, Image, Network, Volume};
+        let taken = explained(
+            Container,
+            "Error: creating container storage: the container name \"x\" is already in use by abc123. You have to remove that container to be able to reuse that name: that name is already in use",
+        );
+        assert_eq!(taken, Error::NameInUse { name: "x".into(), by: Some("abc123".into()) });
+        let port = explained(
+            Container,
+            "Error: unable to start container \"1\": cannot listen on the TCP port: listen tcp4 127.0.0.1:80: bind: address already in use",
+        );
+        assert!(matches!(port, Error::PortInUse { .. }));
+        assert!(matches!(
+            explained(Container, "Error: no container with name or ID \"x\" found: no such container"),
+            Error::NotFound { .. }
+        ));
+        assert!(matches!(
+            explained(Network, "Error: unable to find network with name or ID x: network not found"),
+            Error::NotFound { kind: Network, .. }
+        ));
+        assert!(matches!(
+            explained(
+                Network,
+                "Error: \"x\" has associated containers with it. Use -f to forcibly delete containers and pods: network is being used"
+            ),
+            Error::InUse { .. }
+        ));
+        assert!(matches!(
+            explained(
+                Volume,
+                "Error: volume x is being used by the following container(s): 1: volume is being used"
+            ),
+            Error::InUse { .. }
+        ));
+        assert!(matches!(
+            explained(
+                Image,
+                "Error: initializing source docker://x: pinging container registry: connection refused"
+            ),
+            Error::Image { .. }
+        ));
+        assert!(matches!(explained(Container, "Error: x: image not known"), Error::Image { .. }));
+        let away = "Cannot connect to Podman. Please verify your connection to the Linux system using `podman system connection list`\nError: unable to connect to Podman socket: refused";
+        assert!(matches!(explained(Container, away), Error::NotReachable { .. }));
+        assert!(matches!(explained(Container, "Error: something else"), Error::Command(_)));
+    }
+}

@@ -1,0 +1,283 @@
+//! Podman's JSON, of 4.3 to 5.x, as types. A field that is missing or of another type is an error that quotes it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, SystemTime},
+};
+
+use compose_file::Protocol;
+use runtime_core::{
+    Container, ContainerId, ContainerState, EngineAction, EngineEvent, Health, HealthStatus, ImageId,
+    PublishedPort, Resource, Result,
+};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::failure::unexpected;
+
+pub(crate) fn json<T: DeserializeOwned>(operation: &str, bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let text = String::from_utf8_lossy(bytes);
+        let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
+        let from = error.column().saturating_sub(60);
+        let near: String = line.chars().skip(from).take(100).collect();
+        unexpected(operation, format!("{error}: {:?}", near.trim()))
+    })
+}
+
+/// Go writes an empty map or list as null.
+fn or_default<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(
+    d: D,
+) -> std::result::Result<T, D::Error> {
+    Ok(Option::<T>::deserialize(d)?.unwrap_or_default())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Inspected {
+    id: String,
+    name: String,
+    image: String,
+    image_name: String,
+    created: String,
+    state: State,
+    config: Config,
+    network_settings: NetworkSettings,
+    #[serde(default, deserialize_with = "or_default")]
+    mounts: Vec<Mounted>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct State {
+    status: String,
+    exit_code: i64,
+    started_at: String,
+    #[serde(default)]
+    health: Option<Checked>,
+    // podman 4.x before 4.4 calls it so in some builds.
+    #[serde(default)]
+    healthcheck: Option<Checked>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Checked {
+    status: String,
+    #[serde(default, deserialize_with = "or_default")]
+    log: Vec<CheckLog>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CheckLog {
+    #[serde(default)]
+    output: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Config {
+    #[serde(default, deserialize_with = "or_default")]
+    labels: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct NetworkSettings {
+    #[serde(default, deserialize_with = "or_default")]
+    ports: BTreeMap<String, Option<Vec<Binding>>>,
+    #[serde(default, deserialize_with = "or_default")]
+    networks: BTreeMap<String, serde::de::IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Binding {
+    #[serde(default)]
+    host_ip: String,
+    #[serde(default)]
+    host_port: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Mounted {
+    r#type: String,
+    #[serde(default)]
+    name: String,
+}
+
+/// `2026-11-24T03:49:46.715750831Z` or with an offset; the year 1 is Go's "never".
+fn time(text: &str) -> Option<SystemTime> {
+    let parsed = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
+    (parsed.year() > 1970).then(|| parsed.into())
+}
+
+pub(crate) fn seconds(at: SystemTime) -> String {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let at = time::OffsetDateTime::from(SystemTime::UNIX_EPOCH + since);
+    at.format(&time::format_description::well_known::Rfc3339).unwrap_or_else(|_| since.as_secs().to_string())
+}
+
+impl Inspected {
+    pub(crate) fn into_container(self) -> Result<Container> {
+        let state = ContainerState::parse(&self.state.status)
+            .ok_or_else(|| unexpected("container inspect", format!("the state {:?}", self.state.status)))?;
+        let mut container = Container::new(ContainerId(self.id), self.name, self.image_name, state);
+        container.image_id = Some(ImageId::new(&self.image));
+        container.labels = self.config.labels;
+        container.exit_code =
+            matches!(state, ContainerState::Exited | ContainerState::Dead).then_some(self.state.exit_code);
+        // Podman 4.3 has an empty status where there is no check.
+        container.health = self.state.health.or(self.state.healthcheck).and_then(|checked| {
+            let status = HealthStatus::parse(&checked.status)?;
+            Some(Health {
+                status,
+                log: checked.log.into_iter().map(|entry| entry.output.trim_end().to_owned()).collect(),
+            })
+        });
+        for (key, bindings) in self.network_settings.ports {
+            let (port, protocol) = key.split_once('/').unwrap_or((&key, "tcp"));
+            let target: u16 =
+                port.parse().map_err(|_| unexpected("container inspect", format!("the port {key:?}")))?;
+            let protocol = match protocol {
+                "udp" => Protocol::Udp,
+                "sctp" => Protocol::Sctp,
+                _ => Protocol::Tcp,
+            };
+            for binding in bindings.into_iter().flatten() {
+                let published = binding.host_port.parse().unwrap_or(0);
+                let host_ip = binding.host_ip.parse().ok();
+                container.ports.push(PublishedPort { target, published, host_ip, protocol });
+            }
+        }
+        container.networks = self.network_settings.networks.into_keys().collect();
+        let volumes =
+            self.mounts.into_iter().filter(|mount| mount.r#type == "volume").map(|mount| mount.name);
+        container.volumes = Some(volumes.collect::<BTreeSet<_>>());
+        container.created = time(&self.created);
+        container.started = time(&self.state.started_at);
+        Ok(container)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ListedNetwork {
+    name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    labels: BTreeMap<String, String>,
+}
+
+impl From<ListedNetwork> for Resource {
+    fn from(listed: ListedNetwork) -> Self {
+        Self { name: listed.name, labels: listed.labels }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ListedVolume {
+    name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    labels: BTreeMap<String, String>,
+}
+
+impl From<ListedVolume> for Resource {
+    fn from(listed: ListedVolume) -> Self {
+        Self { name: listed.name, labels: listed.labels }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ListedImage {
+    pub(crate) id: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) names: Vec<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) repo_digests: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Version {
+    pub(crate) client: VersionOf,
+    #[serde(default)]
+    pub(crate) server: Option<VersionOf>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct VersionOf {
+    #[serde(rename = "Version")]
+    pub(crate) version: String,
+    #[serde(rename = "APIVersion")]
+    pub(crate) api_version: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Event {
+    #[serde(rename = "ID", alias = "Id", default)]
+    id: String,
+    #[serde(rename = "Status", default)]
+    status: String,
+}
+
+/// One line of `podman events --format json`. `None` for what is not about a container.
+pub(crate) fn event(line: &[u8]) -> Result<Option<EngineEvent>> {
+    let event: Event = json("events", line)?;
+    if event.id.is_empty() {
+        return Ok(None);
+    }
+    let action = match event.status.as_str() {
+        "start" | "restart" => EngineAction::Started,
+        "died" => EngineAction::Died,
+        "health_status" => EngineAction::Health,
+        "remove" => EngineAction::Removed,
+        _ => EngineAction::Other,
+    };
+    Ok(Some(EngineEvent { id: ContainerId(event.id), action }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorded(version: &str, file: &str) -> Vec<u8> {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/podman-output");
+        std::fs::read(folder.join(format!("containers-{version}/{file}.json"))).unwrap()
+    }
+
+    #[test]
+    fn what_both_versions_print_is_read_alike() {
+        for version in ["4.3.1", "5.4.2"] {
+            let inspected: Vec<Inspected> = json("inspect", &recorded(version, "inspect")).unwrap();
+            let container = inspected.into_iter().next().unwrap().into_container().unwrap();
+            assert_eq!(
+                (container.name.as_str(), container.state),
+                ("pj", ContainerState::Running),
+                "{version}"
+            );
+            assert_eq!(container.health, None, "{version}");
+            assert_eq!(container.ports.len(), 1);
+            assert_eq!(container.volumes, Some(BTreeSet::from(["vv".to_owned()])));
+            assert_eq!(container.networks, BTreeSet::from(["nn".to_owned()]));
+            assert!(container.started.is_some() && container.exit_code.is_none());
+            let networks: Vec<ListedNetwork> = json("network ls", &recorded(version, "network-ls")).unwrap();
+            assert!(networks.iter().any(|network| network.name == "nn"));
+            let volumes: Vec<ListedVolume> =
+                json("volume inspect", &recorded(version, "volume-inspect")).unwrap();
+            assert_eq!(volumes[0].name, "vv");
+            let found: Version = json("version", &recorded(version, "version")).unwrap();
+            assert_eq!(found.client.version, version);
+        }
+    }
+
+    #[test]
+    fn half_an_answer_is_quoted() {
+        let bytes = recorded("5.4.2", "inspect");
+        let error = json::<Vec<Inspected>>("container inspect", &bytes[..900]).unwrap_err().to_string();
+        assert!(error.contains("EOF"), "{error}");
+        let error = json::<Vec<Inspected>>("container inspect", b"[{\"Id\": 5}]").unwrap_err().to_string();
+        assert!(error.contains("Id") && error.contains("string"), "{error}");
+    }
+}

@@ -1,0 +1,406 @@
+//! The engine: each call a command, its answer read.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use compose_file::ProjectName;
+use runtime_core::{
+    AnonymousVolumes, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec, Engine,
+    EngineEvents, EngineInfo, Error, ExecOutput, HealthStatus, ImageId, LogOptions, LogStream, NetworkSpec,
+    Observed, Progress, Resource, ResourceKind, ResourceName, Result, RuntimeKind, Scope, VolumeSpec, labels,
+};
+use tokio::sync::Semaphore;
+
+use crate::{
+    command::{Finished, Invocation, Podman},
+    create,
+    failure::{Subject, explain, unexpected},
+    logs,
+    parse::{self, Inspected, ListedImage, ListedNetwork, ListedVolume, Version},
+};
+
+/// The oldest podman that is supported.
+const OLDEST: (u32, u32) = (4, 3);
+/// The most that is kept of each output of a command in a container.
+const MAX_EXEC_OUTPUT: usize = 1 << 20;
+
+/// How to reach podman.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PodmanConfig {
+    /// The program; `None` looks for `podman` on the path.
+    pub program: Option<PathBuf>,
+    /// A connection by its name (`podman --connection`).
+    pub connection: Option<String>,
+    /// A service by its URL (`podman --url`).
+    pub url: Option<String>,
+    /// How long an ordinary command may take.
+    pub deadline: Duration,
+    /// How long a pull may take.
+    pub pull_deadline: Duration,
+    /// How many commands run at once.
+    pub parallel: usize,
+}
+
+impl Default for PodmanConfig {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Self {
+            program: None,
+            connection: None,
+            url: None,
+            deadline: Duration::from_secs(120),
+            pull_deadline: Duration::from_secs(30 * 60),
+            parallel: (2 * cores).max(4),
+        }
+    }
+}
+
+/// Podman as an engine. Cheap to clone; clones share the bound on commands at once.
+#[derive(Debug, Clone)]
+pub struct PodmanEngine {
+    podman: Arc<Podman>,
+    pull_deadline: Duration,
+    runs_healthchecks: bool,
+}
+
+impl PodmanEngine {
+    /// An engine that calls podman as configured. Starts nothing; a podman that is not there is told by the first call.
+    pub fn new(config: PodmanConfig) -> Self {
+        let mut global = Vec::new();
+        if let Some(connection) = &config.connection {
+            global.push(format!("--connection={connection}"));
+        }
+        if let Some(url) = &config.url {
+            global.push(format!("--url={url}"));
+        }
+        // Podman leaves healthchecks to systemd's timers. A machine has systemd; here it may be missing.
+        let runs_healthchecks = !global.is_empty() || Path::new("/run/systemd/system").exists();
+        let podman = Podman {
+            program: config.program.unwrap_or_else(|| PathBuf::from("podman")),
+            global,
+            deadline: config.deadline,
+            permits: Arc::new(Semaphore::new(config.parallel.max(1))),
+        };
+        Self { podman: Arc::new(podman), pull_deadline: config.pull_deadline, runs_healthchecks }
+    }
+
+    async fn succeed(&self, command: &Invocation, kind: ResourceKind, name: &str) -> Result<Finished> {
+        let finished = self.podman.run(command).await?;
+        if finished.succeeded() { Ok(finished) } else { Err(explain(&finished, Subject { kind, name })) }
+    }
+
+    /// Lists containers: one command for who they are, one for how they are.
+    async fn containers(&self, filters: &[String], all: bool) -> Result<Vec<Container>> {
+        let mut command = Invocation::new(["ps", "--quiet", "--no-trunc"]);
+        if all {
+            command = command.args(["--all"]);
+        }
+        for filter in filters {
+            command = command.args(["--filter", filter]);
+        }
+        let listed = self.succeed(&command, ResourceKind::Container, "").await?;
+        let text = listed.text();
+        let ids: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        if let Some(odd) =
+            ids.iter().find(|id| id.len() != 64 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        {
+            return Err(unexpected("ps", format!("{odd:?} where a container's id should be")));
+        }
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut containers = Vec::with_capacity(ids.len());
+        // The length of a command line is bounded; a thousand ids are 65 kB.
+        for ids in ids.chunks(1000) {
+            let finished =
+                self.podman.run(&Invocation::new(["container", "inspect"]).args(ids.iter().copied())).await?;
+            // One that has gone since makes the command fail, and it prints the others all the same.
+            let gone = finished.stderr.iter().any(|line| line.to_lowercase().contains("no such container"));
+            if !finished.succeeded() && !gone {
+                return Err(explain(&finished, Subject { kind: ResourceKind::Container, name: "" }));
+            }
+            let inspected: Vec<Inspected> = match parse::json("container inspect", &finished.stdout) {
+                Ok(inspected) => inspected,
+                Err(_) if gone => self.one_by_one(ids).await?,
+                Err(error) => return Err(error),
+            };
+            for inspected in inspected {
+                containers.push(inspected.into_container()?);
+            }
+        }
+        Ok(containers)
+    }
+
+    async fn one_by_one(&self, ids: &[&str]) -> Result<Vec<Inspected>> {
+        let mut all = Vec::new();
+        for id in ids {
+            let finished = self.podman.run(&Invocation::new(["container", "inspect"]).args([*id])).await?;
+            if finished.succeeded() {
+                all.extend(parse::json::<Vec<Inspected>>("container inspect", &finished.stdout)?);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn resources<T: serde::de::DeserializeOwned + Into<Resource>>(
+        &self,
+        what: [&str; 2],
+        scope: &Scope,
+        names: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Resource>> {
+        let command = Invocation::new(what).args(["--format", "json"]);
+        let finished = self.succeed(&command, ResourceKind::Network, "").await?;
+        let listed: Vec<T> = if finished.text().is_empty() {
+            Vec::new()
+        } else {
+            parse::json(&what.join(" "), &finished.stdout)?
+        };
+        let wanted = |resource: &Resource| {
+            names.contains(&resource.name)
+                || resource.labels.get(labels::PROJECT).map(String::as_str) == Some(scope.project.as_str())
+        };
+        let resources = listed.into_iter().map(Into::into).filter(wanted);
+        Ok(resources.map(|resource: Resource| (resource.name.clone(), resource)).collect())
+    }
+
+    async fn images(&self, references: &BTreeSet<String>) -> Result<BTreeMap<String, ImageId>> {
+        if references.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let command = Invocation::new(["images", "--no-trunc", "--format", "json"]);
+        let finished = self.succeed(&command, ResourceKind::Image, "").await?;
+        let listed: Vec<ListedImage> = parse::json("images", &finished.stdout)?;
+        let mut ids: BTreeMap<&str, &str> = BTreeMap::new();
+        for image in &listed {
+            let digests = image.repo_digests.iter().map(String::as_str);
+            ids.extend(
+                image
+                    .names
+                    .iter()
+                    .map(String::as_str)
+                    .chain(digests)
+                    .chain([image.id.as_str()])
+                    .map(|name| (name, image.id.as_str())),
+            );
+        }
+        let find = |reference: &String| {
+            let names = create::image_names(reference);
+            let id = names.iter().find_map(|name| ids.get(name.strip_prefix("sha256:").unwrap_or(name)))?;
+            Some((reference.clone(), ImageId::new(id)))
+        };
+        Ok(references.iter().filter_map(find).collect())
+    }
+}
+
+/// So many seconds, rounded up: podman takes no less.
+fn whole_seconds(grace: Duration) -> String {
+    grace.as_millis().div_ceil(1000).to_string()
+}
+
+#[async_trait]
+impl Engine for PodmanEngine {
+    fn kind(&self) -> RuntimeKind {
+        RuntimeKind::Podman
+    }
+
+    fn endpoint(&self) -> String {
+        let mut words = vec![self.podman.program.display().to_string()];
+        words.extend(self.podman.global.iter().cloned());
+        words.join(" ")
+    }
+
+    fn runs_healthchecks(&self) -> bool {
+        self.runs_healthchecks
+    }
+
+    async fn info(&self) -> Result<EngineInfo> {
+        let program = self.podman.program.display().to_string();
+        let finished = self.podman.run(&Invocation::new(["version", "--format", "json"])).await?;
+        if !finished.succeeded() {
+            return Err(explain(&finished, Subject { kind: ResourceKind::Machine, name: &program }));
+        }
+        let not_podman = |_| Error::NotInstalled {
+            program: program.clone(),
+            reason: "what it prints for `version` is not podman's".to_owned(),
+        };
+        let version: Version = parse::json("version", &finished.stdout).map_err(not_podman)?;
+        let version = version.server.unwrap_or(version.client);
+        let mut numbers = version.version.split(['.', '-']).map(|part| part.parse::<u32>().ok());
+        let (Some(Some(major)), Some(Some(minor))) = (numbers.next(), numbers.next()) else {
+            return Err(unexpected("version", format!("the version {:?}", version.version)));
+        };
+        if (major, minor) < OLDEST {
+            let needed = format!("{}.{}", OLDEST.0, OLDEST.1);
+            return Err(Error::TooOld { what: "podman".into(), found: version.version, needed });
+        }
+        // The version is the client's own; that containers can be listed shows that the engine works.
+        self.succeed(&Invocation::new(["ps", "--quiet", "--last", "1"]), ResourceKind::Machine, &program)
+            .await?;
+        let mut info = EngineInfo::new(RuntimeKind::Podman, "Podman", version.version, self.endpoint());
+        info.api_version = Some(version.api_version);
+        Ok(info)
+    }
+
+    async fn observe(&self, scope: &Scope) -> Result<Observed> {
+        let filters = [format!("label={}={}", labels::PROJECT, scope.project)];
+        let (containers, networks, volumes, images) = tokio::try_join!(
+            self.containers(&filters, true),
+            self.resources::<ListedNetwork>(["network", "ls"], scope, &scope.networks),
+            self.resources::<ListedVolume>(["volume", "ls"], scope, &scope.volumes),
+            self.images(&scope.images),
+        )?;
+        Ok(Observed { containers, networks, volumes, images })
+    }
+
+    async fn list(&self, filter: &ContainerFilter) -> Result<Vec<Container>> {
+        let filters: Vec<String> = filter
+            .labels
+            .iter()
+            .map(|(name, value)| match value {
+                Some(value) => format!("label={name}={value}"),
+                None => format!("label={name}"),
+            })
+            .collect();
+        self.containers(&filters, !filter.running).await
+    }
+
+    async fn inspect(&self, container: &str) -> Result<Container> {
+        let command = Invocation::new(["container", "inspect", "--", container]);
+        let finished = self.succeed(&command, ResourceKind::Container, container).await?;
+        let inspected: Vec<Inspected> = parse::json("container inspect", &finished.stdout)?;
+        let first =
+            inspected.into_iter().next().ok_or_else(|| unexpected("container inspect", "an empty list"))?;
+        first.into_container()
+    }
+
+    async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
+        let mut outcome = Err(Error::Image { image: spec.image.clone(), reason: "it is not here".into() });
+        for image in create::image_names(&spec.image) {
+            let finished = self.podman.run(&create::container(spec, &image)).await?;
+            if finished.succeeded() {
+                return Ok(ContainerId(finished.text().lines().last().unwrap_or_default().to_owned()));
+            }
+            let subject = Subject { kind: ResourceKind::Container, name: spec.name.as_str() };
+            outcome = Err(match explain(&finished, subject) {
+                Error::Image { reason, .. } => Error::Image { image: spec.image.clone(), reason },
+                other => return Err(other),
+            });
+        }
+        outcome
+    }
+
+    async fn start_container(&self, id: &ContainerId) -> Result<()> {
+        self.succeed(&Invocation::new(["start", "--", &id.0]), ResourceKind::Container, &id.0)
+            .await
+            .map(|_| ())
+    }
+
+    async fn stop_container(&self, id: &ContainerId, grace: Option<Duration>) -> Result<()> {
+        let mut command = Invocation::new(["stop"]);
+        if let Some(grace) = grace {
+            command = command.args(["--time".to_owned(), whole_seconds(grace)]);
+        }
+        // A container's own grace is not known here; a day is longer than any.
+        let deadline = self.podman.deadline + grace.unwrap_or(Duration::from_secs(24 * 3600));
+        let finished = self.podman.run_within(&command.args(["--", &id.0]), deadline).await?;
+        if finished.succeeded() {
+            return Ok(());
+        }
+        let error = explain(&finished, Subject { kind: ResourceKind::Container, name: &id.0 });
+        // Podman refuses to stop what was never started, or ended in between; what counts is that it does not run.
+        match self.inspect(&id.0).await {
+            Ok(now) if !now.state.is_running() => Ok(()),
+            _ => Err(error),
+        }
+    }
+
+    async fn kill_container(&self, id: &ContainerId, signal: &str) -> Result<()> {
+        let command = Invocation::new(["kill", "--signal", signal, "--", &id.0]);
+        self.succeed(&command, ResourceKind::Container, &id.0).await.map(|_| ())
+    }
+
+    async fn remove_container(&self, id: &ContainerId, anonymous_volumes: AnonymousVolumes) -> Result<()> {
+        let mut command = Invocation::new(["rm", "--force", "--time", "0"]);
+        if anonymous_volumes == AnonymousVolumes::Remove {
+            command = command.args(["--volumes"]);
+        }
+        self.succeed(&command.args(["--", &id.0]), ResourceKind::Container, &id.0).await.map(|_| ())
+    }
+
+    async fn rename_container(&self, id: &ContainerId, name: &ContainerName) -> Result<()> {
+        let command = Invocation::new(["rename", "--", &id.0, name.as_str()]);
+        self.succeed(&command, ResourceKind::Container, name.as_str()).await.map(|_| ())
+    }
+
+    async fn create_network(&self, spec: &NetworkSpec) -> Result<()> {
+        self.succeed(&create::network(spec), ResourceKind::Network, spec.name.as_str()).await.map(|_| ())
+    }
+
+    async fn remove_network(&self, name: &ResourceName) -> Result<()> {
+        let command = Invocation::new(["network", "rm", "--", name.as_str()]);
+        self.succeed(&command, ResourceKind::Network, name.as_str()).await.map(|_| ())
+    }
+
+    async fn create_volume(&self, spec: &VolumeSpec) -> Result<()> {
+        self.succeed(&create::volume(spec), ResourceKind::Volume, spec.name.as_str()).await.map(|_| ())
+    }
+
+    async fn remove_volume(&self, name: &ResourceName) -> Result<()> {
+        let command = Invocation::new(["volume", "rm", "--", name.as_str()]);
+        self.succeed(&command, ResourceKind::Volume, name.as_str()).await.map(|_| ())
+    }
+
+    async fn pull(&self, image: &str, _progress: &Progress) -> Result<ImageId> {
+        // On a pipe podman says nothing of bytes; what is not known is not reported.
+        let name = create::image_names(image).swap_remove(0);
+        let command = Invocation::new(["pull", "--quiet", "--", &name]);
+        let finished = self.podman.run_within(&command, self.pull_deadline).await?;
+        if !finished.succeeded() {
+            return Err(explain(&finished, Subject { kind: ResourceKind::Image, name: image }));
+        }
+        let text = finished.text();
+        match text.lines().last() {
+            Some(id) if id.len() >= 64 => Ok(ImageId::new(id)),
+            _ => Err(unexpected("pull", format!("{text:?} where the image's id should be"))),
+        }
+    }
+
+    async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream> {
+        logs::open(&self.podman, &id.0, options)
+    }
+
+    async fn events(&self, project: Option<&ProjectName>) -> Result<EngineEvents> {
+        logs::events(&self.podman, project.map(ProjectName::as_str))
+    }
+
+    async fn exec(&self, id: &ContainerId, command: &[String]) -> Result<ExecOutput> {
+        let command = Invocation::new(["exec", "--", &id.0]).args(command.iter().cloned());
+        let finished = self.podman.run(&command).await?;
+        // 125 is podman's own failure; anything else is the command's.
+        if finished.exit_code == Some(125) || finished.exit_code.is_none() {
+            return Err(explain(&finished, Subject { kind: ResourceKind::Container, name: &id.0 }));
+        }
+        let mut stdout = finished.stdout;
+        stdout.truncate(MAX_EXEC_OUTPUT);
+        let stderr = finished.stderr.join("\n").into_bytes();
+        Ok(ExecOutput { exit_code: finished.exit_code.map_or(-1, i64::from), stdout, stderr })
+    }
+
+    async fn check_health(&self, id: &ContainerId) -> Result<HealthStatus> {
+        let finished = self.podman.run(&Invocation::new(["healthcheck", "run", &id.0])).await?;
+        // 1 is a check that failed; what that means for the container's health is for podman to count.
+        if !matches!(finished.exit_code, Some(0 | 1)) {
+            return Err(explain(&finished, Subject { kind: ResourceKind::Container, name: &id.0 }));
+        }
+        let health = self.inspect(&id.0).await?.health;
+        health
+            .map(|health| health.status)
+            .ok_or_else(|| unexpected("healthcheck run", "a container without a healthcheck"))
+    }
+}
