@@ -1,1 +1,44 @@
-//! Placeholder.
+//! A container engine in memory, for programs that want to test what they do with containers.
+//!
+//! It behaves as Podman and Docker do: names and ports clash, volumes in use stay, a container that ignores SIGTERM is killed after its
+//! grace period and exits with 137. It runs on tokio's clock, so a test with a paused one takes no time, however long
+//! its containers run; and with a [seed](MockEngine::seeded) its calls take turns in an order that the seed decides.
+//!
+//! What a container does is a [`Program`]. Those of images that were not given one do what their labels say: nothing of a compose file has to
+//! be changed to try it out but these:
+//!
+//! | label | what it does |
+//! |---|---|
+//! | `io.longshore.mock.run-for: 2s` | ends after that time; else it runs until it is stopped |
+//! | `io.longshore.mock.exit: "3"` | the exit code when it ends by itself (at once without `run-for`) |
+//! | `io.longshore.mock.healthy-after: 1s` | its healthcheck fails until then |
+//! | `io.longshore.mock.unhealthy: "true"` | its healthcheck never passes |
+//! | `io.longshore.mock.log: text` | a line to log at the start |
+//! | `io.longshore.mock.log-every: 500ms` | logs a line again and again |
+//!
+//! ```
+//! use compose_file::{LoadOptions, load_str};
+//! use runtime_core::{Call, Compose, ContainerRuntime, UpOptions};
+//! use runtime_mock::MockEngine;
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let engine = MockEngine::new();
+//! let runtime = Compose::new(engine.clone());
+//! let file = "services: {db: {image: postgres}, web: {image: nginx, depends_on: [db]}}";
+//! let project = load_str("compose.yaml", file, &LoadOptions::new("/srv/shop"))?;
+//! runtime.up(&project, &UpOptions::default(), &Call::default()).await?;
+//! assert!(engine.happened_before("start_container shop-db-1", "start_container shop-web-1"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Files of bind mounts are the computer's own; everything else is in memory and gone with the last handle.
+
+mod engine;
+mod fixture;
+mod program;
+mod world;
+
+pub use engine::MockEngine;
+pub use program::{Process, Program};

@@ -1,0 +1,776 @@
+//! The engine: what each call does to the world.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use compose_file::{HealthTest, HostPort, NetworkMode, ProjectName, RestartPolicy};
+use futures_util::{StreamExt, stream};
+use runtime_core::{
+    AnonymousVolumes, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec, ContainerState,
+    Engine, EngineAction, EngineEvents, EngineInfo, Error, ExecOutput, Health, HealthStatus, ImageId,
+    LogLine, LogOptions, LogSource, LogStream, MountSourceSpec, NetworkSpec, Observed, Phase, Progress,
+    PublishedPort, Resource, ResourceKind, ResourceName, Result, RuntimeKind, Scope, Subject, VolumeSpec,
+    Work, labels,
+};
+use tokio::{sync::broadcast::error::RecvError, task::yield_now, time::sleep};
+
+use crate::{
+    fixture::Fixture,
+    program::{Process, Program, Scripted},
+    world::{Inner, Record, StoredVolume, World},
+};
+
+/// The first port that is given where the engine may choose.
+const FIRST_PORT: u16 = 49_152;
+/// The grace period of a container that has none of its own.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// An engine in memory. Cheap to clone; clones are the same engine.
+#[derive(Debug, Clone)]
+pub struct MockEngine {
+    inner: Arc<Inner>,
+}
+
+impl Default for MockEngine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MockEngine {
+    /// An engine with nothing on it, whose calls take no time. Every image can be pulled, but those of `localhost`.
+    pub fn new() -> Self {
+        Self { inner: Arc::new(Inner::new()) }
+    }
+
+    /// The same, whose calls give way to others as often as the seed says: equal seeds give equal orders on a current-thread runtime.
+    pub fn seeded(seed: u64) -> Self {
+        let engine = Self::new();
+        let mut world = engine.inner.world();
+        world.random = seed;
+        world.interleaves = true;
+        drop(world);
+        engine
+    }
+
+    /// Puts an image on the engine whose containers do what the program does.
+    pub fn image(&self, reference: &str, program: impl Program) {
+        let mut world = self.inner.world();
+        world.images.insert(reference.to_owned(), image_id(reference));
+        world.programs.insert(reference.to_owned(), Arc::new(program));
+    }
+
+    /// Puts an image on the engine whose containers are those of the test fixture: `/fixture serve`, `sleep`, `exit`…
+    pub fn fixture_image(&self, reference: &str) {
+        self.image(reference, Fixture);
+    }
+
+    /// Asks a published port, as a program of the host would.
+    ///
+    /// # Errors
+    /// When nobody answers there, or not with 200.
+    pub fn fetch(&self, port: u16, path: &str) -> Result<String, String> {
+        let answer = {
+            let world = self.inner.world();
+            let publishes = |record: &&Record| {
+                record.state == ContainerState::Running
+                    && record.ports.iter().any(|bound| bound.published == port)
+            };
+            let record = world.containers.values().find(publishes).ok_or("connection refused")?;
+            let target =
+                record.ports.iter().find(|bound| bound.published == port).map_or(port, |bound| bound.target);
+            world.listener(record, target).ok_or("connection reset")?
+        };
+        match answer(path) {
+            (200, body) => Ok(body),
+            (status, body) => Err(format!("{status} {body}")),
+        }
+    }
+
+    /// How many calls have changed something, or tried to.
+    pub fn mutations(&self) -> usize {
+        self.inner.world().mutations
+    }
+
+    /// Every changing call in the order of their effects: the method's name and what it was about.
+    pub fn journal(&self) -> Vec<String> {
+        self.inner.world().journal.clone()
+    }
+
+    /// Whether both are in the [journal](Self::journal), the first before the second.
+    pub fn happened_before(&self, first: &str, second: &str) -> bool {
+        let journal = self.journal();
+        let at = |line: &str| journal.iter().position(|other| other == line);
+        matches!((at(first), at(second)), (Some(first), Some(second)) if first < second)
+    }
+
+    /// Gives way to others, as often as the seed says.
+    async fn turn(&self) {
+        let times = {
+            let mut world = self.inner.world();
+            if world.interleaves { world.roll() % 4 } else { 1 }
+        };
+        for _ in 0..times {
+            yield_now().await;
+        }
+    }
+
+    /// A call that changes something: its turn, and its line in the journal.
+    async fn change(&self, method: &str, name: &str) {
+        self.turn().await;
+        let mut world = self.inner.world();
+        world.mutations += 1;
+        world.journal.push(format!("{method} {name}"));
+    }
+
+    fn name_of(&self, id: &ContainerId) -> String {
+        let world = self.inner.world();
+        world.containers.get(&id.0).map_or_else(|| id.0.clone(), |record| record.spec.name.to_string())
+    }
+
+    fn program(world: &World, image: &str) -> Arc<dyn Program> {
+        world.programs.get(image).cloned().unwrap_or_else(|| Arc::new(Scripted))
+    }
+}
+
+/// An id made of a text, the same at every time.
+fn digest(text: &str) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut out = String::new();
+    for round in 0..4_u8 {
+        for byte in text.bytes().chain([round]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        out.push_str(&format!("{hash:016x}"));
+    }
+    out
+}
+
+fn image_id(reference: &str) -> ImageId {
+    ImageId::new(&digest(reference))
+}
+
+fn not_found(kind: ResourceKind, name: &str) -> Error {
+    Error::NotFound { kind, name: name.to_owned() }
+}
+
+/// The words that a container runs, or a command in it.
+fn argv(spec: &ContainerSpec) -> Vec<String> {
+    let entrypoint = spec.entrypoint.clone().unwrap_or_else(|| vec!["/fixture".to_owned()]);
+    // An entrypoint of one's own drops the image's command, and this one's images have none.
+    entrypoint
+        .into_iter()
+        .filter(|word| !word.is_empty())
+        .chain(spec.command.iter().flatten().cloned())
+        .collect()
+}
+
+/// Binds a container's ports, all or none.
+fn bind(world: &World, id: &str, spec: &ContainerSpec) -> Result<Vec<PublishedPort>> {
+    let taken: BTreeSet<_> = world
+        .containers
+        .values()
+        .filter(|record| record.id != id && record.state.is_running())
+        .flat_map(|record| &record.ports)
+        .map(|port| (port.protocol, port.published))
+        .collect();
+    let mut bound: Vec<PublishedPort> = Vec::new();
+    for port in &spec.ports {
+        let HostPort { first, last } =
+            port.published.unwrap_or(HostPort { first: FIRST_PORT, last: u16::MAX });
+        let free = |candidate: &u16| {
+            !taken.contains(&(port.protocol, *candidate))
+                && !bound.iter().any(|other| other.protocol == port.protocol && other.published == *candidate)
+        };
+        let Some(published) = (first..=last).find(free) else {
+            let reason = format!("bind {first}/{}: address already in use", port.protocol.as_str());
+            return Err(Error::PortInUse { container: spec.name.to_string(), reason });
+        };
+        bound.push(PublishedPort {
+            target: port.target,
+            published,
+            host_ip: port.host_ip,
+            protocol: port.protocol,
+        });
+    }
+    Ok(bound)
+}
+
+impl MockEngine {
+    /// Runs the container's program until it ends, and again as its policy says.
+    fn launch(&self, id: &str, restarted: bool) -> Result<()> {
+        let mut world = self.inner.world();
+        let record = world.containers.get(id).ok_or_else(|| not_found(ResourceKind::Container, id))?;
+        let ports = bind(&world, id, &record.spec)?;
+        let program = Self::program(&world, &record.spec.image);
+        let at = self.inner.now();
+        let record = world.containers.get_mut(id).ok_or_else(|| not_found(ResourceKind::Container, id))?;
+        record.ports = ports;
+        record.state = ContainerState::Running;
+        record.exit_code = None;
+        record.failures = 0;
+        record.signals.clear();
+        record.listening.clear();
+        record.started = Some(tokio::time::Instant::now());
+        record.started_at = Some(at);
+        record.run += 1;
+        record.stopped_by_us = false;
+        record.restarts = if restarted { record.restarts + 1 } else { 0 };
+        let checked = record.spec.has_healthcheck()
+            && record.spec.healthcheck.as_ref().is_some_and(|check| check.test.is_some());
+        record.health = checked.then(|| Health { status: HealthStatus::Starting, log: Vec::new() });
+        let run = record.run;
+        let process =
+            Process { inner: self.inner.clone(), id: id.to_owned(), argv: argv(&record.spec), printed: None };
+        let engine = self.clone();
+        let id = id.to_owned();
+        let ending = id.clone();
+        let checking =
+            checked.then(|| tokio::spawn(self.clone().check_always(id.clone(), run)).abort_handle());
+        let task = tokio::spawn(async move {
+            let code = program.run(process).await;
+            engine.ended(&ending, run, code).await;
+        });
+        record.task = Some(task.abort_handle());
+        record.checks = checking;
+        self.inner.tell(record, EngineAction::Started);
+        Ok(())
+    }
+
+    /// What follows from a process's end. Boxed, because a restart launches what may end again.
+    fn ended(&self, id: &str, run: u64, code: i64) -> futures_util::future::BoxFuture<'static, ()> {
+        let (engine, id) = (self.clone(), id.to_owned());
+        Box::pin(async move {
+            let wait = {
+                let mut world = engine.inner.world();
+                let Some(record) = world.containers.get_mut(&id).filter(|record| record.run == run) else {
+                    return;
+                };
+                let again = !record.stopped_by_us
+                    && match record.spec.restart {
+                        RestartPolicy::No => false,
+                        RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
+                        RestartPolicy::OnFailure(times) => {
+                            code != 0 && times.is_none_or(|times| record.restarts < times)
+                        }
+                    };
+                record.exit_code = Some(code);
+                record.state = if again { ContainerState::Restarting } else { ContainerState::Exited };
+                record.ports.clear();
+                record.listening.clear();
+                if let Some(checks) = record.checks.take() {
+                    checks.abort();
+                }
+                let wait = Duration::from_millis(100 << record.restarts.min(9));
+                engine.inner.tell(record, EngineAction::Died);
+                if !again {
+                    return;
+                }
+                wait
+            };
+            sleep(wait).await;
+            let still = engine.inner.world().containers.get(&id).is_some_and(|record| {
+                record.run == run && record.state == ContainerState::Restarting && !record.stopped_by_us
+            });
+            if still && engine.launch(&id, true).is_err() {
+                if let Some(record) = engine.inner.world().containers.get_mut(&id) {
+                    record.state = ContainerState::Exited;
+                    engine.inner.tell(record, EngineAction::Died);
+                }
+            }
+        })
+    }
+
+    /// Runs the healthcheck at its interval for as long as the container runs.
+    async fn check_always(self, id: String, run: u64) {
+        loop {
+            let interval = {
+                let world = self.inner.world();
+                let Some(record) = world.containers.get(&id).filter(|record| record.run == run) else {
+                    return;
+                };
+                record
+                    .spec
+                    .healthcheck
+                    .as_ref()
+                    .and_then(|check| check.interval)
+                    .unwrap_or(Duration::from_secs(30))
+            };
+            sleep(interval).await;
+            let current =
+                self.inner.world().containers.get(&id).is_some_and(|r| r.run == run && r.state.is_running());
+            if !current || self.check_once(&id).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn check_once(&self, id: &str) -> Result<HealthStatus> {
+        let (check, words, started) = {
+            let world = self.inner.world();
+            let record = world.containers.get(id).ok_or_else(|| not_found(ResourceKind::Container, id))?;
+            let check = record.spec.healthcheck.clone().unwrap_or_default();
+            let words = match &check.test {
+                Some(HealthTest::Exec(words)) => words.clone(),
+                Some(HealthTest::Shell(line)) => ["/bin/sh", "-c", line].map(str::to_owned).to_vec(),
+                _ => Vec::new(),
+            };
+            (check, words, record.started)
+        };
+        let limit = check.timeout.unwrap_or(Duration::from_secs(30));
+        let (code, text) = match tokio::time::timeout(limit, self.run_inside(id, words)).await {
+            Ok(output) => {
+                let both = [output.stdout, output.stderr].concat();
+                (output.exit_code, String::from_utf8_lossy(&both).trim_end().to_owned())
+            }
+            Err(_) => (1, format!("the check took longer than {limit:?}")),
+        };
+        let mut world = self.inner.world();
+        let record = world.containers.get_mut(id).ok_or_else(|| not_found(ResourceKind::Container, id))?;
+        let old = record.health.as_ref().map_or(HealthStatus::Starting, |health| health.status);
+        let grace = check.start_period.is_some_and(|period| {
+            old == HealthStatus::Starting && started.is_some_and(|started| started.elapsed() < period)
+        });
+        let mut status = old;
+        if code == 0 {
+            record.failures = 0;
+            status = HealthStatus::Healthy;
+        } else if !grace {
+            record.failures += 1;
+            if record.failures >= check.retries.unwrap_or(3).max(1) {
+                status = HealthStatus::Unhealthy;
+            }
+        }
+        World::set_health(record, status, text);
+        self.inner.tell(record, EngineAction::Health);
+        Ok(status)
+    }
+
+    /// Runs a command in a container.
+    async fn run_inside(&self, id: &str, argv: Vec<String>) -> ExecOutput {
+        let printed = Arc::new(Mutex::new(Vec::new()));
+        let program = {
+            let world = self.inner.world();
+            let image = world.containers.get(id).map(|record| record.spec.image.clone()).unwrap_or_default();
+            Self::program(&world, &image)
+        };
+        let process =
+            Process { inner: self.inner.clone(), id: id.to_owned(), argv, printed: Some(printed.clone()) };
+        let exit_code = program.exec(process).await;
+        let mut output = ExecOutput { exit_code, stdout: Vec::new(), stderr: Vec::new() };
+        for (source, line) in printed.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let kept = if source == LogSource::Stdout { &mut output.stdout } else { &mut output.stderr };
+            kept.extend_from_slice(line.as_bytes());
+            kept.push(b'\n');
+        }
+        output
+    }
+
+    /// Ends a container's process at once.
+    fn kill_now(&self, id: &str) {
+        let mut world = self.inner.world();
+        let Some(record) = world.containers.get_mut(id).filter(|record| record.state.is_running()) else {
+            return;
+        };
+        for task in [record.task.take(), record.checks.take()].into_iter().flatten() {
+            task.abort();
+        }
+        record.state = ContainerState::Exited;
+        record.exit_code = Some(137);
+        record.ports.clear();
+        record.listening.clear();
+        record.run += 1;
+        self.inner.tell(record, EngineAction::Died);
+    }
+}
+
+#[async_trait]
+impl Engine for MockEngine {
+    fn kind(&self) -> RuntimeKind {
+        RuntimeKind::Mock
+    }
+
+    fn endpoint(&self) -> String {
+        "memory".to_owned()
+    }
+
+    async fn info(&self) -> Result<EngineInfo> {
+        self.turn().await;
+        Ok(EngineInfo::new(RuntimeKind::Mock, "Engine in memory", env!("CARGO_PKG_VERSION"), self.endpoint()))
+    }
+
+    async fn observe(&self, scope: &Scope) -> Result<Observed> {
+        self.turn().await;
+        let world = self.inner.world();
+        let ours = |labels: &BTreeMap<String, String>| {
+            labels.get(labels::PROJECT).map(String::as_str) == Some(scope.project.as_str())
+        };
+        let containers =
+            world.containers.values().filter(|record| ours(&record.spec.labels)).map(Record::view).collect();
+        let networks = world
+            .networks
+            .iter()
+            .filter(|(name, network)| scope.networks.contains(*name) || ours(&network.labels));
+        let volumes = world
+            .volumes
+            .iter()
+            .filter(|(name, volume)| scope.volumes.contains(*name) || ours(&volume.labels))
+            .map(|(name, volume)| {
+                (name.clone(), Resource { name: name.clone(), labels: volume.labels.clone() })
+            });
+        let images =
+            scope.images.iter().filter_map(|image| Some((image.clone(), world.images.get(image)?.clone())));
+        Ok(Observed {
+            containers,
+            networks: networks.map(|(name, network)| (name.clone(), network.clone())).collect(),
+            volumes: volumes.collect(),
+            images: images.collect(),
+        })
+    }
+
+    async fn list(&self, filter: &ContainerFilter) -> Result<Vec<Container>> {
+        self.turn().await;
+        let world = self.inner.world();
+        let matches = |record: &&Record| {
+            (!filter.running || record.state.is_running())
+                && filter.labels.iter().all(|(name, wanted)| {
+                    record
+                        .spec
+                        .labels
+                        .get(name)
+                        .is_some_and(|value| wanted.as_ref().is_none_or(|wanted| wanted == value))
+                })
+        };
+        Ok(world.containers.values().filter(matches).map(Record::view).collect())
+    }
+
+    async fn inspect(&self, container: &str) -> Result<Container> {
+        self.turn().await;
+        let world = self.inner.world();
+        let id = world.find(container).ok_or_else(|| not_found(ResourceKind::Container, container))?;
+        Ok(world.containers[&id].view())
+    }
+
+    async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
+        self.change("create_container", spec.name.as_str()).await;
+        let created_at = self.inner.now();
+        let mut world = self.inner.world();
+        if let Some(by) = world.names.get(spec.name.as_str()) {
+            return Err(Error::NameInUse { name: spec.name.to_string(), by: Some(by.clone()) });
+        }
+        let Some(image_id) = world.images.get(&spec.image).cloned() else {
+            return Err(Error::Image { image: spec.image.clone(), reason: "no such image".into() });
+        };
+        if let Some(missing) = spec.networks.iter().find(|a| !world.networks.contains_key(a.network.as_str()))
+        {
+            return Err(not_found(ResourceKind::Network, missing.network.as_str()));
+        }
+        if let Some(NetworkMode::Container(other)) = &spec.network_mode
+            && world.find(other).is_none()
+        {
+            return Err(not_found(ResourceKind::Container, other));
+        }
+        world.serial += 1;
+        let id = digest(&format!("container {}", world.serial));
+        let mut anonymous = Vec::new();
+        for (index, mount) in spec.mounts.iter().enumerate() {
+            match &mount.source {
+                MountSourceSpec::Volume { name, .. } => {
+                    world.volumes.entry(name.to_string()).or_default();
+                }
+                MountSourceSpec::Anonymous => {
+                    let name = digest(&format!("volume {id} {index}"));
+                    world
+                        .volumes
+                        .insert(name.clone(), StoredVolume::default());
+                    anonymous.push((mount.target.clone(), name));
+                }
+                MountSourceSpec::Bind { path, .. } if !path.exists() => {
+                    world.volumes.retain(|name, _| !anonymous.iter().any(|(_, made)| made == name));
+                    return Err(Error::Api {
+                        engine: RuntimeKind::Mock,
+                        operation: format!("create container {}", spec.name),
+                        status: None,
+                        message: format!("bind source path does not exist: {}", path.display()),
+                    });
+                }
+                _ => {}
+            }
+        }
+        let record = Record {
+            id: id.clone(),
+            spec: spec.clone(),
+            state: ContainerState::Created,
+            exit_code: None,
+            health: None,
+            failures: 0,
+            log: Vec::new(),
+            signals: Default::default(),
+            changed: Arc::default(),
+            task: None,
+            checks: None,
+            started: None,
+            created_at,
+            started_at: None,
+            ports: Vec::new(),
+            listening: BTreeMap::new(),
+            files: BTreeMap::new(),
+            anonymous,
+            image_id,
+            run: 0,
+            stopped_by_us: false,
+            restarts: 0,
+        };
+        self.inner.tell(&record, EngineAction::Other);
+        world.names.insert(spec.name.to_string(), id.clone());
+        world.containers.insert(id.clone(), record);
+        Ok(ContainerId(id))
+    }
+
+    async fn start_container(&self, id: &ContainerId) -> Result<()> {
+        self.change("start_container", &self.name_of(id)).await;
+        let state = self.inner.world().containers.get(&id.0).map(|record| record.state);
+        match state {
+            None => Err(not_found(ResourceKind::Container, &id.0)),
+            Some(state) if state.is_running() => Ok(()),
+            Some(_) => self.launch(&id.0, false),
+        }
+    }
+
+    async fn stop_container(&self, id: &ContainerId, grace: Option<Duration>) -> Result<()> {
+        self.change("stop_container", &self.name_of(id)).await;
+        let (grace, changed) = {
+            let mut world = self.inner.world();
+            let record =
+                world.containers.get_mut(&id.0).ok_or_else(|| not_found(ResourceKind::Container, &id.0))?;
+            if !record.state.is_running() {
+                return Ok(());
+            }
+            record.stopped_by_us = true;
+            if record.state == ContainerState::Restarting {
+                record.state = ContainerState::Exited;
+                self.inner.tell(record, EngineAction::Died);
+                return Ok(());
+            }
+            let signal = record.spec.stop_signal.clone().unwrap_or_else(|| "SIGTERM".to_owned());
+            let signal = if signal.starts_with("SIG") { signal } else { format!("SIG{signal}") };
+            record.signals.push_back(signal);
+            record.changed.notify_waiters();
+            (grace.or(record.spec.stop_grace_period).unwrap_or(GRACE), record.changed.clone())
+        };
+        let over = async {
+            loop {
+                let next = changed.notified();
+                let running =
+                    self.inner.world().containers.get(&id.0).is_some_and(|record| record.state.is_running());
+                if !running {
+                    return;
+                }
+                next.await;
+            }
+        };
+        if tokio::time::timeout(grace, over).await.is_err() {
+            self.kill_now(&id.0);
+        }
+        Ok(())
+    }
+
+    async fn kill_container(&self, id: &ContainerId, signal: &str) -> Result<()> {
+        self.change("kill_container", &self.name_of(id)).await;
+        if signal == "SIGKILL" {
+            self.kill_now(&id.0);
+            return Ok(());
+        }
+        let mut world = self.inner.world();
+        let record =
+            world.containers.get_mut(&id.0).ok_or_else(|| not_found(ResourceKind::Container, &id.0))?;
+        record.signals.push_back(signal.to_owned());
+        record.changed.notify_waiters();
+        Ok(())
+    }
+
+    async fn remove_container(&self, id: &ContainerId, anonymous_volumes: AnonymousVolumes) -> Result<()> {
+        self.change("remove_container", &self.name_of(id)).await;
+        if !self.inner.world().containers.contains_key(&id.0) {
+            return Err(not_found(ResourceKind::Container, &id.0));
+        }
+        self.kill_now(&id.0);
+        let mut world = self.inner.world();
+        let Some(record) = world.containers.remove(&id.0) else { return Ok(()) };
+        world.names.remove(record.spec.name.as_str());
+        if anonymous_volumes == AnonymousVolumes::Remove {
+            for (_, name) in &record.anonymous {
+                world.volumes.remove(name);
+            }
+        }
+        self.inner.tell(&record, EngineAction::Removed);
+        Ok(())
+    }
+
+    async fn rename_container(&self, id: &ContainerId, name: &ContainerName) -> Result<()> {
+        self.change("rename_container", name.as_str()).await;
+        let mut world = self.inner.world();
+        if let Some(by) = world.names.get(name.as_str()).filter(|by| **by != id.0) {
+            return Err(Error::NameInUse { name: name.to_string(), by: Some(by.clone()) });
+        }
+        let record =
+            world.containers.get_mut(&id.0).ok_or_else(|| not_found(ResourceKind::Container, &id.0))?;
+        let old = std::mem::replace(&mut record.spec.name, name.clone());
+        world.names.remove(old.as_str());
+        world.names.insert(name.to_string(), id.0.clone());
+        Ok(())
+    }
+
+    async fn create_network(&self, spec: &NetworkSpec) -> Result<()> {
+        self.change("create_network", spec.name.as_str()).await;
+        let mut world = self.inner.world();
+        let name = spec.name.to_string();
+        if world.networks.contains_key(&name) {
+            return Err(Error::NameInUse { name, by: None });
+        }
+        world.networks.insert(name.clone(), Resource { name, labels: spec.labels.clone() });
+        Ok(())
+    }
+
+    async fn remove_network(&self, name: &ResourceName) -> Result<()> {
+        self.change("remove_network", name.as_str()).await;
+        let mut world = self.inner.world();
+        let user =
+            world.containers.values().find(|record| record.spec.networks.iter().any(|a| a.network == *name));
+        if let Some(user) = user {
+            let reason = format!("{} is on it", user.spec.name);
+            return Err(Error::InUse { kind: ResourceKind::Network, name: name.to_string(), reason });
+        }
+        match world.networks.remove(name.as_str()) {
+            Some(_) => Ok(()),
+            None => Err(not_found(ResourceKind::Network, name.as_str())),
+        }
+    }
+
+    async fn create_volume(&self, spec: &VolumeSpec) -> Result<()> {
+        self.change("create_volume", spec.name.as_str()).await;
+        let mut world = self.inner.world();
+        if world.volumes.contains_key(spec.name.as_str()) {
+            return Err(Error::NameInUse { name: spec.name.to_string(), by: None });
+        }
+        let volume = StoredVolume { labels: spec.labels.clone(), ..StoredVolume::default() };
+        world.volumes.insert(spec.name.to_string(), volume);
+        Ok(())
+    }
+
+    async fn remove_volume(&self, name: &ResourceName) -> Result<()> {
+        self.change("remove_volume", name.as_str()).await;
+        let mut world = self.inner.world();
+        if let Some(user) =
+            world.containers.values().find(|record| record.volumes().any(|used| used == name.as_str()))
+        {
+            let reason = format!("{} mounts it", user.spec.name);
+            return Err(Error::InUse { kind: ResourceKind::Volume, name: name.to_string(), reason });
+        }
+        match world.volumes.remove(name.as_str()) {
+            Some(_) => Ok(()),
+            None => Err(not_found(ResourceKind::Volume, name.as_str())),
+        }
+    }
+
+    async fn pull(&self, image: &str, progress: &Progress) -> Result<ImageId> {
+        self.change("pull", image).await;
+        let host = image.split('/').next().unwrap_or_default();
+        if host == "localhost" || host.starts_with("localhost:") {
+            return Err(Error::Image { image: image.to_owned(), reason: "no registry answers there".into() });
+        }
+        let total = 8 << 20;
+        for quarter in 0..=4 {
+            let phase = Phase::Bytes { work: Work::Pull, done: total / 4 * quarter, total: Some(total) };
+            progress.report(Subject::Image(image.to_owned()), phase);
+            sleep(Duration::from_millis(100)).await;
+        }
+        let mut world = self.inner.world();
+        if image.contains("longshore-fixture") {
+            world.programs.insert(image.to_owned(), Arc::new(Fixture));
+        }
+        let id = image_id(image);
+        world.images.insert(image.to_owned(), id.clone());
+        Ok(id)
+    }
+
+    async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream> {
+        self.turn().await;
+        let first = {
+            let world = self.inner.world();
+            let record =
+                world.containers.get(&id.0).ok_or_else(|| not_found(ResourceKind::Container, &id.0))?;
+            let skipped = record
+                .log
+                .iter()
+                .take_while(|entry| options.since.is_some_and(|since| entry.at < since))
+                .count();
+            let tail = options.tail.and_then(|tail| usize::try_from(tail).ok()).unwrap_or(usize::MAX);
+            skipped.max(record.log.len().saturating_sub(tail))
+        };
+        let (engine, id, options) = (self.clone(), id.0.clone(), options.clone());
+        let lines = stream::unfold(first, move |next| {
+            let (engine, id, options) = (engine.clone(), id.clone(), options.clone());
+            async move {
+                loop {
+                    let changed = {
+                        let world = engine.inner.world();
+                        let record = world.containers.get(&id)?;
+                        if let Some(entry) = record.log.get(next) {
+                            let time = options.timestamps.then(|| rfc3339(entry.at));
+                            let line = LogLine { stream: entry.source, time, text: entry.text.clone() };
+                            return Some((Ok(line), next + 1));
+                        }
+                        if !options.follow || !record.state.is_running() {
+                            return None;
+                        }
+                        record.changed.clone().notified_owned()
+                    };
+                    changed.await;
+                }
+            }
+        });
+        Ok(lines.boxed())
+    }
+
+    async fn events(&self, project: Option<&ProjectName>) -> Result<EngineEvents> {
+        let receiver = self.inner.events.subscribe();
+        let project = project.map(ToString::to_string);
+        let events = stream::unfold((receiver, project), |(mut receiver, project)| async move {
+            loop {
+                match receiver.recv().await {
+                    Ok((of, event)) if project.is_none() || of == project => {
+                        return Some((Ok(event), (receiver, project)));
+                    }
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return None,
+                }
+            }
+        });
+        Ok(events.boxed())
+    }
+
+    async fn exec(&self, id: &ContainerId, command: &[String]) -> Result<ExecOutput> {
+        self.turn().await;
+        let running =
+            self.inner.world().containers.get(&id.0).is_some_and(|record| record.state.is_running());
+        if !running {
+            return Err(not_found(ResourceKind::Container, &id.0));
+        }
+        Ok(self.run_inside(&id.0, command.to_vec()).await)
+    }
+
+    async fn check_health(&self, id: &ContainerId) -> Result<HealthStatus> {
+        self.turn().await;
+        self.check_once(&id.0).await
+    }
+}
+
+fn rfc3339(at: std::time::SystemTime) -> String {
+    let format = &time::format_description::well_known::Rfc3339;
+    time::OffsetDateTime::from(at).format(format).unwrap_or_default()
+}

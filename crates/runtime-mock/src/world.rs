@@ -1,0 +1,350 @@
+//! The state of the engine in memory.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use compose_file::NetworkMode;
+use runtime_core::{
+    Container, ContainerId, ContainerSpec, ContainerState, EngineAction, EngineEvent, Health, HealthStatus,
+    ImageId, LogSource, MountSourceSpec, PublishedPort, Resource, labels,
+};
+use tokio::{
+    sync::{Notify, broadcast},
+    task::AbortHandle,
+    time::Instant,
+};
+
+use crate::program::Program;
+
+pub(crate) type Answer = Arc<dyn Fn(&str) -> (u16, String) + Send + Sync>;
+
+/// One line that a container printed.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) source: LogSource,
+    pub(crate) text: String,
+    pub(crate) at: SystemTime,
+}
+
+pub(crate) struct Record {
+    pub(crate) id: String,
+    pub(crate) spec: ContainerSpec,
+    pub(crate) state: ContainerState,
+    pub(crate) exit_code: Option<i64>,
+    pub(crate) health: Option<Health>,
+    pub(crate) failures: u32,
+    pub(crate) log: Vec<Entry>,
+    pub(crate) signals: VecDeque<String>,
+    /// Woken at every signal, line and change of state.
+    pub(crate) changed: Arc<Notify>,
+    pub(crate) task: Option<AbortHandle>,
+    pub(crate) checks: Option<AbortHandle>,
+    pub(crate) started: Option<Instant>,
+    pub(crate) created_at: SystemTime,
+    pub(crate) started_at: Option<SystemTime>,
+    pub(crate) ports: Vec<PublishedPort>,
+    pub(crate) listening: BTreeMap<u16, Answer>,
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    pub(crate) anonymous: Vec<(String, String)>,
+    pub(crate) image_id: ImageId,
+    /// Counts runs, so that what belongs to an earlier one changes nothing.
+    pub(crate) run: u64,
+    pub(crate) stopped_by_us: bool,
+    pub(crate) restarts: u32,
+}
+
+impl Record {
+    pub(crate) fn view(&self) -> Container {
+        let name = self.spec.name.as_str();
+        let mut container = Container::new(ContainerId(self.id.clone()), name, &self.spec.image, self.state);
+        container.image_id = Some(self.image_id.clone());
+        container.labels = self.spec.labels.clone();
+        container.exit_code = self.exit_code.filter(|_| self.state == ContainerState::Exited);
+        container.health = self.health.clone();
+        container.ports = self.ports.clone();
+        container.networks =
+            self.spec.networks.iter().map(|attachment| attachment.network.to_string()).collect();
+        container.volumes = Some(self.volumes().collect());
+        container.created = Some(self.created_at);
+        container.started = self.started_at;
+        container
+    }
+
+    /// The names of the volumes that it mounts.
+    pub(crate) fn volumes(&self) -> impl Iterator<Item = String> + '_ {
+        let named = self.spec.mounts.iter().filter_map(|mount| match &mount.source {
+            MountSourceSpec::Volume { name, .. } => Some(name.to_string()),
+            _ => None,
+        });
+        named.chain(self.anonymous.iter().map(|(_, name)| name.clone()))
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct StoredVolume {
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+}
+
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) containers: BTreeMap<String, Record>,
+    pub(crate) names: HashMap<String, String>,
+    pub(crate) networks: BTreeMap<String, Resource>,
+    pub(crate) volumes: BTreeMap<String, StoredVolume>,
+    pub(crate) images: BTreeMap<String, ImageId>,
+    pub(crate) programs: BTreeMap<String, Arc<dyn Program>>,
+    pub(crate) journal: Vec<String>,
+    pub(crate) mutations: usize,
+    pub(crate) serial: u64,
+    pub(crate) random: u64,
+    pub(crate) interleaves: bool,
+}
+
+/// What all handles share.
+pub(crate) struct Inner {
+    world: Mutex<World>,
+    pub(crate) events: broadcast::Sender<(Option<String>, EngineEvent)>,
+    epoch: Mutex<Option<Instant>>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MockEngine")
+            .field("containers", &self.world().containers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    pub(crate) fn new() -> Self {
+        Self { world: Mutex::default(), events: broadcast::channel(4096).0, epoch: Mutex::default() }
+    }
+
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time of day there: a fixed morning and what has passed since on tokio's clock.
+    pub(crate) fn now(&self) -> SystemTime {
+        let now = Instant::now();
+        let epoch = *self.epoch.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(now);
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600) + now.duration_since(epoch)
+    }
+
+    pub(crate) fn tell(&self, record: &Record, action: EngineAction) {
+        let project = record.spec.labels.get(labels::PROJECT).cloned();
+        // Nobody listening is fine.
+        let _ = self.events.send((project, EngineEvent { id: ContainerId(record.id.clone()), action }));
+        record.changed.notify_waiters();
+    }
+
+    pub(crate) fn spec(&self, id: &str) -> ContainerSpec {
+        let world = self.world();
+        let gone = || {
+            ContainerSpec::new(
+                runtime_core::ContainerName::new("gone").unwrap_or_else(|_| unreachable!()),
+                "",
+            )
+        };
+        world.containers.get(id).map_or_else(gone, |record| record.spec.clone())
+    }
+
+    pub(crate) fn started(&self, id: &str) -> Option<Instant> {
+        self.world().containers.get(id).and_then(|record| record.started)
+    }
+
+    pub(crate) fn log(&self, id: &str, source: LogSource, text: String) {
+        let at = self.now();
+        if let Some(record) = self.world().containers.get_mut(id) {
+            record.log.push(Entry { source, text, at });
+            record.changed.notify_waiters();
+        }
+    }
+
+    pub(crate) async fn signal(&self, id: &str) -> String {
+        loop {
+            let changed = match self.world().containers.get_mut(id) {
+                Some(record) => match record.signals.pop_front() {
+                    Some(signal) => return signal,
+                    None => record.changed.clone().notified_owned(),
+                },
+                None => return "SIGKILL".to_owned(),
+            };
+            changed.await;
+        }
+    }
+
+    pub(crate) fn listen(&self, id: &str, port: u16, answer: Answer) {
+        if let Some(record) = self.world().containers.get_mut(id) {
+            record.listening.insert(port, answer);
+        }
+    }
+
+    /// Answers a request that one container makes of another.
+    pub(crate) fn fetch_inside(
+        &self,
+        from: &str,
+        host: &str,
+        port: u16,
+        path: &str,
+    ) -> Result<(u16, String), String> {
+        let answer = {
+            let world = self.world();
+            let own = world.containers.get(from).ok_or("the container is gone")?;
+            let host = own
+                .spec
+                .extra_hosts
+                .iter()
+                .find(|(name, _)| name == host)
+                .map_or(host, |(_, address)| address);
+            let target = if matches!(host, "127.0.0.1" | "localhost" | "::1") {
+                world.namespace_of(own)
+            } else {
+                world
+                    .resolve(world.namespace_of(own), host)
+                    .ok_or_else(|| format!("{host}: name not known"))?
+            };
+            world.listener(target, port).ok_or_else(|| format!("{host}:{port}: connection refused"))?
+        };
+        Ok(answer(path))
+    }
+
+    /// Where a file of a container is: in a volume, on the host, or in the container.
+    fn place(world: &World, id: &str, path: &str) -> Result<(Place, bool), String> {
+        let record = world.containers.get(id).ok_or("the container is gone")?;
+        let inside =
+            |target: &str| path.strip_prefix(target).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        let mount = record
+            .spec
+            .mounts
+            .iter()
+            .filter(|mount| inside(&mount.target).is_some())
+            .max_by_key(|m| m.target.len());
+        let Some(mount) = mount else { return Ok((Place::Container, record.spec.read_only)) };
+        let rest = inside(&mount.target).unwrap_or_default().to_owned();
+        let place = match &mount.source {
+            MountSourceSpec::Volume { name, .. } => Place::Volume(name.to_string(), rest),
+            MountSourceSpec::Bind { path, .. } => Place::Host(path.join(rest.trim_start_matches('/'))),
+            MountSourceSpec::Anonymous => {
+                match record.anonymous.iter().find(|(target, _)| *target == mount.target) {
+                    Some((_, name)) => Place::Volume(name.clone(), rest),
+                    None => Place::Container,
+                }
+            }
+            _ => Place::Container,
+        };
+        Ok((place, mount.read_only))
+    }
+
+    pub(crate) fn read(&self, id: &str, path: &str) -> Result<Vec<u8>, String> {
+        let world = self.world();
+        let missing = || format!("{path}: no such file");
+        match Self::place(&world, id, path)?.0 {
+            Place::Container => world.containers[id].files.get(path).cloned().ok_or_else(missing),
+            Place::Volume(name, rest) => world
+                .volumes
+                .get(&name)
+                .and_then(|volume| volume.files.get(&rest))
+                .cloned()
+                .ok_or_else(missing),
+            Place::Host(path) => std::fs::read(path).map_err(|error| error.to_string()),
+        }
+    }
+
+    pub(crate) fn write(&self, id: &str, path: &str, bytes: &[u8]) -> Result<(), String> {
+        let mut world = self.world();
+        let (place, read_only) = Self::place(&world, id, path)?;
+        if read_only {
+            return Err(format!("{path}: read-only file system"));
+        }
+        match place {
+            Place::Container => {
+                if let Some(record) = world.containers.get_mut(id) {
+                    record.files.insert(path.to_owned(), bytes.to_vec());
+                }
+            }
+            Place::Volume(name, rest) => {
+                world.volumes.entry(name).or_default().files.insert(rest, bytes.to_vec());
+            }
+            Place::Host(path) => std::fs::write(path, bytes).map_err(|error| error.to_string())?,
+        }
+        Ok(())
+    }
+}
+
+enum Place {
+    Container,
+    Volume(String, String),
+    Host(std::path::PathBuf),
+}
+
+impl World {
+    /// The record of a container by id, by the beginning of an id, or by name.
+    pub(crate) fn find(&self, key: &str) -> Option<String> {
+        if self.containers.contains_key(key) {
+            return Some(key.to_owned());
+        }
+        let by_name = self.names.get(key).cloned();
+        by_name.or_else(|| self.containers.keys().find(|id| key.len() >= 12 && id.starts_with(key)).cloned())
+    }
+
+    /// The container whose network a container uses.
+    fn namespace_of<'w>(&'w self, record: &'w Record) -> &'w Record {
+        match &record.spec.network_mode {
+            Some(NetworkMode::Container(other)) => {
+                self.find(other).and_then(|id| self.containers.get(&id)).unwrap_or(record)
+            }
+            _ => record,
+        }
+    }
+
+    fn resolve(&self, from: &Record, host: &str) -> Option<&Record> {
+        let shared: BTreeSet<_> = from.spec.networks.iter().map(|attachment| &attachment.network).collect();
+        self.containers.values().find(|other| {
+            other.state == ContainerState::Running
+                && other.spec.networks.iter().any(|attachment| {
+                    shared.contains(&attachment.network)
+                        && (attachment.aliases.iter().any(|alias| alias == host)
+                            || other.spec.name.as_str() == host
+                            || other.id.starts_with(host))
+                })
+        })
+    }
+
+    /// Who listens at a port in a container's network.
+    pub(crate) fn listener(&self, target: &Record, port: u16) -> Option<Answer> {
+        let sharing = |record: &&Record| {
+            record.id == target.id
+                || matches!(&record.spec.network_mode, Some(NetworkMode::Container(other)) if self.find(other).as_ref() == Some(&target.id))
+        };
+        let running = |record: &&Record| record.state == ContainerState::Running;
+        self.containers
+            .values()
+            .filter(running)
+            .filter(sharing)
+            .find_map(|record| record.listening.get(&port).cloned())
+    }
+
+    /// A number that the seed decides.
+    pub(crate) fn roll(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn set_health(record: &mut Record, status: HealthStatus, line: String) {
+        let health = record.health.get_or_insert(Health { status, log: Vec::new() });
+        health.status = status;
+        health.log.push(line);
+        if health.log.len() > 5 {
+            health.log.remove(0);
+        }
+    }
+}
