@@ -231,7 +231,7 @@ fn assemble(
     let mut config_files = Vec::new();
     for Input { path, text } in inputs {
         let source = findings.add_source(&path, &text);
-        config_files.push(path);
+        config_files.push(Base { folder: &options.working_dir, home: None }.resolve(&path.to_string_lossy()));
         let mut node = match yaml::parse(&text, source, &mut findings) {
             Ok(Some(node)) if !node.is_null() => node,
             Ok(_) => {

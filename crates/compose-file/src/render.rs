@@ -14,7 +14,8 @@ use crate::{
 fn object(entries: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
     let mut map = Map::new();
     for (key, value) in entries {
-        if !value.is_null() {
+        // Docker compose writes these two even where there is nothing, and hashes them so.
+        if !value.is_null() || matches!(key, "command" | "entrypoint") {
             map.insert(key.to_owned(), value);
         }
     }

@@ -369,9 +369,7 @@ pub(crate) struct Tail(pub(crate) Option<u64>);
 fn tail(text: &str) -> Result<Tail, String> {
     match text {
         "all" => Ok(Tail(None)),
-        number => {
-            number.parse().map(|n| Tail(Some(n))).map_err(|_| "expected a number or `all`".to_owned())
-        }
+        number => number.parse().map(|n| Tail(Some(n))).map_err(|_| "expected a number or `all`".to_owned()),
     }
 }
 

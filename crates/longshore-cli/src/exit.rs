@@ -189,8 +189,7 @@ impl Failure {
             return;
         }
         if output.format == Format::Json {
-            let mut error =
-                json!({ "code": self.code(), "message": self.message(), "help": self.help() });
+            let mut error = json!({ "code": self.code(), "message": self.message(), "help": self.help() });
             match self {
                 Self::Runtime(Error::Dependency { log, .. }) => error["log"] = json!(log),
                 Self::Load(LoadError::Invalid(found)) => error["diagnostics"] = json!(found),

@@ -60,14 +60,8 @@ async fn run(cli: Cli) -> ExitCode {
         }
     };
     let reporter = Arc::new(Reporter::new(output, cli.verbose > 0));
-    let context = Context {
-        global: cli.global,
-        files: cli.files,
-        env,
-        output,
-        reporter: reporter.clone(),
-        signals,
-    };
+    let context =
+        Context { global: cli.global, files: cli.files, env, output, reporter: reporter.clone(), signals };
     let outcome = commands::run(cli.command, context).await;
     reporter.finish();
     match outcome {
@@ -107,9 +101,10 @@ fn trace(verbose: u8, output: Output) {
         1 => "debug",
         _ => "trace",
     };
-    let filter = ["longshore", "compose_file", "runtime_core", "runtime_podman", "runtime_docker", "runtime_mock"]
-        .map(|name| format!("{name}={level}"))
-        .join(",");
+    let filter =
+        ["longshore", "compose_file", "runtime_core", "runtime_podman", "runtime_docker", "runtime_mock"]
+            .map(|name| format!("{name}={level}"))
+            .join(",");
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
         .with_ansi(output.stderr_colors)

@@ -57,13 +57,7 @@ impl Row {
     pub(crate) const HEAD: [&str; 5] = ["NAME", "IMAGE", "SERVICE", "STATUS", "PORTS"];
 
     pub(crate) fn cells(&self) -> [String; 5] {
-        [
-            self.name.clone(),
-            self.image.clone(),
-            self.service.clone(),
-            self.status.clone(),
-            ports(&self.ports),
-        ]
+        [self.name.clone(), self.image.clone(), self.service.clone(), self.status.clone(), ports(&self.ports)]
     }
 }
 

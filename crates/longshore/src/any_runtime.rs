@@ -101,7 +101,7 @@ fn own<E: runtime_core::Engine>(engine: E, config: &Config) -> runtime_core::Com
 fn podman(config: &Config) -> runtime_podman::PodmanEngine {
     let mut podman = runtime_podman::PodmanConfig::default();
     if let Some(program) = &config.podman.program {
-        podman.program = program.clone();
+        podman.program = Some(program.clone());
     }
     // With `auto`, a host is Docker's.
     let named = config.runtime == Some(crate::RuntimeChoice::Podman);

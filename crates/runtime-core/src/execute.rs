@@ -6,8 +6,8 @@ use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tokio::{sync::broadcast, time::Instant};
 
 use crate::{
-    Action, Awaiting, Call, ContainerId, ContainerRef, Creation, Engine, EngineEvent, Error, ImageId, Need,
-    OnFailure, Phase, Plan, Result, StepId, labels, readiness,
+    Action, Awaiting, Call, ContainerId, ContainerRef, ContainerSpec, ContainerState, Creation, Engine,
+    EngineEvent, Error, ImageId, Need, OnFailure, Phase, Plan, Result, StepId, labels, readiness,
 };
 
 /// What is known besides the plan.
@@ -325,7 +325,17 @@ impl<E: Engine> Running<'_, E> {
         if let Some(provider) = &creation.network_of {
             spec.network_mode = Some(compose_file::NetworkMode::Container(self.containers.id(provider)?.0));
         }
-        self.engine.create_container(&spec).await
+        match self.engine.create_container(&spec).await {
+            Err(error @ Error::NameInUse { .. }) => self.adopt(&spec).await.ok_or(error),
+            other => other,
+        }
+    }
+
+    /// A call that was cancelled may be carried out by the engine after the next one has looked: then the very container
+    /// that is wanted is there already, never started.
+    async fn adopt(&self, spec: &ContainerSpec) -> Option<ContainerId> {
+        let there = self.engine.inspect(spec.name.as_str()).await.ok()?;
+        (there.state == ContainerState::Created && there.labels == spec.labels).then_some(there.id)
     }
 }
 

@@ -305,28 +305,32 @@ impl<'a> Planner<'a> {
                     container.label(labels::REPLACE).is_none() || container.name == final_name
                 })
                 .unwrap_or(0);
+            let mut removed = Vec::new();
             for (index, container) in containers.iter().enumerate() {
                 if !kept.contains(&number) {
                     self.remove(existing(container), container, Cause::ScaledDown { to: wanted }, &[]);
                 } else if index != current {
-                    self.remove(existing(container), container, Cause::LeftOver, &[]);
-                } else {
-                    let slot = self.keep_or_replace(
-                        service,
-                        container,
-                        number,
-                        &final_name,
-                        &mut converged.recreated,
-                    )?;
-                    converged.slots.push(slot);
+                    removed
+                        .push(self.remove(existing(container), container, Cause::LeftOver, &[]).succeeded());
                 }
+            }
+            if kept.contains(&number) {
+                // A successor may want the very name that the leftover has.
+                let slot = self.keep_or_replace(
+                    service,
+                    containers[current],
+                    (number, &final_name),
+                    &removed,
+                    &mut converged.recreated,
+                )?;
+                converged.slots.push(slot);
             }
         }
         let missing = (wanted as usize).saturating_sub(kept.len());
         let free: Vec<u32> = (1..).filter(|number| !kept.contains(number)).take(missing).collect();
         for number in free {
             let name = spec::container_name(&self.project().name, service, number);
-            let step = self.create(service, number, None, Cause::Absent)?;
+            let step = self.create(service, number, None, Cause::Absent, &[])?;
             let replica =
                 Replica { service: service.name.clone(), name, container: ContainerRef::Created(step) };
             converged.slots.push(Slot {
@@ -348,8 +352,8 @@ impl<'a> Planner<'a> {
         &mut self,
         service: &'a Service,
         container: &Container,
-        number: u32,
-        final_name: &str,
+        (number, final_name): (u32, &str),
+        removed: &[After],
         recreated: &mut bool,
     ) -> Result<Slot> {
         let mut replica = existing(container);
@@ -364,7 +368,7 @@ impl<'a> Planner<'a> {
             return Ok(Slot { replica, ready, replaces: None, now: Some(container.clone()), started: None });
         };
         *recreated = true;
-        let step = self.create(service, number, Some(container), cause)?;
+        let step = self.create(service, number, Some(container), cause, removed)?;
         let new = Replica {
             service: service.name.clone(),
             name: final_name.to_owned(),
@@ -440,6 +444,7 @@ impl<'a> Planner<'a> {
         number: u32,
         old: Option<&Container>,
         cause: Cause,
+        after: &[After],
     ) -> Result<StepId> {
         let (mut container, host_paths) =
             spec::container_spec(self.project(), service, number, self.desired.owner)?;
@@ -460,7 +465,7 @@ impl<'a> Planner<'a> {
             }
             _ => None,
         };
-        let mut after: Vec<After> = Vec::new();
+        let mut after = after.to_vec();
         after.extend(
             container
                 .networks

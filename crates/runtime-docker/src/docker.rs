@@ -2,85 +2,44 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
 use bollard::{
-    API_DEFAULT_VERSION, Docker,
-    exec::{CreateExecOptions, StartExecOptions, StartExecResults},
+    Docker,
     models::{HealthConfig, NetworkConnectRequest},
     query_parameters::{
-        CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
-        InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
-        ListNetworksOptions, ListVolumesOptions, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
-        RenameContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+        CreateContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions,
+        KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptions, ListVolumesOptions,
+        RemoveContainerOptionsBuilder, RemoveVolumeOptions, RenameContainerOptionsBuilder,
+        StartContainerOptions, StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
     },
 };
 use compose_file::ProjectName;
 use futures_util::{StreamExt, stream};
 use runtime_core::{
     AnonymousVolumes, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec, Engine,
-    EngineAction, EngineEvent, EngineEvents, EngineInfo, Error, ExecOutput, HealthStatus, ImageId,
-    LogOptions, LogStream, NetworkSpec, Observed, Phase, Progress, Resource, ResourceKind, ResourceName,
-    Result, RuntimeKind, Scope, Subject, VolumeSpec, Work, labels,
+    EngineEvent, EngineEvents, EngineInfo, Error, ExecOutput, HealthStatus, ImageId, LogOptions, LogStream,
+    NetworkSpec, Observed, Progress, Resource, ResourceKind, ResourceName, Result, RuntimeKind, Scope,
+    VolumeSpec, labels,
 };
-use tokio::{
-    sync::{OnceCell, Semaphore},
-    time::timeout,
-};
+use tokio::time::timeout;
 
 use crate::{
     checks::{Check, Checks},
+    connect::{Connection, DockerConfig},
     convert,
-    failure::{Asked, explain, unexpected},
-    logs,
+    exec,
+    failure::{Asked, explain, unexpected, without_values},
+    logs, pull,
 };
 
-/// The oldest API that is supported: Docker 20.10's.
-const OLDEST_API: (usize, usize) = (1, 41);
-/// The most that is kept of each output of a command in a container.
-const MAX_EXEC_OUTPUT: usize = 1 << 20;
-
-/// How to reach Docker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct DockerConfig {
-    /// `unix://PATH`, `npipe://PATH`, `tcp://ADDRESS:PORT` or `http://…`; `None` is the system's own socket, or Docker Desktop's under `home`.
-    pub host: Option<String>,
-    /// The user's home folder, where Docker Desktop has its socket.
-    pub home: Option<PathBuf>,
-    /// How long an ordinary request may take, and how long a pull may be silent.
-    pub deadline: Duration,
-    /// How many requests run at once.
-    pub parallel: usize,
-}
-
-impl Default for DockerConfig {
-    fn default() -> Self {
-        Self { host: None, home: None, deadline: Duration::from_secs(120), parallel: 16 }
-    }
-}
-
-impl DockerConfig {
-    fn endpoint(&self) -> String {
-        if let Some(host) = &self.host {
-            return host.clone();
-        }
-        if cfg!(windows) {
-            return "npipe:////./pipe/docker_engine".into();
-        }
-        let system = PathBuf::from("/var/run/docker.sock");
-        let desktop = self.home.as_ref().map(|home| home.join(".docker/run/docker.sock"));
-        let chosen = desktop.filter(|desktop| !system.exists() && desktop.exists()).unwrap_or(system);
-        format!("unix://{}", chosen.display())
-    }
-}
+/// What a container has to stop in when neither it nor the caller says.
+const GRACE: Duration = Duration::from_secs(10);
+/// Streams are silent for as long as nothing happens.
+const ALWAYS: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Docker as an engine. Cheap to clone; clones share one client.
 #[derive(Debug, Clone)]
@@ -90,98 +49,24 @@ pub struct DockerEngine {
 
 #[derive(Debug)]
 struct Shared {
-    config: DockerConfig,
-    client: OnceCell<Docker>,
-    permits: Semaphore,
-    /// Whether what answers is Podman on a computer without systemd, which runs no healthchecks.
-    checks_are_ours: AtomicBool,
+    connection: Connection,
     checks: Checks,
 }
 
 impl DockerEngine {
     /// An engine at the configured place. Connects at the first call.
     pub fn new(config: DockerConfig) -> Self {
-        let permits = Semaphore::new(config.parallel.max(1));
-        let shared = Shared {
-            config,
-            client: OnceCell::new(),
-            permits,
-            checks_are_ours: AtomicBool::new(false),
-            checks: Checks::default(),
-        };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(Shared { connection: Connection::new(config), checks: Checks::default() }) }
     }
 
-    /// The client, connected once; a failure is not kept.
-    async fn client(&self) -> Result<&Docker> {
-        self.shared.client.get_or_try_init(|| self.connect()).await
+    fn connection(&self) -> &Connection {
+        &self.shared.connection
     }
 
-    async fn connect(&self) -> Result<Docker> {
-        let endpoint = self.endpoint();
-        let asked = Asked { operation: "connect", kind: ResourceKind::Machine, name: "" };
-        let seconds = self.shared.config.deadline.as_secs().max(1);
-        let docker = match endpoint.split_once("://") {
-            #[cfg(unix)]
-            Some(("unix", path)) => Docker::connect_with_unix(path, seconds, API_DEFAULT_VERSION),
-            #[cfg(windows)]
-            Some(("npipe", path)) => Docker::connect_with_named_pipe(path, seconds, API_DEFAULT_VERSION),
-            Some(("tcp" | "http", _)) => Docker::connect_with_http(&endpoint, seconds, API_DEFAULT_VERSION),
-            _ => {
-                let reason = "an address begins with unix://, npipe://, tcp:// or http://".to_owned();
-                return Err(Error::NotReachable { engine: RuntimeKind::Docker, endpoint, reason });
-            }
-        };
-        let docker = docker.map_err(|error| self.no_socket(explain(&error, asked, &endpoint)))?;
-        let work = async {
-            let docker = docker.negotiate_version().await?;
-            let version = docker.version().await?;
-            Ok::<_, bollard::errors::Error>((docker, version))
-        };
-        let (docker, version) = self.within(self.shared.config.deadline, asked, work).await?;
-        let spoken = docker.client_version();
-        if (spoken.major_version, spoken.minor_version) < OLDEST_API {
-            let needed = format!("{}.{} (Docker 20.10)", OLDEST_API.0, OLDEST_API.1);
-            return Err(Error::TooOld { what: "Docker's API".into(), found: spoken.to_string(), needed });
-        }
-        let podman = version.components.unwrap_or_default().iter().any(|part| part.name.contains("Podman"));
-        let systemd = std::path::Path::new("/run/systemd/system").exists();
-        self.shared.checks_are_ours.store(podman && !systemd, Ordering::Relaxed);
-        Ok(docker)
+    fn parallel(&self) -> usize {
+        self.connection().config.parallel.max(1)
     }
 
-    /// A socket that is missing where no Docker is installed says so.
-    fn no_socket(&self, error: Error) -> Error {
-        let installed = std::env::var_os("PATH").is_some_and(|path| {
-            std::env::split_paths(&path)
-                .any(|folder| folder.join("docker").exists() || folder.join("docker.exe").exists())
-        });
-        match error {
-            Error::NotReachable { reason, .. } if !installed && self.shared.config.host.is_none() => {
-                Error::NotInstalled { program: "docker".into(), reason }
-            }
-            other => other,
-        }
-    }
-
-    async fn within<T>(
-        &self,
-        deadline: Duration,
-        asked: Asked<'_>,
-        work: impl Future<Output = std::result::Result<T, bollard::errors::Error>>,
-    ) -> Result<T> {
-        let late = || Error::TimedOut {
-            what: format!("{} {}", asked.operation, asked.name).trim().to_owned(),
-            after: deadline,
-        };
-        match timeout(deadline, work).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(bollard::errors::Error::RequestTimeoutError)) | Err(_) => Err(late()),
-            Ok(Err(error)) => Err(explain(&error, asked, &self.endpoint())),
-        }
-    }
-
-    /// Makes one request with the usual deadline.
     async fn ask<'c, T, F>(
         &'c self,
         operation: &str,
@@ -190,11 +75,9 @@ impl DockerEngine {
         request: impl FnOnce(&'c Docker) -> F,
     ) -> Result<T>
     where
-        F: Future<Output = std::result::Result<T, bollard::errors::Error>>,
+        F: Future<Output = Result<T, bollard::errors::Error>>,
     {
-        let client = self.client().await?;
-        let _permit = self.shared.permits.acquire().await.map_err(|_| Error::ShuttingDown)?;
-        self.within(self.shared.config.deadline, Asked { operation, kind, name }, request(client)).await
+        self.connection().ask(operation, kind, name, request).await
     }
 
     async fn look(&self, container: &str) -> Result<(Container, Option<HealthConfig>)> {
@@ -220,7 +103,7 @@ impl DockerEngine {
             .await?;
         let looks =
             listed.into_iter().filter_map(|summary| summary.id).map(|id| async move { self.look(&id).await });
-        let mut looks = stream::iter(looks).buffer_unordered(self.shared.config.parallel.max(1));
+        let mut looks = stream::iter(looks).buffer_unordered(self.parallel());
         let mut containers = Vec::new();
         while let Some(look) = looks.next().await {
             match look {
@@ -259,13 +142,58 @@ impl DockerEngine {
         Ok(wanted(resources, scope, &scope.volumes))
     }
 
+    /// The networks of exactly that name, with when they were made, the oldest first.
+    async fn networks_named(&self, name: &str) -> Result<Vec<(String, String)>> {
+        let listed = self
+            .ask("list networks", ResourceKind::Network, "", |docker| {
+                docker.list_networks(None::<ListNetworksOptions>)
+            })
+            .await?;
+        let mut named: Vec<_> = listed
+            .into_iter()
+            .filter(|network| network.name.as_deref() == Some(name))
+            .map(|network| (network.created.unwrap_or_default(), network.id.unwrap_or_default()))
+            .collect();
+        named.sort();
+        Ok(named)
+    }
+
+    /// The grace period that a container was created with.
+    async fn own_grace(&self, id: &ContainerId) -> Result<Duration> {
+        let found = self
+            .ask("inspect container", ResourceKind::Container, &id.0, |docker| {
+                docker.inspect_container(&id.0, None::<InspectContainerOptions>)
+            })
+            .await?;
+        let seconds = found.config.and_then(|config| config.stop_timeout);
+        Ok(seconds.and_then(|seconds| u64::try_from(seconds).ok()).map_or(GRACE, Duration::from_secs))
+    }
+
+    /// Returns when a container that is being removed is gone.
+    async fn removed(&self, id: &ContainerId) -> Result<()> {
+        let query = WaitContainerOptionsBuilder::new().condition("removed").build();
+        let gone = self
+            .ask("wait for the removal of", ResourceKind::Container, &id.0, |docker| async {
+                // An exit code that is not 0 comes as an error; either way it is an answer.
+                match docker.wait_container(&id.0, Some(query)).next().await {
+                    Some(Err(error @ bollard::errors::Error::DockerResponseServerError { .. })) => Err(error),
+                    _ => Ok(()),
+                }
+            })
+            .await;
+        match gone {
+            Err(Error::NotFound { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
     async fn image(&self, reference: &str) -> Result<Option<ImageId>> {
         let found = self
             .ask("inspect image", ResourceKind::Image, reference, |docker| docker.inspect_image(reference))
             .await;
         match found {
             Ok(image) => Ok(image.id.as_deref().map(ImageId::new)),
-            Err(Error::Image { .. } | Error::NotFound { .. }) => Ok(None),
+            Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -277,7 +205,7 @@ impl DockerEngine {
             let id = self.image(&reference).await?;
             Ok::<_, Error>((reference, id))
         });
-        let mut looks = stream::iter(looks).buffer_unordered(self.shared.config.parallel.max(1));
+        let mut looks = stream::iter(looks).buffer_unordered(self.parallel());
         let mut ids = BTreeMap::new();
         while let Some(look) = looks.next().await {
             if let (reference, Some(id)) = look? {
@@ -309,11 +237,11 @@ impl Engine for DockerEngine {
     }
 
     fn endpoint(&self) -> String {
-        self.shared.config.endpoint()
+        self.connection().endpoint()
     }
 
     fn runs_healthchecks(&self) -> bool {
-        !self.shared.checks_are_ours.load(Ordering::Relaxed)
+        !self.connection().checks_are_ours()
     }
 
     async fn info(&self) -> Result<EngineInfo> {
@@ -362,7 +290,7 @@ impl Engine for DockerEngine {
             .await
             .map_err(|error| match error {
                 Error::Image { reason, .. } => Error::Image { image: spec.image.clone(), reason },
-                other => other,
+                other => without_values(other, spec.environment.values()),
             })?;
         let id = ContainerId(created.id);
         for attachment in spec.networks.iter().skip(1) {
@@ -398,13 +326,14 @@ impl Engine for DockerEngine {
         if let Some(grace) = grace {
             query = query.t(convert::whole_seconds(grace));
         }
-        let client = self.client().await?;
-        let _permit = self.shared.permits.acquire().await.map_err(|_| Error::ShuttingDown)?;
-        // A container's own grace is not known here; a day is longer than any.
-        let deadline = self.shared.config.deadline + grace.unwrap_or(Duration::from_secs(24 * 3600));
+        let grace = match grace {
+            Some(grace) => grace,
+            None => self.own_grace(id).await?,
+        };
         let asked = Asked { operation: "stop container", kind: ResourceKind::Container, name: &id.0 };
-        let patient = client.clone().with_timeout(deadline);
-        self.within(deadline, asked, patient.stop_container(&id.0, Some(query.build()))).await
+        let query = query.build();
+        let stop = async |docker: Docker| docker.stop_container(&id.0, Some(query)).await;
+        self.connection().ask_longer(grace, asked, stop).await
     }
 
     async fn kill_container(&self, id: &ContainerId, signal: &str) -> Result<()> {
@@ -413,16 +342,28 @@ impl Engine for DockerEngine {
             docker.kill_container(&id.0, Some(query))
         })
         .await
+        .or_else(|error| match error {
+            // What does not run has no process that a signal could reach.
+            Error::Api { status: Some(409), .. } => Ok(()),
+            other => Err(other),
+        })
     }
 
     async fn remove_container(&self, id: &ContainerId, anonymous_volumes: AnonymousVolumes) -> Result<()> {
         self.shared.checks.forget(&id.0);
         let volumes = anonymous_volumes == AnonymousVolumes::Remove;
         let query = RemoveContainerOptionsBuilder::new().force(true).v(volumes).build();
-        self.ask("remove container", ResourceKind::Container, &id.0, |docker| {
+        let removed = self.ask("remove container", ResourceKind::Container, &id.0, |docker| {
             docker.remove_container(&id.0, Some(query))
         })
-        .await
+        .await;
+        match removed {
+            // Somebody else removes it already; it is gone when that is done.
+            Err(Error::Api { status: Some(409), message, .. }) if message.contains("already in progress") => {
+                self.removed(id).await
+            }
+            other => other,
+        }
     }
 
     async fn rename_container(&self, id: &ContainerId, name: &ContainerName) -> Result<()> {
@@ -433,13 +374,28 @@ impl Engine for DockerEngine {
         .await
     }
 
+    /// Docker before 25 takes a second network of the same name without a word, so it is looked for before; and
+    /// after, because somebody else may have looked at the same moment. Then the older one stays.
     async fn create_network(&self, spec: &NetworkSpec) -> Result<()> {
+        let name = spec.name.as_str();
+        let in_use = |by: &str| Error::NameInUse { name: name.to_owned(), by: Some(format!("network {by}")) };
+        if let Some((_, id)) = self.networks_named(name).await?.first() {
+            return Err(in_use(id));
+        }
         let request = convert::network(spec);
-        self.ask("create network", ResourceKind::Network, spec.name.as_str(), |docker| {
-            docker.create_network(request)
-        })
-        .await
-        .map(|_| ())
+        let created = self
+            .ask("create network", ResourceKind::Network, name, |docker| docker.create_network(request))
+            .await?;
+        match self.networks_named(name).await?.first() {
+            Some((_, oldest)) if *oldest != created.id => {
+                self.ask("remove network", ResourceKind::Network, name, |docker| {
+                    docker.remove_network(&created.id)
+                })
+                .await?;
+                Err(in_use(oldest))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn remove_network(&self, name: &ResourceName) -> Result<()> {
@@ -449,6 +405,7 @@ impl Engine for DockerEngine {
         .await
     }
 
+    /// Docker takes a volume of that name that is there already as success.
     async fn create_volume(&self, spec: &VolumeSpec) -> Result<()> {
         let request = convert::volume(spec);
         self.ask("create volume", ResourceKind::Volume, spec.name.as_str(), |docker| {
@@ -466,37 +423,7 @@ impl Engine for DockerEngine {
     }
 
     async fn pull(&self, image: &str, progress: &Progress) -> Result<ImageId> {
-        let client = self.client().await?;
-        let tagged = image.rsplit('/').next().is_some_and(|last| last.contains([':', '@']));
-        let reference = if tagged { image.to_owned() } else { format!("{image}:latest") };
-        let query = CreateImageOptionsBuilder::new().from_image(&reference).build();
-        let mut messages = client.create_image(Some(query), None, None).boxed();
-        let asked = Asked { operation: "pull image", kind: ResourceKind::Image, name: image };
-        let mut layers: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-        let mut most = 0;
-        let silence = self.shared.config.deadline;
-        while let Some(message) = timeout(silence, messages.next())
-            .await
-            .map_err(|_| Error::TimedOut { what: format!("pulling {image}"), after: silence })?
-        {
-            let message = message.map_err(|error| explain(&error, asked, &self.endpoint()))?;
-            if let Some(reason) = message.error_detail.and_then(|detail| detail.message) {
-                return Err(Error::Image { image: image.to_owned(), reason });
-            }
-            let (Some(layer), Some(detail)) = (message.id, message.progress_detail) else { continue };
-            let (Some(current), Some(total)) = (detail.current, detail.total) else { continue };
-            // Extracting counts the same bytes again; what is downloaded is what takes the time.
-            if message.status.as_deref() != Some("Downloading") {
-                continue;
-            }
-            let bytes = |number: i64| u64::try_from(number).unwrap_or(0);
-            layers.insert(layer, (bytes(current), bytes(total)));
-            let done: u64 = layers.values().map(|(current, _)| current).sum();
-            let total: u64 = layers.values().map(|(_, total)| total).sum();
-            most = done.max(most);
-            let phase = Phase::Bytes { work: Work::Pull, done: most, total: Some(total.max(most)) };
-            progress.report(Subject::Image(image.to_owned()), phase);
-        }
+        pull::pull(self.connection(), image, progress).await?;
         self.image(image).await?.ok_or_else(|| Error::Image {
             image: image.to_owned(),
             reason: "it was pulled and is not here".into(),
@@ -504,16 +431,20 @@ impl Engine for DockerEngine {
     }
 
     async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream> {
-        Ok(logs::open(self.client().await?, self.endpoint(), &id.0, options))
+        let client = self.connection().patient_client(ALWAYS).await?;
+        Ok(logs::open(&client, self.endpoint(), &id.0, options))
     }
 
     async fn events(&self, project: Option<&ProjectName>) -> Result<EngineEvents> {
-        let client = self.client().await?;
+        let client = self.connection().patient_client(ALWAYS).await?;
         let mut filters = HashMap::from([("type", vec!["container".to_owned()])]);
         if let Some(project) = project {
             filters.insert("label", vec![format!("{}={project}", labels::PROJECT)]);
         }
-        let query = EventsOptionsBuilder::new().filters(&filters).build();
+        // The request leaves when the stream is first read; what happens until then is not lost.
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since = format!("{}.{:09}", now.as_secs(), now.subsec_nanos());
+        let query = EventsOptionsBuilder::new().filters(&filters).since(&since).build();
         let endpoint = self.endpoint();
         let events = client.events(Some(query)).map(move |event| {
             let asked = Asked {
@@ -522,13 +453,7 @@ impl Engine for DockerEngine {
                 name: "the engine",
             };
             let event = event.map_err(|error| explain(&error, asked, &endpoint))?;
-            let action = match event.action.as_deref().unwrap_or_default() {
-                "start" => EngineAction::Started,
-                "die" | "died" => EngineAction::Died,
-                "destroy" | "remove" => EngineAction::Removed,
-                other if other.starts_with("health_status") => EngineAction::Health,
-                _ => EngineAction::Other,
-            };
+            let action = convert::action(event.action.as_deref().unwrap_or_default());
             let id = event.actor.and_then(|actor| actor.id).unwrap_or_default();
             Ok(EngineEvent { id: ContainerId(id), action })
         });
@@ -536,30 +461,8 @@ impl Engine for DockerEngine {
     }
 
     async fn exec(&self, id: &ContainerId, command: &[String]) -> Result<ExecOutput> {
-        let options = CreateExecOptions {
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            cmd: Some(command.to_vec()),
-            ..CreateExecOptions::default()
-        };
-        let operation = "run a command in container";
-        self.ask(operation, ResourceKind::Container, &id.0, |docker| async move {
-            let exec = docker.create_exec(&id.0, options).await?;
-            let started = docker.start_exec(&exec.id, None::<StartExecOptions>).await?;
-            let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-            if let StartExecResults::Attached { mut output, .. } = started {
-                while let Some(piece) = output.next().await {
-                    let piece = piece?;
-                    let kept = match &piece {
-                        bollard::container::LogOutput::StdErr { .. } => &mut stderr,
-                        _ => &mut stdout,
-                    };
-                    let room = MAX_EXEC_OUTPUT - kept.len();
-                    kept.extend(piece.as_ref().iter().take(room));
-                }
-            }
-            let exit_code = docker.inspect_exec(&exec.id).await?.exit_code.unwrap_or(-1);
-            Ok(ExecOutput { exit_code, stdout, stderr })
+        self.ask("run a command in container", ResourceKind::Container, &id.0, |docker| {
+            exec::run(docker, &id.0, command)
         })
         .await
     }

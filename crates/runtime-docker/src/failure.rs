@@ -1,5 +1,7 @@
 //! What Docker said of a failure, as an error that a caller can act on. Pure.
 
+use std::time::Duration;
+
 use bollard::errors::Error as Bollard;
 use runtime_core::{Error, ResourceKind, RuntimeKind};
 
@@ -10,6 +12,13 @@ pub(crate) struct Asked<'a> {
     pub(crate) operation: &'a str,
     pub(crate) kind: ResourceKind,
     pub(crate) name: &'a str,
+}
+
+impl Asked<'_> {
+    /// The error of a request that took longer than that.
+    pub(crate) fn late(&self, after: Duration) -> Error {
+        Error::TimedOut { what: format!("{} {}", self.operation, self.name).trim().to_owned(), after }
+    }
 }
 
 /// Reads the error of a request.

@@ -5,9 +5,13 @@
 //! container is looked at besides, side by side.
 
 mod checks;
+mod connect;
 mod convert;
 mod docker;
+mod exec;
 mod failure;
 mod logs;
+mod pull;
 
-pub use docker::{DockerConfig, DockerEngine};
+pub use connect::DockerConfig;
+pub use docker::DockerEngine;

@@ -205,8 +205,16 @@ impl MockEngine {
     fn launch(&self, id: &str, restarted: bool) -> Result<()> {
         let mut world = self.inner.world();
         let record = world.containers.get(id).ok_or_else(|| not_found(ResourceKind::Container, id))?;
-        let ports = bind(&world, id, &record.spec)?;
         let program = Self::program(&world, &record.spec.image);
+        if let Some(missing) = argv(&record.spec).first().filter(|word| !program.has(word)) {
+            return Err(Error::Api {
+                engine: RuntimeKind::Mock,
+                operation: format!("start container {}", record.spec.name),
+                status: None,
+                message: format!("exec {missing:?}: no such file or directory"),
+            });
+        }
+        let ports = bind(&world, id, &record.spec)?;
         let at = self.inner.now();
         let record = world.containers.get_mut(id).ok_or_else(|| not_found(ResourceKind::Container, id))?;
         record.ports = ports;
@@ -484,9 +492,7 @@ impl Engine for MockEngine {
                 }
                 MountSourceSpec::Anonymous => {
                     let name = digest(&format!("volume {id} {index}"));
-                    world
-                        .volumes
-                        .insert(name.clone(), StoredVolume::default());
+                    world.volumes.insert(name.clone(), StoredVolume::default());
                     anonymous.push((mount.target.clone(), name));
                 }
                 MountSourceSpec::Bind { path, .. } if !path.exists() => {

@@ -31,6 +31,10 @@ impl Args {
 }
 
 impl Program for Fixture {
+    fn has(&self, program: &str) -> bool {
+        program == "/fixture"
+    }
+
     fn run(&self, process: Process) -> BoxFuture<'static, i64> {
         Box::pin(act(process))
     }

@@ -10,6 +10,12 @@ use crate::world::Inner;
 
 /// What the containers of an image do. Ordinary asynchronous code, on tokio's clock.
 pub trait Program: Send + Sync + 'static {
+    /// Whether the image has a program of that name; a container that wants another does not start.
+    fn has(&self, program: &str) -> bool {
+        let _ = program;
+        true
+    }
+
     /// Runs the container's own process and returns its exit code. Dropped when the container is killed.
     fn run(&self, process: Process) -> BoxFuture<'static, i64>;
 

@@ -20,6 +20,9 @@ use tokio::{
 
 use crate::program::Program;
 
+/// A longer line comes in pieces.
+const MAX_LINE: usize = 64 << 10;
+
 pub(crate) type Answer = Arc<dyn Fn(&str) -> (u16, String) + Send + Sync>;
 
 /// One line that a container printed.
@@ -161,7 +164,14 @@ impl Inner {
     pub(crate) fn log(&self, id: &str, source: LogSource, text: String) {
         let at = self.now();
         if let Some(record) = self.world().containers.get_mut(id) {
-            record.log.push(Entry { source, text, at });
+            let mut rest = text;
+            while rest.len() > MAX_LINE {
+                let at_most = (0..=MAX_LINE).rev().find(|at| rest.is_char_boundary(*at)).unwrap_or(MAX_LINE);
+                let more = rest.split_off(at_most);
+                record.log.push(Entry { source, text: rest, at });
+                rest = more;
+            }
+            record.log.push(Entry { source, text: rest, at });
             record.changed.notify_waiters();
         }
     }
@@ -229,6 +239,7 @@ impl Inner {
         let rest = inside(&mount.target).unwrap_or_default().to_owned();
         let place = match &mount.source {
             MountSourceSpec::Volume { name, .. } => Place::Volume(name.to_string(), rest),
+            MountSourceSpec::Bind { path, .. } if rest.is_empty() => Place::Host(path.clone()),
             MountSourceSpec::Bind { path, .. } => Place::Host(path.join(rest.trim_start_matches('/'))),
             MountSourceSpec::Anonymous => {
                 match record.anonymous.iter().find(|(target, _)| *target == mount.target) {
@@ -318,8 +329,10 @@ impl World {
 
     /// Who listens at a port in a container's network.
     pub(crate) fn listener(&self, target: &Record, port: u16) -> Option<Answer> {
+        let on_host = |record: &Record| record.spec.network_mode == Some(NetworkMode::Host);
         let sharing = |record: &&Record| {
             record.id == target.id
+                || (on_host(record) && on_host(target))
                 || matches!(&record.spec.network_mode, Some(NetworkMode::Container(other)) if self.find(other).as_ref() == Some(&target.id))
         };
         let running = |record: &&Record| record.state == ContainerState::Running;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use longshore::{Error, Project, ResourceKind, Service, compose_file};
+use longshore::{Error, Project, ResourceKind, compose_file::{self, Service}};
 
 use super::list::print_words;
 use crate::{

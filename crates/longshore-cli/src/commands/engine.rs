@@ -111,7 +111,8 @@ fn words(kind: RuntimeKind, availability: &Availability, paint: Paint) -> String
 }
 
 fn object(kind: RuntimeKind, availability: &Availability) -> Value {
-    let problem = |error: &Error| json!({ "code": error.code(), "message": error.to_string(), "help": error.help() });
+    let problem =
+        |error: &Error| json!({ "code": error.code(), "message": error.to_string(), "help": error.help() });
     match availability {
         Availability::Ready(info) => json!({ "runtime": kind, "available": true, "engine": info }),
         Availability::NeedsMachine(status) => {

@@ -58,11 +58,7 @@ pub(crate) async fn ls(args: &Ls, context: &Context) -> Result<ExitCode, Failure
             let cells: Vec<_> = projects
                 .iter()
                 .map(|project| {
-                    [
-                        project.name.clone(),
-                        states(project),
-                        project.config_files.clone().unwrap_or_default(),
-                    ]
+                    [project.name.clone(), states(project), project.config_files.clone().unwrap_or_default()]
                 })
                 .collect();
             output.line(&table(["NAME", "STATUS", "CONFIG FILES"], &cells))?;

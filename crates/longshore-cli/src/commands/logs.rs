@@ -14,12 +14,8 @@ use crate::{
 pub(crate) async fn logs(args: &Logs, context: &Context) -> Result<ExitCode, Failure> {
     let target = context.target(&args.services)?;
     let runtime = context.runtime().await?;
-    let options = LogOptions {
-        follow: args.follow,
-        tail: args.tail.0,
-        since: args.since,
-        timestamps: args.timestamps,
-    };
+    let options =
+        LogOptions { follow: args.follow, tail: args.tail.0, since: args.since, timestamps: args.timestamps };
     let mut output = context.output;
     output.stdout_colors &= !args.no_color;
     let prefix = if args.no_log_prefix { Prefix::None } else { Prefix::Container };

@@ -19,7 +19,6 @@ use crate::output::{Output, Paint};
 const TICK: Duration = Duration::from_millis(100);
 
 /// Lines on stderr. Everything of a line is in one field that is cut to the terminal's width, so that no line wraps.
-#[derive(Debug)]
 pub(crate) struct Terminal {
     screen: Mutex<Screen>,
     going: ProgressStyle,
@@ -52,7 +51,9 @@ impl Terminal {
         };
         Self {
             screen: Mutex::new(Screen::empty()),
-            going: style(" {spinner} {wide_msg} {seconds} ").with_key("seconds", seconds).tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "),
+            going: style(" {spinner} {wide_msg} {seconds} ")
+                .with_key("seconds", seconds)
+                .tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "),
             over: style(" {wide_msg} {prefix} "),
             output,
         }

@@ -1,9 +1,9 @@
 //! The words for events: docker compose's.
 
-use longshore::{Condition, Event, Phase, Subject, Work};
+use longshore::{Event, Phase, Subject, Work, compose_file::Condition};
 
 /// How an event is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Told {
     /// It has begun.
     Going(&'static str),

@@ -1,0 +1,203 @@
+//! Where Docker is, and requests with a deadline over one client.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use bollard::{API_DEFAULT_VERSION, Docker, errors::Error as Bollard};
+use runtime_core::{Error, ResourceKind, Result, RuntimeKind};
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    time::timeout,
+};
+
+use crate::failure::{Asked, explain};
+
+/// The oldest API that is supported: Docker 20.10's.
+const OLDEST_API: (usize, usize) = (1, 41);
+
+/// How to reach Docker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DockerConfig {
+    /// `unix://PATH`, `npipe://PATH`, `tcp://ADDRESS:PORT` or `http://…`; `None` is the system's own socket, or
+    /// Docker Desktop's under `home`. No variable of the environment is read: `DOCKER_HOST` is the caller's to pass.
+    pub host: Option<String>,
+    /// The user's home folder, where Docker Desktop has its socket.
+    pub home: Option<PathBuf>,
+    /// How long an ordinary request may take. A stop has its grace period besides; a pull may be silent for
+    /// [`DockerConfig::SILENT_PULL`] times as long, because Podman says nothing while it fetches a layer.
+    pub deadline: Duration,
+    /// How many requests run at once.
+    pub parallel: usize,
+}
+
+impl Default for DockerConfig {
+    fn default() -> Self {
+        Self { host: None, home: None, deadline: Duration::from_secs(120), parallel: 16 }
+    }
+}
+
+impl DockerConfig {
+    /// So many deadlines a pull may go without a word: half an hour by default.
+    pub const SILENT_PULL: u32 = 15;
+
+    fn endpoint(&self) -> String {
+        if let Some(host) = &self.host {
+            return host.clone();
+        }
+        if cfg!(windows) {
+            return "npipe:////./pipe/docker_engine".into();
+        }
+        let system = PathBuf::from("/var/run/docker.sock");
+        let desktop = self.home.as_ref().map(|home| home.join(".docker/run/docker.sock"));
+        let chosen = desktop.filter(|desktop| !system.exists() && desktop.exists()).unwrap_or(system);
+        format!("unix://{}", chosen.display())
+    }
+}
+
+/// One client for all calls, connected at the first.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) config: DockerConfig,
+    client: OnceCell<Docker>,
+    permits: Semaphore,
+    /// Whether what answers is Podman on a computer without systemd, which runs no healthchecks.
+    checks_are_ours: AtomicBool,
+}
+
+impl Connection {
+    pub(crate) fn new(config: DockerConfig) -> Self {
+        let permits = Semaphore::new(config.parallel.max(1));
+        Self { config, client: OnceCell::new(), permits, checks_are_ours: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        self.config.endpoint()
+    }
+
+    /// Known after the first call.
+    pub(crate) fn checks_are_ours(&self) -> bool {
+        self.checks_are_ours.load(Ordering::Relaxed)
+    }
+
+    /// The client, connected once; a failure is not kept.
+    pub(crate) async fn client(&self) -> Result<&Docker> {
+        self.client.get_or_try_init(|| self.connect()).await
+    }
+
+    /// A client for answers that begin or go on late.
+    pub(crate) async fn patient_client(&self, patience: Duration) -> Result<Docker> {
+        Ok(self.client().await?.clone().with_timeout(patience))
+    }
+
+    async fn connect(&self) -> Result<Docker> {
+        let endpoint = self.endpoint();
+        let asked = Asked { operation: "connect", kind: ResourceKind::Machine, name: "" };
+        // Bollard counts whole seconds; ours is the finer deadline.
+        let seconds = self.config.deadline.as_secs().saturating_add(1);
+        let docker = match endpoint.split_once("://") {
+            #[cfg(unix)]
+            Some(("unix", path)) => Docker::connect_with_unix(path, seconds, API_DEFAULT_VERSION),
+            #[cfg(windows)]
+            Some(("npipe", path)) => Docker::connect_with_named_pipe(path, seconds, API_DEFAULT_VERSION),
+            Some(("tcp" | "http", _)) => Docker::connect_with_http(&endpoint, seconds, API_DEFAULT_VERSION),
+            _ => {
+                let reason = "an address begins with unix://, npipe://, tcp:// or http://".to_owned();
+                return Err(Error::NotReachable { engine: RuntimeKind::Docker, endpoint, reason });
+            }
+        };
+        let docker = docker.map_err(|error| self.no_socket(explain(&error, asked, &endpoint)))?;
+        let work = async {
+            let docker = docker.negotiate_version().await?;
+            let version = docker.version().await?;
+            Ok::<_, Bollard>((docker, version))
+        };
+        let (docker, version) = self.within(self.config.deadline, asked, work).await?;
+        let spoken = docker.client_version();
+        if (spoken.major_version, spoken.minor_version) < OLDEST_API {
+            let needed = format!("{}.{} (Docker 20.10)", OLDEST_API.0, OLDEST_API.1);
+            return Err(Error::TooOld { what: "Docker's API".into(), found: spoken.to_string(), needed });
+        }
+        let podman = version.components.unwrap_or_default().iter().any(|part| part.name.contains("Podman"));
+        let systemd = Path::new("/run/systemd/system").exists();
+        self.checks_are_ours.store(podman && !systemd, Ordering::Relaxed);
+        Ok(docker)
+    }
+
+    /// A socket that is missing where no Docker is installed says so.
+    fn no_socket(&self, error: Error) -> Error {
+        let installed = std::env::var_os("PATH").is_some_and(|path| {
+            std::env::split_paths(&path)
+                .any(|folder| folder.join("docker").exists() || folder.join("docker.exe").exists())
+        });
+        match error {
+            Error::NotReachable { reason, .. } if !installed && self.config.host.is_none() => {
+                Error::NotInstalled { program: "docker".into(), reason }
+            }
+            other => other,
+        }
+    }
+
+    async fn within<T>(
+        &self,
+        deadline: Duration,
+        asked: Asked<'_>,
+        work: impl Future<Output = Result<T, Bollard>>,
+    ) -> Result<T> {
+        match timeout(deadline, work).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(Bollard::RequestTimeoutError)) | Err(_) => Err(asked.late(deadline)),
+            Ok(Err(error)) => Err(explain(&error, asked, &self.endpoint())),
+        }
+    }
+
+    /// Makes one request with the usual deadline.
+    pub(crate) async fn ask<'c, T, F>(
+        &'c self,
+        operation: &str,
+        kind: ResourceKind,
+        name: &str,
+        request: impl FnOnce(&'c Docker) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T, Bollard>>,
+    {
+        let client = self.client().await?;
+        let _permit = self.permits.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        self.within(self.config.deadline, Asked { operation, kind, name }, request(client)).await
+    }
+
+    /// Makes one request with a deadline that is so much longer.
+    pub(crate) async fn ask_longer<T, F>(
+        &self,
+        longer: Duration,
+        asked: Asked<'_>,
+        request: impl FnOnce(Docker) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T, Bollard>>,
+    {
+        let deadline = self.config.deadline.saturating_add(longer);
+        let client = self.patient_client(deadline.saturating_add(Duration::from_secs(1))).await?;
+        let _permit = self.permits.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        self.within(deadline, asked, request(client)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_docker_is() {
+        let mut config = DockerConfig { home: Some("/nonexistent".into()), ..DockerConfig::default() };
+        if cfg!(unix) {
+            assert_eq!(config.endpoint(), "unix:///var/run/docker.sock");
+        }
+        config.host = Some("tcp://127.0.0.1:2375".into());
+        assert_eq!(config.endpoint(), "tcp://127.0.0.1:2375");
+    }
+}
