@@ -38,7 +38,7 @@ mod any_runtime;
 mod config;
 
 pub use any_runtime::AnyRuntime;
-pub use compose_file::{self, LoadError, LoadOptions, Project, ProjectName, load, load_str};
+pub use compose_file::{self, Condition, LoadError, LoadOptions, Project, ProjectName, load, load_str};
 pub use config::{Config, ConfigError, DockerSection, PodmanSection, RuntimeChoice};
 pub use runtime_core::{self, *};
 #[cfg(feature = "docker")]

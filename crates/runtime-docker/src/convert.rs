@@ -13,8 +13,8 @@ use bollard::models::{
 };
 use compose_file::{HealthTest, Healthcheck, NetworkMode, Protocol, RestartPolicy};
 use runtime_core::{
-    Attachment, Container, ContainerId, ContainerSpec, ContainerState, Health, HealthStatus, ImageId,
-    MountSourceSpec, NetworkSpec, PublishedPort, VolumeSpec,
+    Attachment, Container, ContainerId, ContainerSpec, ContainerState, EngineAction, Health, HealthStatus,
+    ImageId, MountSourceSpec, NetworkSpec, PublishedPort, VolumeSpec,
 };
 
 fn nanos(duration: Duration) -> i64 {
@@ -239,7 +239,7 @@ pub(crate) fn inspected(from: ContainerInspectResponse) -> Result<Container, Str
     container.exit_code =
         state.exit_code.filter(|_| matches!(known, ContainerState::Exited | ContainerState::Dead));
     container.health = state.health.and_then(|health| {
-        let status = HealthStatus::parse(&health.status?.to_string())?;
+        let status = HealthStatus::parse(health.status?.as_ref())?;
         let log = health.log.unwrap_or_default().into_iter().filter_map(|entry| entry.output);
         Some(Health { status, log: log.map(|text| text.trim_end().to_owned()).collect() })
     });
@@ -268,6 +268,17 @@ pub(crate) fn inspected(from: ContainerInspectResponse) -> Result<Container, Str
 
 pub(crate) fn labels(map: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
     map.unwrap_or_default().into_iter().collect()
+}
+
+/// What an event's word means. Docker says `die` and `destroy`; Podman says `died` and `remove` over the same API.
+pub(crate) fn action(word: &str) -> EngineAction {
+    match word {
+        "start" => EngineAction::Started,
+        "die" | "died" => EngineAction::Died,
+        "destroy" | "remove" => EngineAction::Removed,
+        _ if word.starts_with("health_status") => EngineAction::Health,
+        _ => EngineAction::Other,
+    }
 }
 
 #[cfg(test)]

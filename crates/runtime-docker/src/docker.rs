@@ -30,8 +30,7 @@ use tokio::time::timeout;
 use crate::{
     checks::{Check, Checks},
     connect::{Connection, DockerConfig},
-    convert,
-    exec,
+    convert, exec,
     failure::{Asked, explain, unexpected, without_values},
     logs, pull,
 };
@@ -353,10 +352,11 @@ impl Engine for DockerEngine {
         self.shared.checks.forget(&id.0);
         let volumes = anonymous_volumes == AnonymousVolumes::Remove;
         let query = RemoveContainerOptionsBuilder::new().force(true).v(volumes).build();
-        let removed = self.ask("remove container", ResourceKind::Container, &id.0, |docker| {
-            docker.remove_container(&id.0, Some(query))
-        })
-        .await;
+        let removed = self
+            .ask("remove container", ResourceKind::Container, &id.0, |docker| {
+                docker.remove_container(&id.0, Some(query))
+            })
+            .await;
         match removed {
             // Somebody else removes it already; it is gone when that is done.
             Err(Error::Api { status: Some(409), message, .. }) if message.contains("already in progress") => {

@@ -1,6 +1,6 @@
 //! What Docker said of a failure, as an error that a caller can act on. Pure.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use bollard::errors::Error as Bollard;
 use runtime_core::{Error, ResourceKind, RuntimeKind};
@@ -32,9 +32,6 @@ pub(crate) fn explain(error: &Bollard, asked: Asked<'_>, endpoint: &str) -> Erro
         Bollard::SocketNotFoundError(path) => unreachable(endpoint, format!("there is no socket at {path}")),
         Bollard::JsonDataError { message, .. } => unexpected(operation, name, message),
         Bollard::JsonSerdeError { err } => unexpected(operation, name, &err.to_string()),
-        Bollard::RequestTimeoutError => {
-            Error::TimedOut { what: format!("{operation} {name}"), after: std::time::Duration::ZERO }
-        }
         other => {
             let chain = causes(other);
             if chain.iter().any(|cause| cause.contains("Permission denied") || cause.contains("os error 13)"))
@@ -45,6 +42,32 @@ pub(crate) fn explain(error: &Bollard, asked: Asked<'_>, endpoint: &str) -> Erro
             unreachable(endpoint, chain.last().cloned().unwrap_or_default())
         }
     }
+}
+
+/// The shortest value that is looked for: a shorter one is found in any sentence, and hides nothing.
+const SHORTEST_VALUE: usize = 4;
+
+/// The same error without the values of environment variables, which an engine may repeat in what it says of a
+/// request that it refuses. Names stay: they are ours, and a caller needs them to act.
+pub(crate) fn without_values<'a>(mut error: Error, values: impl Iterator<Item = &'a String>) -> Error {
+    let mut values: Vec<&str> =
+        values.map(String::as_str).filter(|value| value.len() >= SHORTEST_VALUE).collect();
+    // A value that holds another one goes first, or its rest would stay.
+    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    if let Error::Api { message: said, .. }
+    | Error::Unexpected { quote: said, .. }
+    | Error::Image { reason: said, .. }
+    | Error::PortInUse { reason: said, .. }
+    | Error::InUse { reason: said, .. }
+    | Error::NotReachable { reason: said, .. }
+    | Error::NotPermitted { reason: said, .. } = &mut error
+    {
+        let hidden = values.iter().fold(Cow::Borrowed(said.as_str()), |text, value| {
+            if text.contains(value) { Cow::Owned(text.replace(value, "***")) } else { text }
+        });
+        *said = hidden.into_owned();
+    }
+    error
 }
 
 fn unreachable(endpoint: &str, reason: String) -> Error {
@@ -118,6 +141,14 @@ mod tests {
     fn explained(kind: ResourceKind, status_code: u16, message: &str) -> Error {
         let error = Bollard::DockerResponseServerError { status_code, message: message.to_owned() };
         explain(&error, Asked { operation: "do", kind, name: "x" }, "unix:///x")
+    }
+
+    #[test]
+    fn an_engine_that_repeats_a_value_is_not_quoted() {
+        let error = explained(Container, 500, "bad argument s3cret-and-more, s3cret: in A=ab");
+        let values = ["s3cret".to_owned(), "s3cret-and-more".to_owned(), "ab".to_owned()];
+        let Error::Api { message, .. } = without_values(error, values.iter()) else { panic!("another kind") };
+        assert_eq!(message, "bad argument ***, ***: in A=ab");
     }
 
     #[test]

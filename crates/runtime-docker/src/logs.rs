@@ -50,7 +50,7 @@ impl Lines {
         let text = String::from_utf8_lossy(line);
         let text = text.trim_end_matches(['\n', '\r']);
         let (mut time, mut rest) = (None, text);
-        if let Some((stamp, after)) = text.split_once(' ').or_else(|| Some((text, "")))
+        if let Some((stamp, after)) = text.split_once(' ').or(Some((text, "")))
             && stamp.len() >= 20
             && stamp.as_bytes()[4] == b'-'
             && stamp.as_bytes()[10] == b'T'

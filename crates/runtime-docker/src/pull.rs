@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bollard::{errors::Error as Bollard, models::CreateImageInfo, query_parameters::CreateImageOptionsBuilder};
+use bollard::{
+    errors::Error as Bollard, models::CreateImageInfo, query_parameters::CreateImageOptionsBuilder,
+};
 use futures_util::StreamExt;
 use runtime_core::{Error, Phase, Progress, ResourceKind, Result, Subject, Work};
 use tokio::time::timeout;
@@ -75,7 +77,7 @@ mod tests {
         CreateImageInfo {
             id: Some(id.into()),
             status: Some(status.into()),
-            progress_detail: Some(ProgressDetail { current: Some(current), total: Some(total), ..Default::default() }),
+            progress_detail: Some(ProgressDetail { current: Some(current), total: Some(total) }),
             ..CreateImageInfo::default()
         }
     }

@@ -284,11 +284,12 @@ impl MockEngine {
             let still = engine.inner.world().containers.get(&id).is_some_and(|record| {
                 record.run == run && record.state == ContainerState::Restarting && !record.stopped_by_us
             });
-            if still && engine.launch(&id, true).is_err() {
-                if let Some(record) = engine.inner.world().containers.get_mut(&id) {
-                    record.state = ContainerState::Exited;
-                    engine.inner.tell(record, EngineAction::Died);
-                }
+            if still
+                && engine.launch(&id, true).is_err()
+                && let Some(record) = engine.inner.world().containers.get_mut(&id)
+            {
+                record.state = ContainerState::Exited;
+                engine.inner.tell(record, EngineAction::Died);
             }
         })
     }

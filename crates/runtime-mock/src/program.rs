@@ -23,13 +23,16 @@ pub trait Program: Send + Sync + 'static {
     fn exec(&self, process: Process) -> BoxFuture<'static, i64>;
 }
 
+pub(crate) type Printed = Arc<std::sync::Mutex<Vec<(LogSource, String)>>>;
+
 /// A process in a container, and what it can do.
 #[derive(Debug, Clone)]
 pub struct Process {
     pub(crate) inner: Arc<Inner>,
     pub(crate) id: String,
     pub(crate) argv: Vec<String>,
-    pub(crate) printed: Option<Arc<std::sync::Mutex<Vec<(LogSource, String)>>>>,
+    /// Where a command's lines go that are not the container's log.
+    pub(crate) printed: Option<Printed>,
 }
 
 impl Process {

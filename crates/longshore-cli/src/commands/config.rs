@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use longshore::{Error, Project, ResourceKind, compose_file::{self, Service}};
+use longshore::{
+    Error, Project, ResourceKind,
+    compose_file::{self, Service},
+};
 
 use super::list::print_words;
 use crate::{

@@ -27,6 +27,7 @@ pub(crate) trait Report {
 /// The ways to tell it.
 #[enum_dispatch(Report)]
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a program has one, and it is not moved about")]
 pub(crate) enum Reporter {
     /// Lines that change, on a terminal.
     Terminal,

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    fmt::Write,
+    fmt::{self, Write},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -37,6 +37,13 @@ impl Screen {
     fn empty() -> Self {
         let lines = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         Self { lines, by_subject: HashMap::new() }
+    }
+}
+
+impl fmt::Debug for Terminal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A style has closures, which have nothing to show.
+        f.debug_struct("Terminal").field("screen", &self.screen).finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The words for events: docker compose's.
 
-use longshore::{Event, Phase, Subject, Work, compose_file::Condition};
+use longshore::{Condition, Event, Phase, Subject, Work};
 
 /// How an event is told.
 #[derive(Debug, Clone, PartialEq)]
