@@ -80,6 +80,16 @@ impl Backend {
         env::var("LONGSHORE_REQUIRE").is_ok_and(|names| names.split(',').any(|name| name.trim() == self.name))
     }
 
+    /// Whether it has processes, ports of the host, and a place where it may be missing.
+    pub fn is_real(&self) -> bool {
+        !matches!(self.kind, Kind::Mock)
+    }
+
+    /// Whether it is reached by running a program.
+    pub fn runs_a_program(&self) -> bool {
+        matches!(self.kind, Kind::Podman)
+    }
+
     /// A connection of its own for one test.
     pub fn connect(&self) -> Connection {
         match &self.kind {
@@ -102,7 +112,7 @@ impl Backend {
     /// When the backend cannot be elsewhere.
     pub fn somewhere_else(&self, path: &Path) -> Result<Arc<dyn ContainerRuntime>, Failed> {
         match &self.kind {
-            Kind::Mock => Err(Failed::NotApplicable("an engine in memory is always there".to_owned())),
+            Kind::Mock => Err("an engine in memory is always there".into()),
             Kind::Podman => self.with_program(path),
             Kind::Docker { .. } | Kind::Unset(_) => {
                 Ok(docker(Some(format!("unix://{}", path.display()))).runtime)
@@ -121,7 +131,7 @@ impl Backend {
                 config.program = Some(program.to_owned());
                 Ok(connection(PodmanEngine::new(config)).0.runtime)
             }
-            _ => Err(Failed::NotApplicable("it runs no program".to_owned())),
+            _ => Err("it runs no program".into()),
         }
     }
 

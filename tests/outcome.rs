@@ -12,15 +12,13 @@ pub enum Failed {
     Because(String),
     /// Something that the test needs is not on this computer.
     NotHere(String),
-    /// The backend has nothing that could behave so.
-    NotApplicable(String),
 }
 
 impl Failed {
     /// The reason, as a sentence.
     pub fn message(&self) -> &str {
         match self {
-            Self::Because(text) | Self::NotHere(text) | Self::NotApplicable(text) => text,
+            Self::Because(text) | Self::NotHere(text) => text,
         }
     }
 }

@@ -37,14 +37,20 @@ impl Suite {
         Self { backends: backends.into_iter().map(ask).collect(), trials: Vec::new() }
     }
 
-    /// Adds a behaviour, called `backend::file::name`; `module` is the `module_path!()` of its file.
-    pub fn add<F>(&mut self, module: &str, name: &str, behaviour: impl Fn(Case) -> F + Send + Sync + 'static)
-    where
+    /// Adds a behaviour of the backends that can have it, called `backend::file::name`; `module` is the
+    /// `module_path!()` of its file.
+    pub fn add<F>(
+        &mut self,
+        module: &str,
+        name: &str,
+        has_it: fn(&Backend) -> bool,
+        behaviour: impl Fn(Case) -> F + Send + Sync + 'static,
+    ) where
         F: Future<Output = Outcome> + Send + 'static,
     {
         let file = module.rsplit("::").next().unwrap_or(module);
         let behaviour: Behaviour = Arc::new(move |case| Box::pin(behaviour(case)));
-        for (backend, presence) in &self.backends {
+        for (backend, presence) in self.backends.iter().filter(|(backend, _)| has_it(backend)) {
             let (backend, presence, behaviour) = (backend.clone(), presence.clone(), behaviour.clone());
             let full = format!("{}::{file}::{name}", backend.name);
             let trial = Trial::ignorable_test(full.clone(), move || {
@@ -53,9 +59,7 @@ impl Suite {
                     Err(Failed::NotHere(reason)) if backend.is_required() => {
                         Err(format!("required, and not here: {reason}").into())
                     }
-                    Err(Failed::NotHere(reason) | Failed::NotApplicable(reason)) => {
-                        Ok(Completion::ignored_with(reason))
-                    }
+                    Err(Failed::NotHere(reason)) => Ok(Completion::ignored_with(reason)),
                     Err(Failed::Because(reason)) => Err(reason.into()),
                 }
             });
@@ -118,10 +122,13 @@ fn sentence(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it panicked".to_owned())
 }
 
-/// Adds behaviours of the file it is used in.
+/// Adds behaviours of the file it is used in: of all backends, or of those that a method of [`Backend`] is true for.
 #[macro_export]
 macro_rules! behaviours {
     ($suite:expr; $($name:ident),+ $(,)?) => {
-        $($suite.add(module_path!(), stringify!($name), $name);)+
+        $($suite.add(module_path!(), stringify!($name), |_| true, $name);)+
+    };
+    ($suite:expr, if $has_it:expr; $($name:ident),+ $(,)?) => {
+        $($suite.add(module_path!(), stringify!($name), $has_it, $name);)+
     };
 }

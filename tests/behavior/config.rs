@@ -1,6 +1,6 @@
 //! What the file says of a container is so.
 
-use longshore_tests::{Case, Failed, Outcome, Suite, behaviours, refused};
+use longshore_tests::{Backend, Case, Failed, Outcome, Suite, behaviours, refused};
 use runtime_core::LogOptions;
 
 pub(crate) fn tests(suite: &mut Suite) {
@@ -12,13 +12,13 @@ pub(crate) fn tests(suite: &mut Suite) {
         a_working_folder_is_used,
         a_hostname_is_used,
         a_read_only_root_refuses_writing,
-        an_init_process_is_pid_one,
         an_extra_host_is_found,
         a_container_that_fails_is_started_again,
         a_fixed_name_is_used,
         a_fixed_name_that_is_taken_is_an_error,
         a_program_that_is_not_in_the_image_is_an_error,
     );
+    behaviours!(suite, if Backend::is_real; an_init_process_is_pid_one);
 }
 
 /// Runs the program with these lines of the file and returns what it prints.
@@ -78,9 +78,6 @@ services:
 }
 
 async fn an_init_process_is_pid_one(case: Case) -> Outcome {
-    if case.mock().is_some() {
-        return Err(Failed::NotApplicable("there are no processes in memory".to_owned()));
-    }
     let text = |init: bool| {
         format!(
             "

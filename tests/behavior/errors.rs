@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use longshore_tests::{Case, Outcome, Suite, behaviours, refused};
+use longshore_tests::{Backend, Case, Outcome, Suite, behaviours, refused};
 use runtime_core::{Availability, Call, Error, ResourceKind, UpOptions};
 
 pub(crate) fn tests(suite: &mut Suite) {
@@ -13,9 +13,9 @@ pub(crate) fn tests(suite: &mut Suite) {
         a_missing_external_network_is_named,
         a_missing_external_volume_is_named,
         a_container_that_is_not_there_is_not_found,
-        an_engine_that_is_not_there_is_not_reachable,
-        a_program_that_is_no_engine_is_told,
     );
+    behaviours!(suite, if Backend::runs_a_program; a_program_that_is_no_engine_is_told);
+    behaviours!(suite, if Backend::is_real; an_engine_that_is_not_there_is_not_reachable);
 }
 
 async fn a_ready_engine_says_who_it_is(case: Case) -> Outcome {

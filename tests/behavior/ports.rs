@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use compose_file::Protocol;
-use longshore_tests::{Case, Failed, Outcome, Suite, behaviours, free_port, refused};
+use longshore_tests::{Backend, Case, Failed, Outcome, Suite, behaviours, free_port, refused};
 use runtime_core::{ContainerState, Error};
 
 pub(crate) fn tests(suite: &mut Suite) {
@@ -16,9 +16,9 @@ pub(crate) fn tests(suite: &mut Suite) {
         replicas_share_a_range,
         two_services_with_one_port_do_not_load,
         a_port_of_another_container_is_in_use,
-        a_port_of_another_program_is_in_use,
         a_replaced_service_hands_its_port_on,
     );
+    behaviours!(suite, if Backend::is_real; a_port_of_another_program_is_in_use);
 }
 
 fn server(published: &str, rest: &str) -> String {
@@ -151,9 +151,6 @@ async fn a_port_of_another_container_is_in_use(case: Case) -> Outcome {
 }
 
 async fn a_port_of_another_program_is_in_use(case: Case) -> Outcome {
-    if case.mock().is_some() {
-        return Err(Failed::NotApplicable("an engine in memory has no port of the host".to_owned()));
-    }
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
     let project = case.project(&server(&port.to_string(), ""))?;

@@ -1,1 +1,1 @@
-
+//! The `longshore` command line, run as a user would.

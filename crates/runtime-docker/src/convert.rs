@@ -5,17 +5,22 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, EndpointIpamConfig, EndpointSettings, HealthConfig,
-    HostConfig, Ipam, IpamConfig, Mount, MountBindOptions, MountTmpfsOptions, MountType, MountVolumeOptions,
-    NetworkCreateRequest, NetworkingConfig, PortBinding, RestartPolicy as DockerRestart,
-    RestartPolicyNameEnum, VolumeCreateRequest,
+use bollard::{
+    errors::Error as Bollard,
+    models::{
+        ContainerCreateBody, ContainerInspectResponse, EndpointIpamConfig, EndpointSettings, HealthConfig,
+        HostConfig, Ipam, IpamConfig, Mount, MountBindOptions, MountTmpfsOptions, MountType,
+        MountVolumeOptions, NetworkCreateRequest, NetworkingConfig, PortBinding,
+        RestartPolicy as DockerRestart, RestartPolicyNameEnum, VolumeCreateRequest,
+    },
 };
 use compose_file::{HealthTest, Healthcheck, NetworkMode, Protocol, RestartPolicy};
 use runtime_core::{
     Attachment, Container, ContainerId, ContainerSpec, ContainerState, EngineAction, Health, HealthStatus,
     ImageId, MountSourceSpec, NetworkSpec, PublishedPort, VolumeSpec,
 };
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
@@ -270,6 +275,31 @@ pub(crate) fn labels(map: Option<HashMap<String, String>>) -> BTreeMap<String, S
     map.unwrap_or_default().into_iter().collect()
 }
 
+/// Reads again what could not be read because it says `stopped`, which Podman calls a container that has ended and is
+/// being cleaned up. Docker has no such state, and its model no such word.
+pub(crate) fn as_docker_says<T: DeserializeOwned>(answer: Result<T, Bollard>) -> Result<T, Bollard> {
+    let Err(Bollard::JsonDataError { contents, .. }) = &answer else { return answer };
+    let Ok(mut value) = serde_json::from_str::<Value>(contents) else { return answer };
+    stopped_to_exited(&mut value);
+    serde_json::from_value(value).or(answer)
+}
+
+fn stopped_to_exited(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(stopped_to_exited),
+        Value::Object(fields) => {
+            for key in ["State", "Status"] {
+                match fields.get_mut(key) {
+                    Some(Value::String(state)) if state == "stopped" => *state = "exited".to_owned(),
+                    Some(inner @ Value::Object(_)) => stopped_to_exited(inner),
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 /// What an event's word means. Docker says `die` and `destroy`; Podman says `died` and `remove` over the same API.
 pub(crate) fn action(word: &str) -> EngineAction {
     match word {
@@ -284,8 +314,28 @@ pub(crate) fn action(word: &str) -> EngineAction {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bollard::models::ContainerSummary;
     use compose_file::{HostPort, Port};
     use runtime_core::ContainerName;
+
+    #[test]
+    fn podmans_stopped_is_dockers_exited() {
+        let unread = |contents: &str| Bollard::JsonDataError {
+            message: "unknown variant".into(),
+            contents: contents.to_owned(),
+            column: 1,
+        };
+        let listed: Result<Vec<ContainerSummary>, _> =
+            as_docker_says(Err(unread(r#"[{"Id":"a","State":"stopped","Labels":{"State":"stopped"}}]"#)));
+        let listed = listed.unwrap();
+        assert_eq!(listed[0].id.as_deref(), Some("a"));
+        assert_eq!(listed[0].labels.as_ref().unwrap()["State"], "stopped", "only the state is read so");
+        let inspected: Result<ContainerInspectResponse, _> =
+            as_docker_says(Err(unread(r#"{"Id":"a","State":{"Status":"stopped","ExitCode":3}}"#)));
+        assert_eq!(inspected.unwrap().state.unwrap().exit_code, Some(3));
+        let other: Result<Vec<ContainerSummary>, _> = as_docker_says(Err(unread(r#"[{"State":"asleep"}]"#)));
+        assert!(matches!(other, Err(Bollard::JsonDataError { .. })));
+    }
 
     #[test]
     fn a_container_as_a_request() {

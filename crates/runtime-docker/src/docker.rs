@@ -81,8 +81,9 @@ impl DockerEngine {
 
     async fn look(&self, container: &str) -> Result<(Container, Option<HealthConfig>)> {
         let found = self
-            .ask("inspect container", ResourceKind::Container, container, |docker| {
-                docker.inspect_container(container, None::<InspectContainerOptions>)
+            .ask("inspect container", ResourceKind::Container, container, |docker| async move {
+                let found = docker.inspect_container(container, None::<InspectContainerOptions>).await;
+                convert::as_docker_says(found)
             })
             .await?;
         let check = found.config.as_ref().and_then(|config| config.healthcheck.clone());
@@ -98,7 +99,9 @@ impl DockerEngine {
     async fn containers(&self, filters: HashMap<String, Vec<String>>, all: bool) -> Result<Vec<Container>> {
         let query = ListContainersOptionsBuilder::new().all(all).filters(&filters).build();
         let listed = self
-            .ask("list containers", ResourceKind::Container, "", |docker| docker.list_containers(Some(query)))
+            .ask("list containers", ResourceKind::Container, "", |docker| async move {
+                convert::as_docker_says(docker.list_containers(Some(query)).await)
+            })
             .await?;
         let looks =
             listed.into_iter().filter_map(|summary| summary.id).map(|id| async move { self.look(&id).await });
@@ -187,14 +190,13 @@ impl DockerEngine {
     }
 
     async fn image(&self, reference: &str) -> Result<Option<ImageId>> {
-        let found = self
-            .ask("inspect image", ResourceKind::Image, reference, |docker| docker.inspect_image(reference))
-            .await;
-        match found {
-            Ok(image) => Ok(image.id.as_deref().map(ImageId::new)),
-            Err(Error::NotFound { .. }) => Ok(None),
+        let look = async |docker: &Docker| match docker.inspect_image(reference).await {
+            Ok(image) => Ok(image.id),
+            Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
             Err(error) => Err(error),
-        }
+        };
+        let id = self.ask("inspect image", ResourceKind::Image, reference, look).await?;
+        Ok(id.as_deref().map(ImageId::new))
     }
 
     async fn images(&self, references: &BTreeSet<String>) -> Result<BTreeMap<String, ImageId>> {
