@@ -1,1 +1,301 @@
-//! The `longshore` command line, run as a user would.
+//! The `longshore` command line, run as a user would: what it prints, where, and the exit code.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+const SHOP: &str = "
+services:
+  db:
+    image: example/db:1
+    healthcheck: {test: [CMD, check], interval: 100ms}
+    labels: {io.longshore.mock.healthy-after: 200ms}
+  web:
+    image: example/web:1
+    depends_on: {db: {condition: service_healthy}}
+";
+
+/// A folder called `shop` with a compose file in it.
+struct Shop {
+    dir: TempDir,
+}
+
+struct Ran {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Shop {
+    fn new(file: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        std::fs::create_dir(dir.path().join("shop")).unwrap();
+        std::fs::write(dir.path().join("shop/compose.yaml"), file).unwrap();
+        Self { dir }
+    }
+
+    fn folder(&self) -> std::path::PathBuf {
+        self.dir.path().join("shop")
+    }
+
+    /// The program, with nothing of this computer's environment.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
+        command.args(arguments).current_dir(self.folder()).env_clear().stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        self.ran(self.command(arguments).output().unwrap())
+    }
+
+    fn mock(&self, arguments: &[&str]) -> Ran {
+        self.ran(self.command(arguments).env("LONGSHORE_RUNTIME", "mock").output().unwrap())
+    }
+
+    /// What was printed, with the folder's name as `DIR`.
+    fn ran(&self, output: Output) -> Ran {
+        let folder = std::fs::canonicalize(self.dir.path()).unwrap();
+        let text = |bytes: Vec<u8>| {
+            let text = String::from_utf8(bytes).unwrap();
+            text.replace(&*folder.to_string_lossy(), "DIR")
+                .replace(&*self.dir.path().to_string_lossy(), "DIR")
+        };
+        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn up_in_memory_tells_each_step_in_order() {
+    let ran = Shop::new(SHOP).mock(&["up", "-d"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{}", ran.stderr);
+    let at = |line: &str| ran.stderr.lines().position(|other| other == line).unwrap_or(usize::MAX);
+    let order = [
+        "Container shop-db-1  Started",
+        "Container shop-db-1  Healthy",
+        "Container shop-web-1  Starting",
+        "Container shop-web-1  Started",
+    ];
+    let places = order.map(at);
+    assert!(places.is_sorted() && places[3] < usize::MAX, "{}", ran.stderr);
+}
+
+#[test]
+fn events_are_an_object_a_line() {
+    let ran = Shop::new(SHOP).mock(&["up", "-d", "--format", "json"]);
+    let events: Vec<_> = ran.stderr.lines().map(json).collect();
+    assert!(events.iter().any(|event| event["work"] == "wait"
+        && event["condition"] == "service_healthy"
+        && event["service"] == "db"));
+}
+
+#[test]
+fn a_plan_is_printed_and_exits_with_two() {
+    let shop = Shop::new(SHOP);
+    let ran = shop.mock(&["plan"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    insta::assert_snapshot!(ran.stdout, @r"
+    create network shop_default (not there)
+    pull image example/db:1 (not there)
+    pull image example/web:1 (not there)
+    create container shop-db-1 (not there)
+    create container shop-web-1 (not there)
+    start container shop-db-1 (not there)
+    wait until healthy: container shop-db-1 (needed by web)
+    start container shop-web-1 (not there)
+    ");
+    let ran = shop.mock(&["--format=json", "plan"]);
+    assert_eq!(ran.code, Some(2));
+    let plan = json(&ran.stdout);
+    assert_eq!(plan["project"], "shop");
+    assert_eq!(plan["steps"].as_array().map(Vec::len), Some(8));
+}
+
+#[test]
+fn options_come_before_the_command_or_after_it() {
+    let shop = Shop::new("services: {a: {image: x}, b: {image: x, profiles: [extra]}}");
+    let before = shop.run(&["-p", "other", "--profile", "extra", "--runtime", "mock", "plan"]);
+    let after = shop.run(&["plan", "--runtime", "mock", "-p", "other", "--profile", "extra"]);
+    assert_eq!(before.code, Some(2), "{}", before.stderr);
+    assert_eq!(before.stdout, after.stdout);
+    assert!(before.stdout.contains("other-b-1"), "{}", before.stdout);
+}
+
+#[test]
+fn a_file_is_read_from_stdin() {
+    let shop = Shop::new(SHOP);
+    let mut child = shop
+        .command(&["--runtime", "mock", "-f", "-", "-p", "piped", "plan"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"services: {a: {image: x}}").unwrap();
+    let ran = shop.ran(child.wait_with_output().unwrap());
+    assert!(ran.stdout.contains("piped-a-1"), "{}", ran.stdout);
+}
+
+#[test]
+fn config_prints_what_loads_to_the_same() {
+    let shop = Shop::new(SHOP);
+    let first = shop.run(&["config"]);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    let second = Shop::new(&first.stdout).run(&["config"]);
+    assert_eq!(first.stdout, second.stdout);
+    let names = shop.run(&["config", "--services"]);
+    assert_eq!(names.stdout, "db\nweb\n");
+}
+
+#[test]
+fn nothing_there_is_an_empty_list() {
+    let shop = Shop::new(SHOP);
+    insta::assert_snapshot!(shop.mock(&["ps"]).stdout, @"NAME   IMAGE   SERVICE   STATUS   PORTS");
+    assert_eq!(json(&shop.mock(&["ps", "--format", "json"]).stdout), serde_json::json!([]));
+    assert_eq!(json(&shop.mock(&["ls", "--format", "json"]).stdout), serde_json::json!([]));
+    assert_eq!(shop.mock(&["down"]).code, Some(0));
+}
+
+#[test]
+fn completions_know_the_commands() {
+    let shop = Shop::new(SHOP);
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let ran = shop.run(&["completions", shell]);
+        assert_eq!(ran.code, Some(0), "{shell}");
+        assert!(ran.stdout.contains("force-recreate"), "{shell}");
+    }
+}
+
+#[test]
+fn auto_lists_what_was_tried() {
+    let shop = Shop::new(SHOP);
+    let nowhere = shop.folder().join("none.sock");
+    let host = format!("unix://{}", nowhere.display());
+    let ran = shop.ran(
+        shop.command(&["ps", "--podman", "/nonexistent/podman"]).env("DOCKER_HOST", &host).output().unwrap(),
+    );
+    assert_eq!(ran.code, Some(69), "{}", ran.stderr);
+    for part in ["podman:", "/nonexistent/podman", "docker:", "none.sock", "help: ", "apt install"] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+}
+
+/// Each gives one block that says what, where and what to do.
+#[test]
+fn what_is_wrong_with_a_file_is_shown_in_it() {
+    let cases: &[(&str, &str)] = &[
+        ("an empty file", ""),
+        ("not YAML", "services: [\n"),
+        ("a list at the top", "- services\n"),
+        ("a type", "services: {web: {image: [a]}}\n"),
+        ("a cycle", "services:\n  a: {image: x, depends_on: [b]}\n  b: {image: x, depends_on: [a]}\n"),
+        ("an unknown service", "services: {a: {image: x, depends_on: [nobody]}}\n"),
+        ("a port out of range", "services: {a: {image: x, ports: ['70000:80']}}\n"),
+        ("a port twice", "services:\n  a: {image: x, ports: ['80:80']}\n  b: {image: x, ports: ['80:81']}\n"),
+        ("a required variable", "services: {a: {image: 'x:${TAG:?which one}'}}\n"),
+        ("a name", "services: {a: {image: x, container_name: a/b}}\n"),
+        ("an unknown key", "services: {a: {image: x, depend_on: [b]}}\n"),
+        ("no services", "volumes: {a: {}}\n"),
+    ];
+    let mut all = String::new();
+    for (what, text) in cases {
+        let ran = Shop::new(text).mock(&["up", "-d"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(65), ""), "{what}: {}", ran.stderr);
+        all.push_str(&format!("== {what}\n{}\n", ran.stderr));
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn an_invalid_file_is_told_in_json_too() {
+    let ran = Shop::new("services: {web: {image: [a]}}").run(&["up", "--format", "json"]);
+    assert_eq!(ran.code, Some(65));
+    let error = &json(&ran.stderr)["error"];
+    assert_eq!(error["code"], "invalid_file");
+    assert_eq!(error["diagnostics"][0]["location"]["line"], 1);
+}
+
+#[test]
+fn what_cannot_be_had_is_one_error_with_help() {
+    let shop = Shop::new("services: {a: {image: 'localhost/nowhere:1'}}");
+    let ran = shop.mock(&["up", "-d"]);
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(ran.stderr.matches("error: ").count(), 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("localhost/nowhere:1") && ran.stderr.contains("help: "), "{}", ran.stderr);
+    let ran = shop.run(&["--runtime", "docker", "--host", "unix:///nonexistent/docker.sock", "up", "-d"]);
+    assert_eq!(ran.code, Some(69), "{}", ran.stderr);
+    assert!(ran.stderr.contains("/nonexistent/docker.sock"), "{}", ran.stderr);
+    let ran = shop.run(&["--runtime", "nonsense", "up"]);
+    assert_eq!(ran.code, Some(64), "{}", ran.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_that_is_not_podman_is_told() {
+    let shop = Shop::new(SHOP);
+    let ran = shop.run(&["--runtime", "podman", "--podman", echo(), "ps"]);
+    assert!(matches!(ran.code, Some(1 | 69)), "{}", ran.stderr);
+    assert!(ran.stderr.contains("help: "), "{}", ran.stderr);
+}
+
+#[cfg(unix)]
+fn echo() -> &'static str {
+    ["/bin/echo", "/usr/bin/echo"].into_iter().find(|path| Path::new(path).exists()).unwrap()
+}
+
+#[cfg(unix)]
+fn interrupt(id: u32) {
+    assert!(Command::new("kill").args(["-INT", &id.to_string()]).status().unwrap().success());
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_stops_an_attached_project_in_order() {
+    let file =
+        format!("{SHOP}    labels: {{io.longshore.mock.log: ready to serve}}\n    container_name: front\n");
+    let shop = Shop::new(&file);
+    let mut child = shop
+        .command(&["--runtime", "mock", "up"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("ready to serve")), "it ended before it served");
+    interrupt(child.id());
+    assert!(lines.any(|line| line.ends_with("stopping")), "the containers were not told");
+    let rest: Vec<String> = lines.collect();
+    let ran = shop.ran(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(130), "{rest:?} {}", ran.stderr);
+    let at = |line: &str| ran.stderr.lines().position(|other| other == line);
+    let (front, db) = (at("Container front  Stopped"), at("Container shop-db-1  Stopping"));
+    assert!(front.is_some() && front < db, "{}", ran.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_while_waiting_says_what_is_left() {
+    let file = SHOP.replace("healthy-after: 200ms", "unhealthy: 'true'").replace("100ms", "1m");
+    let shop = Shop::new(&file);
+    let mut child = shop
+        .command(&["--runtime", "mock", "up", "-d"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line == "Container shop-db-1  Waiting"));
+    interrupt(child.id());
+    let rest = lines.collect::<Vec<_>>().join("\n");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(rest.contains("shop-db-1 (running)") && rest.contains("longshore -p shop down"), "{rest}");
+}

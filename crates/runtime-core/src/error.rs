@@ -234,6 +234,12 @@ impl Error {
             Self::PortInUse { .. } => "stop what uses the port, or publish another one; the container was created and the next `up` starts it".into(),
             Self::NameInUse { .. } => "remove or rename what has the name, or use another project name (-p)".into(),
             Self::Dependency { .. } => "the container is still there: `longshore logs` shows all that it said".into(),
+            Self::Unexpected { engine: RuntimeKind::Podman, .. } => {
+                "see whether the program is Podman, 4.3 or later: `podman --version`".into()
+            }
+            Self::Unexpected { engine: RuntimeKind::Docker, .. } => {
+                "see whether Docker, 20.10 or later, is what answers there: `docker version`".into()
+            }
             Self::InUse { kind: ResourceKind::Network, .. } => {
                 "a container of somebody else is attached to it; disconnect or remove that first".into()
             }

@@ -64,23 +64,28 @@ pub(crate) struct Connection {
     pub(crate) config: DockerConfig,
     client: OnceCell<Docker>,
     permits: Semaphore,
-    /// Whether what answers is Podman on a computer without systemd, which runs no healthchecks.
-    checks_are_ours: AtomicBool,
+    /// Whether what answers is Podman.
+    podman: AtomicBool,
 }
 
 impl Connection {
     pub(crate) fn new(config: DockerConfig) -> Self {
         let permits = Semaphore::new(config.parallel.max(1));
-        Self { config, client: OnceCell::new(), permits, checks_are_ours: AtomicBool::new(false) }
+        Self { config, client: OnceCell::new(), permits, podman: AtomicBool::new(false) }
     }
 
     pub(crate) fn endpoint(&self) -> String {
         self.config.endpoint()
     }
 
-    /// Known after the first call.
+    /// Whether what answers is Podman. Known after the first call.
+    pub(crate) fn is_podman(&self) -> bool {
+        self.podman.load(Ordering::Relaxed)
+    }
+
+    /// Whether the engine runs no healthchecks: Podman has systemd's timers do it. Known after the first call.
     pub(crate) fn checks_are_ours(&self) -> bool {
-        self.checks_are_ours.load(Ordering::Relaxed)
+        self.is_podman() && !Path::new("/run/systemd/system").exists()
     }
 
     /// The client, connected once; a failure is not kept.
@@ -122,8 +127,7 @@ impl Connection {
             return Err(Error::TooOld { what: "Docker's API".into(), found: spoken.to_string(), needed });
         }
         let podman = version.components.unwrap_or_default().iter().any(|part| part.name.contains("Podman"));
-        let systemd = Path::new("/run/systemd/system").exists();
-        self.checks_are_ours.store(podman && !systemd, Ordering::Relaxed);
+        self.podman.store(podman, Ordering::Relaxed);
         Ok(docker)
     }
 

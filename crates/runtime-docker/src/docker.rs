@@ -352,6 +352,11 @@ impl Engine for DockerEngine {
 
     async fn remove_container(&self, id: &ContainerId, anonymous_volumes: AnonymousVolumes) -> Result<()> {
         self.shared.checks.forget(&id.0);
+        if self.connection().is_podman() {
+            // Over this API Podman's removal waits for the container's own grace period first. What is the matter
+            // with the container is the removal's to say.
+            let _ = self.kill_container(id, "SIGKILL").await;
+        }
         let volumes = anonymous_volumes == AnonymousVolumes::Remove;
         let query = RemoveContainerOptionsBuilder::new().force(true).v(volumes).build();
         let removed = self
