@@ -120,6 +120,7 @@ services:
     case.up(&project).await?;
     case.output(&project, "client").await?;
     assert_eq!(case.container(&project, "client").await?.exit_code, Some(1), "it is not found");
+    case.down(&project).await?;
     let project = case.project(
         "
 services:

@@ -13,6 +13,7 @@ pub(crate) fn tests(suite: &mut Suite) {
         networks_have_their_names,
         without_a_network_nobody_is_found,
         a_network_is_shared_with_another_service,
+        who_shares_a_network_is_recreated_with_its_owner,
         the_network_of_the_host_is_shared,
     );
 }
@@ -147,6 +148,36 @@ async fn a_network_is_shared_with_another_service(case: Case) -> Outcome {
     let beside = client("client", "127.0.0.1", "    network_mode: 'service:server'");
     let project = case.project(&format!("{SERVER}{beside}"))?;
     assert_eq!(case.run(&project, "client").await?, ["hello"]);
+    Ok(())
+}
+
+async fn who_shares_a_network_is_recreated_with_its_owner(case: Case) -> Outcome {
+    let text = |body: &str| {
+        format!(
+            "
+services:
+  owner:
+    image: localhost/longshore-fixture:1
+    command: [serve, --body, {body}]
+  sidecar:
+    image: localhost/longshore-fixture:1
+    command: [sleep]
+    network_mode: 'service:owner'
+"
+        )
+    };
+    case.up(&case.project(&text("first"))?).await?;
+    let project = case.project(&text("second"))?;
+    let before = case.ids(&project).await?;
+    case.up(&project).await?;
+    let after = case.ids(&project).await?;
+    assert!(before.keys().eq(after.keys()) && before.iter().all(|(name, id)| after[name] != *id));
+    let sidecar = case.container(&project, "sidecar").await?;
+    let command = ["/fixture", "fetch", "http://127.0.0.1:8080/", "--retry", "50"].map(str::to_owned);
+    let output = case.engine().exec(&sidecar.id, &command).await?;
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "second");
+    case.down(&project).await?;
+    assert!(case.ps(&project).await?.is_empty());
     Ok(())
 }
 

@@ -488,6 +488,51 @@ pub struct ContainerSpec {
 }
 
 impl ContainerSpec {
+    /// Whether the engine has a choice among ports of the host.
+    pub fn has_port_ranges(&self) -> bool {
+        self.ports.iter().any(|port| port.published.is_some_and(|host| host.first < host.last))
+    }
+
+    /// Takes one port out of each range of the host's, for engines that do not choose: the first that no container of
+    /// `there` has and that `is_free`. What the container has that this one replaces is its last choice, because that one
+    /// still runs while this one is created.
+    ///
+    /// # Errors
+    /// [`crate::Error::PortInUse`] when a range has none left.
+    pub fn choose_ports(
+        &mut self,
+        there: &[Container],
+        is_free: impl Fn(&Port, u16) -> bool,
+    ) -> crate::Result<()> {
+        let replaced = self.labels.get(crate::labels::REPLACE);
+        let (old, others): (Vec<&Container>, Vec<&Container>) =
+            there.iter().partition(|container| Some(&container.id.0) == replaced);
+        let has = |containers: &[&Container], protocol: Protocol, number: u16| {
+            let mut ports = containers.iter().flat_map(|container| &container.ports);
+            ports.any(|port| port.protocol == protocol && port.published == number)
+        };
+        let mut chosen: Vec<(Protocol, u16)> = Vec::new();
+        for index in 0..self.ports.len() {
+            let port = &self.ports[index];
+            let Some(range) = port.published.filter(|host| host.first < host.last) else { continue };
+            let (protocol, all) = (port.protocol, range.first..=range.last);
+            let possible =
+                |number: &u16| !chosen.contains(&(protocol, *number)) && !has(&others, protocol, *number);
+            let best =
+                |number: &u16| possible(number) && !has(&old, protocol, *number) && is_free(port, *number);
+            let mut second = all.clone().filter(|number| possible(number) && has(&old, protocol, *number));
+            let Some(number) = all.clone().find(best).or_else(|| second.next()) else {
+                return Err(crate::Error::PortInUse {
+                    container: self.name.to_string(),
+                    reason: format!("no port of {}-{} is free", range.first, range.last),
+                });
+            };
+            chosen.push((protocol, number));
+            self.ports[index].published = Some(compose_file::HostPort { first: number, last: number });
+        }
+        Ok(())
+    }
+
     /// A container of that name and image, everything else as the image has it.
     pub fn new(name: ContainerName, image: impl Into<String>) -> Self {
         Self {

@@ -243,6 +243,9 @@ impl Error {
             Self::InUse { kind: ResourceKind::Network, .. } => {
                 "a container of somebody else is attached to it; disconnect or remove that first".into()
             }
+            Self::InUse { kind: ResourceKind::Container, .. } => {
+                "another container uses its network; remove that first (with --remove-orphans, if its service is no longer in the file)".into()
+            }
             _ => return None,
         };
         Some(text)

@@ -52,6 +52,7 @@ pub fn plan_up(desired: Desired<'_>, observed: &Observed) -> Result<Plan> {
         volumes: BTreeMap::new(),
         images: BTreeMap::new(),
         services: BTreeMap::new(),
+        orphans: Vec::new(),
         freed_ports: HashMap::new(),
         waits: BTreeMap::new(),
     };
@@ -101,6 +102,8 @@ struct Slot {
     replaces: Option<Replica>,
     /// What it is now, if it stays.
     now: Option<Container>,
+    /// The step that removes what it replaces, where that had to be decided early.
+    removed: Option<StepId>,
     /// The step that starts it.
     started: Option<StepId>,
 }
@@ -123,6 +126,8 @@ struct Planner<'a> {
     volumes: BTreeMap<String, StepId>,
     images: BTreeMap<String, StepId>,
     services: BTreeMap<String, Converged>,
+    /// The steps that remove orphans.
+    orphans: Vec<StepId>,
     /// The steps that free a port of the host.
     freed_ports: HashMap<(Protocol, u16), Vec<FreedPort>>,
     waits: BTreeMap<(String, Condition), Vec<StepId>>,
@@ -201,7 +206,8 @@ impl<'a> Planner<'a> {
             }
             Orphans::Remove => {
                 for container in orphans {
-                    self.remove(existing(container), container, Cause::Orphan, &[]);
+                    let removed = self.remove(existing(container), container, Cause::Orphan, &[]);
+                    self.orphans.push(removed);
                 }
             }
         }
@@ -338,6 +344,7 @@ impl<'a> Planner<'a> {
                 ready: vec![step],
                 replaces: None,
                 now: None,
+                removed: None,
                 started: None,
             });
         }
@@ -365,7 +372,14 @@ impl<'a> Planner<'a> {
                 let rename = Action::RenameContainer { replica: replica.clone(), to };
                 ready.push(self.plan.push(rename, Cause::LeftOver, []));
             }
-            return Ok(Slot { replica, ready, replaces: None, now: Some(container.clone()), started: None });
+            return Ok(Slot {
+                replica,
+                ready,
+                replaces: None,
+                now: Some(container.clone()),
+                removed: None,
+                started: None,
+            });
         };
         *recreated = true;
         let step = self.create(service, number, Some(container), cause, removed)?;
@@ -379,6 +393,7 @@ impl<'a> Planner<'a> {
             ready: vec![step],
             replaces: Some(replica),
             now: Some(container.clone()),
+            removed: None,
             started: None,
         })
     }
@@ -511,6 +526,27 @@ impl<'a> Planner<'a> {
         self.plan.push(remove, cause, after)
     }
 
+    /// Removes the old containers that use the network of a service's old ones, which Podman does not let go before them.
+    fn remove_users_of(&mut self, provider: &str, after: &[After]) -> Vec<After> {
+        let services = &self.project().services;
+        let uses = |name: &&String| services.get(*name).and_then(namespace_provider) == Some(provider);
+        let users: Vec<String> = self.services.keys().filter(uses).cloned().collect();
+        let mut removed = Vec::new();
+        for user in users {
+            let Some(mut converged) = self.services.remove(&user) else { continue };
+            for slot in &mut converged.slots {
+                if let (Some(old), Some(now), None) = (&slot.replaces, &slot.now, slot.removed) {
+                    let cause = Cause::Recreated(provider.to_owned());
+                    let step = self.remove(old.clone(), now, cause, after);
+                    slot.removed = Some(step);
+                }
+                removed.extend(slot.removed.map(StepId::succeeded));
+            }
+            self.services.insert(user, converged);
+        }
+        removed
+    }
+
     /// Starts what does not run, each container after its dependencies are as it needs them.
     fn start(&mut self, service: &'a Service) {
         let Some(mut converged) = self.services.remove(&service.name) else { return };
@@ -546,8 +582,15 @@ impl<'a> Planner<'a> {
             let mut after: Vec<After> = slot.ready.iter().map(|step| step.succeeded()).collect();
             if let (Some(old), Some(now)) = (&slot.replaces, &slot.now) {
                 // The old one runs on until its successor can be started.
-                let gone: Vec<After> = after.iter().chain(&needs).copied().collect();
-                let removed = self.remove(old.clone(), now, Cause::Replaced, &gone);
+                let mut gone: Vec<After> = after.iter().chain(&needs).copied().collect();
+                let removed = match slot.removed {
+                    Some(removed) => removed,
+                    None => {
+                        gone.extend(self.remove_users_of(&service.name, &gone));
+                        gone.extend(self.orphans.iter().map(|step| step.ended()));
+                        self.remove(old.clone(), now, Cause::Replaced, &gone)
+                    }
+                };
                 if let Ok(to) = ContainerName::new(slot.replica.name.clone()) {
                     let rename = Action::RenameContainer { replica: slot.replica.clone(), to };
                     after = vec![self.plan.push(rename, Cause::Replaces, [removed.succeeded()]).succeeded()];

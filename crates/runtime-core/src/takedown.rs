@@ -79,22 +79,25 @@ impl TakeDown<'_> {
     ) -> Vec<StepId> {
         let dependencies = dependencies(self.target, all);
         let mut last = Vec::new();
+        // Each service's stops, and the steps after which its containers are gone.
         let mut stops: BTreeMap<&str, Vec<StepId>> = BTreeMap::new();
+        let mut ends: BTreeMap<&str, Vec<StepId>> = BTreeMap::new();
         let order = waves(&dependencies);
         let nameless = BTreeSet::from([""]);
         for wave in order.iter().rev().chain([&nameless]) {
             let mut stopped: Vec<(&str, StepId)> = Vec::new();
+            let mut ended: Vec<(&str, StepId)> = Vec::new();
             for container in containers {
                 let service = container.service().unwrap_or_default();
                 if !wave.contains(service) {
                     continue;
                 }
-                let dependents = dependencies
-                    .iter()
-                    .filter(|(_, needs)| needs.contains_key(service))
-                    .filter_map(|(name, _)| stops.get(name.as_str()))
-                    .flatten();
-                let after: Vec<_> = dependents.map(|step| step.ended()).collect();
+                let dependents = || {
+                    let needing = dependencies.iter().filter(|(_, needs)| needs.contains_key(service));
+                    needing.map(|(name, _)| name.as_str())
+                };
+                let stops = dependents().filter_map(|name| stops.get(name)).flatten();
+                let after: Vec<_> = stops.map(|step| step.ended()).collect();
                 let replica = existing(container);
                 let mut done = None;
                 if container.state.is_running() {
@@ -105,9 +108,16 @@ impl TakeDown<'_> {
                 }
                 if let Some(anonymous_volumes) = removal {
                     let remove = Action::RemoveContainer { replica, anonymous_volumes };
-                    done = Some(self.plan.push(remove, Cause::Requested, done.map(StepId::ended)));
+                    // Podman does not let go of a container whose network another one uses.
+                    let ends = dependents().filter_map(|name| ends.get(name)).flatten();
+                    let after: Vec<_> = done.iter().chain(ends).map(|step| step.ended()).collect();
+                    done = Some(self.plan.push(remove, Cause::Requested, after));
                 }
+                ended.extend(done.map(|step| (service, step)));
                 last.extend(done);
+            }
+            for (service, step) in ended {
+                ends.entry(service).or_default().push(step);
             }
             for (service, step) in stopped {
                 stops.entry(service).or_default().push(step);

@@ -13,7 +13,7 @@ use tokio::{
 /// An answer of podman is never so large; what is beyond is read and thrown away.
 const MAX_STDOUT: usize = 64 << 20;
 /// The last lines of stderr that an error keeps.
-const MAX_STDERR_LINES: usize = 20;
+pub(crate) const MAX_STDERR_LINES: usize = 20;
 /// A line of stderr is kept to this length.
 const MAX_LINE: usize = 2048;
 

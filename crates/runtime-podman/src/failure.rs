@@ -38,6 +38,9 @@ pub(crate) fn explain(finished: &Finished, subject: Subject<'_>) -> Error {
     {
         return Error::PortInUse { container: name, reason: reason() };
     }
+    if has("has dependent containers") {
+        return Error::InUse { kind, name, reason: reason() };
+    }
     if has("is already in use")
         || has("already exists")
         || has("network already exists")

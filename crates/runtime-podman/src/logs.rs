@@ -3,41 +3,76 @@
 use std::collections::VecDeque;
 
 use futures_util::{StreamExt, stream};
-use runtime_core::{EngineEvents, Error, LogLine, LogOptions, LogSource, LogStream, Result};
-use tokio::{
-    io::BufReader,
-    process::{ChildStderr, ChildStdout},
+use runtime_core::{
+    Engine, EngineEvents, Error, LogLine, LogLines, LogOptions, LogSource, LogStream, ResourceKind, Result,
 };
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 use crate::{
-    command::{Group, Invocation, Podman, last_lines, read_line},
+    PodmanEngine,
+    command::{Finished, Group, Invocation, MAX_STDERR_LINES, Podman, last_lines, read_line},
     failure::{Subject, explain},
     parse,
 };
 
-/// A longer line comes in pieces.
-const MAX_LINE: usize = 64 << 10;
+/// So much is read at once; of a longer line so much is read before it is given in pieces.
+const CHUNK: usize = 64 << 10;
+/// A time that podman writes is not longer.
+const LONGEST_TIME: usize = 40;
 /// So many lines of one output wait for an earlier one of the other, at most.
 const REORDER: usize = 10_000;
 
-struct Pipes {
-    group: Group,
-    stdout: Option<BufReader<ChildStdout>>,
-    stderr: Option<BufReader<ChildStderr>>,
-    /// Lines that were read and not given, each output's in its order.
-    out: VecDeque<LogLine>,
-    err: VecDeque<LogLine>,
-    follow: bool,
-    timestamps: bool,
-    half_out: Vec<u8>,
-    half_err: Vec<u8>,
+/// One of podman's two outputs.
+struct Pipe {
+    source: LogSource,
+    reader: Option<BufReader<Box<dyn AsyncRead + Send + Unpin>>>,
+    /// What was read and does not end a line.
+    half: Vec<u8>,
+    lines: LogLines,
 }
 
-/// Podman writes a container's two outputs to its own two, so their common order is lost; the times that it writes
-/// bring it back.
-pub(crate) fn open(podman: &Podman, id: &str, options: &LogOptions) -> Result<LogStream> {
+/// What is being read of a log. Podman writes a container's two outputs to its own two, so their common order is lost; the
+/// times that it writes bring it back.
+struct Reading {
+    engine: PodmanEngine,
+    id: String,
+    options: LogOptions,
+    group: Group,
+    out: Pipe,
+    err: Pipe,
+    /// What podman itself said: lines without a time.
+    complaints: VecDeque<String>,
+    /// Whether a container that ends would end the log.
+    follows: bool,
+    over: bool,
+}
+
+pub(crate) fn open(engine: PodmanEngine, id: &str, options: &LogOptions) -> Result<LogStream> {
+    let group = spawn(engine.podman(), id, options, options.follow)?;
+    let pipe = |source| Pipe { source, reader: None, half: Vec::new(), lines: LogLines::new(options) };
+    let mut reading = Reading {
+        engine,
+        id: id.to_owned(),
+        options: options.clone(),
+        group,
+        out: pipe(LogSource::Stdout),
+        err: pipe(LogSource::Stderr),
+        complaints: VecDeque::new(),
+        follows: options.follow,
+        over: false,
+    };
+    reading.connect();
+    let lines =
+        stream::unfold(
+            reading,
+            |mut reading| async move { reading.next().await.map(|line| (line, reading)) },
+        );
+    Ok(lines.boxed())
+}
+
+fn spawn(podman: &Podman, id: &str, options: &LogOptions, follow: bool) -> Result<Group> {
     let mut command = Invocation::new(["logs", "--timestamps"]);
-    if options.follow {
+    if follow {
         command = command.args(["--follow"]);
     }
     if let Some(tail) = options.tail {
@@ -46,129 +81,129 @@ pub(crate) fn open(podman: &Podman, id: &str, options: &LogOptions) -> Result<Lo
     if let Some(since) = options.since {
         command = command.args([format!("--since={}", parse::seconds(since))]);
     }
-    let mut group = podman.spawn(&command.args(["--", id]))?;
-    let pipes = Pipes {
-        stdout: group.child.stdout.take().map(|pipe| BufReader::with_capacity(MAX_LINE, pipe)),
-        stderr: group.child.stderr.take().map(|pipe| BufReader::with_capacity(MAX_LINE, pipe)),
-        group,
-        out: VecDeque::new(),
-        err: VecDeque::new(),
-        follow: options.follow,
-        timestamps: options.timestamps,
-        half_out: Vec::new(),
-        half_err: Vec::new(),
-    };
-    let id = id.to_owned();
-    let lines = stream::unfold(Some(pipes), move |pipes| {
-        let id = id.clone();
-        async move {
-            let mut pipes = pipes?;
-            match pipes.next().await {
-                Some(mut line) => {
-                    if !pipes.timestamps {
-                        line.time = None;
-                    }
-                    Some((Ok(line), Some(pipes)))
-                }
-                None => {
-                    let status = pipes.group.child.wait().await.ok()?;
-                    if status.success() {
-                        return None;
-                    }
-                    let finished = crate::command::Finished {
-                        exit_code: status.code(),
-                        stdout: Vec::new(),
-                        stderr: pipes.err.iter().map(|line| line.text.clone()).collect(),
-                        command: pipes.group.command.clone(),
-                    };
-                    let subject = Subject { kind: runtime_core::ResourceKind::Container, name: &id };
-                    Some((Err(explain(&finished, subject)), None))
-                }
-            }
-        }
-    });
-    Ok(lines.boxed())
+    podman.spawn(&command.args(["--", id]))
 }
 
-impl Pipes {
-    async fn next(&mut self) -> Option<LogLine> {
+impl Reading {
+    fn connect(&mut self) {
+        let (out, err) = (self.group.child.stdout.take(), self.group.child.stderr.take());
+        self.out.reader = out.map(|pipe| BufReader::with_capacity(CHUNK, Box::new(pipe) as Box<_>));
+        self.err.reader = err.map(|pipe| BufReader::with_capacity(CHUNK, Box::new(pipe) as Box<_>));
+    }
+
+    async fn next(&mut self) -> Option<Result<LogLine>> {
         loop {
-            let (out, err) = (self.out.front(), self.err.front());
-            let open = (self.stdout.is_some(), self.stderr.is_some());
-            match (out, err) {
-                (Some(a), Some(b)) => {
-                    return if a.time <= b.time { self.out.pop_front() } else { self.err.pop_front() };
+            if self.over {
+                return None;
+            }
+            if let Some(mut line) = self.ready() {
+                if line.time.is_none() && line.stream == LogSource::Stderr {
+                    if self.complaints.len() == MAX_STDERR_LINES {
+                        self.complaints.pop_front();
+                    }
+                    self.complaints.push_back(line.text);
+                    continue;
                 }
-                (Some(_), None) if !open.1 || self.follow || self.out.len() >= REORDER => {
-                    return self.out.pop_front();
+                line.time = line.time.filter(|_| self.options.timestamps);
+                return Some(Ok(line));
+            }
+            if self.out.reader.is_some() || self.err.reader.is_some() {
+                tokio::select! {
+                    () = self.out.read() => {},
+                    () = self.err.read() => {},
                 }
-                (None, Some(_)) if !open.0 || self.follow || self.err.len() >= REORDER => {
-                    return self.err.pop_front();
+                continue;
+            }
+            match self.ended().await {
+                Ok(true) => {}
+                Ok(false) => self.over = true,
+                Err(error) => {
+                    self.over = true;
+                    return Some(Err(error));
                 }
-                (None, None) if open == (false, false) => return None,
-                _ => self.read().await,
             }
         }
     }
 
-    /// Reads at least one line from whichever output has one, and the other's if it has one too.
+    /// The next line, if it is known to be the next.
+    fn ready(&mut self) -> Option<LogLine> {
+        // While a log is followed, an output that is silent must not hold up the other.
+        let holds_up = |other: &Pipe, waiting: &Pipe| {
+            other.reader.is_some() && !self.follows && waiting.lines.ready() < REORDER
+        };
+        match (self.out.lines.front(), self.err.lines.front()) {
+            (Some(out), Some(err)) if out.time <= err.time => self.out.lines.pop(),
+            (Some(_), Some(_)) => self.err.lines.pop(),
+            (Some(_), None) if !holds_up(&self.err, &self.out) => self.out.lines.pop(),
+            (None, Some(_)) if !holds_up(&self.out, &self.err) => self.err.lines.pop(),
+            _ => None,
+        }
+    }
+
+    /// What follows when podman has written everything. A followed log is read once more from its newest line: Podman 4.3
+    /// ends it with the container, and now and then before its last lines. Returns whether there may be more.
+    async fn ended(&mut self) -> Result<bool> {
+        let status = self.group.child.wait().await;
+        if !status.as_ref().is_ok_and(std::process::ExitStatus::success) {
+            let finished = Finished {
+                exit_code: status.ok().and_then(|status| status.code()),
+                stdout: Vec::new(),
+                stderr: std::mem::take(&mut self.complaints).into(),
+                command: self.group.command.clone(),
+            };
+            let subject = Subject { kind: ResourceKind::Container, name: &self.id };
+            return Err(explain(&finished, subject));
+        }
+        if !std::mem::take(&mut self.follows) {
+            return Ok(false);
+        }
+        let container = match self.engine.inspect(&self.id).await {
+            Ok(container) => container,
+            // One that is gone has no log any more.
+            Err(Error::NotFound { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        // One that runs again is somebody's to follow from its start.
+        let until = container.started.filter(|_| container.state.is_running());
+        let mut options = self.options.clone();
+        let last = [&self.out, &self.err].into_iter().filter_map(|pipe| pipe.lines.last()).min();
+        if last.is_some() {
+            options.since = last;
+            options.tail = None;
+        }
+        self.out.lines.only_newer(until);
+        self.err.lines.only_newer(until);
+        self.group = spawn(self.engine.podman(), &self.id, &options, false)?;
+        self.connect();
+        Ok(true)
+    }
+}
+
+impl Pipe {
+    /// Reads what is there, or waits for it. Safe to drop.
     async fn read(&mut self) {
-        tokio::select! {
-            more = line_of(&mut self.stdout, &mut self.half_out, LogSource::Stdout) => match more {
-                Some(line) => self.out.push_back(line),
-                None => self.stdout = None,
-            },
-            more = line_of(&mut self.stderr, &mut self.half_err, LogSource::Stderr) => match more {
-                Some(line) => self.err.push_back(line),
-                None => self.stderr = None,
-            },
-        }
-    }
-}
-
-/// Reads one line. Safe to drop: what was read of a line stays in `half`.
-async fn line_of(
-    pipe: &mut Option<BufReader<impl tokio::io::AsyncRead + Unpin>>,
-    half: &mut Vec<u8>,
-    source: LogSource,
-) -> Option<LogLine> {
-    let Some(reader) = pipe else { return std::future::pending().await };
-    if !complete_line(reader, half).await {
-        return None;
-    }
-    let line = std::mem::take(half);
-    let text = String::from_utf8_lossy(&line);
-    let (time, text) = match text.split_once(' ') {
-        Some((time, text)) if time.len() >= 20 && time.as_bytes()[4] == b'-' && time.contains('T') => {
-            (Some(time.to_owned()), text.to_owned())
-        }
-        _ if text.len() >= 20
-            && text.as_bytes()[4] == b'-'
-            && text.contains('T')
-            && !text.contains(char::is_whitespace) =>
-        {
-            (Some(text.into_owned()), String::new())
-        }
-        _ => (None, text.into_owned()),
-    };
-    Some(LogLine { stream: source, time, text: text.trim_end_matches('\r').to_owned() })
-}
-
-/// Reads until a line is whole or as long as it may be; each await leaves `half` as far as it is.
-async fn complete_line(reader: &mut (impl tokio::io::AsyncBufRead + Unpin), half: &mut Vec<u8>) -> bool {
-    use tokio::io::AsyncBufReadExt;
-    loop {
-        let Ok(buffer) = reader.fill_buf().await else { return !half.is_empty() };
-        if buffer.is_empty() {
-            return !half.is_empty();
-        }
-        let window = &buffer[..buffer.len().min(MAX_LINE - half.len())];
-        let end = window.iter().position(|byte| *byte == b'\n');
-        half.extend_from_slice(&window[..end.unwrap_or(window.len())]);
-        let used = end.map_or(window.len(), |end| end + 1);
-        reader.consume(used);
-        if end.is_some() || half.len() >= MAX_LINE {
-            return true;
+        let Some(reader) = &mut self.reader else { return std::future::pending().await };
+        let read = match reader.fill_buf().await {
+            Ok(buffer) => {
+                self.half.extend_from_slice(buffer);
+                buffer.len()
+            }
+            Err(_) => 0,
+        };
+        reader.consume(read);
+        let whole = match self.half.iter().rposition(|byte| *byte == b'\n') {
+            _ if read == 0 => self.half.len(),
+            Some(end) => end + 1,
+            // A time that is cut in two would not be known as one.
+            None if self.half.len() > CHUNK => self.half.len() - LONGEST_TIME,
+            None => 0,
+        };
+        let rest = self.half.split_off(whole);
+        self.lines.take_with_inner_times(self.source, &self.half);
+        self.half = rest;
+        if read == 0 {
+            self.lines.end(self.source);
+            self.reader = None;
         }
     }
 }

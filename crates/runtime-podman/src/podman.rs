@@ -2,13 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
-use compose_file::ProjectName;
+use compose_file::{Port, ProjectName, Protocol};
 use runtime_core::{
     AnonymousVolumes, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec, Engine,
     EngineEvents, EngineInfo, Error, ExecOutput, HealthStatus, ImageId, LogOptions, LogStream, NetworkSpec,
@@ -28,6 +29,9 @@ use crate::{
 const OLDEST: (u32, u32) = (4, 3);
 /// The most that is kept of each output of a command in a container.
 const MAX_EXEC_OUTPUT: usize = 1 << 20;
+
+/// How often a list is asked for again that somebody's removal made fail.
+const GONE_MEANWHILE: usize = 10;
 
 /// How to reach podman.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +71,7 @@ pub struct PodmanEngine {
     podman: Arc<Podman>,
     pull_deadline: Duration,
     runs_healthchecks: bool,
+    choosing_ports: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl PodmanEngine {
@@ -87,7 +92,21 @@ impl PodmanEngine {
             deadline: config.deadline,
             permits: Arc::new(Semaphore::new(config.parallel.max(1))),
         };
-        Self { podman: Arc::new(podman), pull_deadline: config.pull_deadline, runs_healthchecks }
+        Self {
+            podman: Arc::new(podman),
+            pull_deadline: config.pull_deadline,
+            runs_healthchecks,
+            choosing_ports: Arc::default(),
+        }
+    }
+
+    /// Whether containers run on another computer, a machine for one.
+    fn is_remote(&self) -> bool {
+        !self.podman.global.is_empty()
+    }
+
+    pub(crate) fn podman(&self) -> &Podman {
+        &self.podman
     }
 
     async fn succeed(&self, command: &Invocation, kind: ResourceKind, name: &str) -> Result<Finished> {
@@ -155,7 +174,18 @@ impl PodmanEngine {
         names: &BTreeSet<String>,
     ) -> Result<BTreeMap<String, Resource>> {
         let command = Invocation::new(what).args(["--format", "json"]);
-        let finished = self.succeed(&command, ResourceKind::Network, "").await?;
+        let mut finished = self.podman.run(&command).await?;
+        // Podman reads the names and then each, and gives up when one has been removed in between.
+        for _ in 0..GONE_MEANWHILE {
+            let gone = |line: &String| line.contains("no such volume") || line.contains("network not found");
+            if finished.succeeded() || !finished.stderr.iter().any(gone) {
+                break;
+            }
+            finished = self.podman.run(&command).await?;
+        }
+        if !finished.succeeded() {
+            return Err(explain(&finished, Subject { kind: ResourceKind::Network, name: "" }));
+        }
         let listed: Vec<T> = if finished.text().is_empty() {
             Vec::new()
         } else {
@@ -167,6 +197,22 @@ impl PodmanEngine {
         };
         let resources = listed.into_iter().map(Into::into).filter(wanted);
         Ok(resources.map(|resource: Resource| (resource.name.clone(), resource)).collect())
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
+        let mut outcome = Err(Error::Image { image: spec.image.clone(), reason: "it is not here".into() });
+        for image in create::image_names(&spec.image) {
+            let finished = self.podman.run(&create::container(spec, &image)).await?;
+            if finished.succeeded() {
+                return Ok(ContainerId(finished.text().lines().last().unwrap_or_default().to_owned()));
+            }
+            let subject = Subject { kind: ResourceKind::Container, name: spec.name.as_str() };
+            outcome = Err(match explain(&finished, subject) {
+                Error::Image { reason, .. } => Error::Image { image: spec.image.clone(), reason },
+                other => return Err(other),
+            });
+        }
+        outcome
     }
 
     async fn images(&self, references: &BTreeSet<String>) -> Result<BTreeMap<String, ImageId>> {
@@ -195,6 +241,15 @@ impl PodmanEngine {
             Some((reference.clone(), ImageId::new(id)))
         };
         Ok(references.iter().filter_map(find).collect())
+    }
+}
+
+/// Whether a port of this computer can be bound just now.
+fn is_free(port: &Port, number: u16) -> bool {
+    let address = (port.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), number);
+    match port.protocol {
+        Protocol::Udp => UdpSocket::bind(address).is_ok(),
+        _ => TcpListener::bind(address).is_ok(),
     }
 }
 
@@ -280,19 +335,15 @@ impl Engine for PodmanEngine {
     }
 
     async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
-        let mut outcome = Err(Error::Image { image: spec.image.clone(), reason: "it is not here".into() });
-        for image in create::image_names(&spec.image) {
-            let finished = self.podman.run(&create::container(spec, &image)).await?;
-            if finished.succeeded() {
-                return Ok(ContainerId(finished.text().lines().last().unwrap_or_default().to_owned()));
-            }
-            let subject = Subject { kind: ResourceKind::Container, name: spec.name.as_str() };
-            outcome = Err(match explain(&finished, subject) {
-                Error::Image { reason, .. } => Error::Image { image: spec.image.clone(), reason },
-                other => return Err(other),
-            });
+        if !spec.has_port_ranges() {
+            return self.create(spec).await;
         }
-        outcome
+        // Podman takes no range for one port of a container. One at a time, so that the next one sees what is taken.
+        let _choosing = self.choosing_ports.lock().await;
+        let mut spec = spec.clone();
+        let is_free = |port: &Port, number| self.is_remote() || is_free(port, number);
+        spec.choose_ports(&self.containers(&[], true).await?, is_free)?;
+        self.create(&spec).await
     }
 
     async fn start_container(&self, id: &ContainerId) -> Result<()> {
@@ -330,7 +381,13 @@ impl Engine for PodmanEngine {
         if anonymous_volumes == AnonymousVolumes::Remove {
             command = command.args(["--volumes"]);
         }
-        self.succeed(&command.args(["--", &id.0]), ResourceKind::Container, &id.0).await.map(|_| ())
+        let removed =
+            self.succeed(&command.args(["--", &id.0]), ResourceKind::Container, &id.0).await?.text();
+        // Forced, the removal of what is not there succeeds, and names nothing.
+        if removed.is_empty() {
+            return Err(Error::NotFound { kind: ResourceKind::Container, name: id.0.clone() });
+        }
+        Ok(())
     }
 
     async fn rename_container(&self, id: &ContainerId, name: &ContainerName) -> Result<()> {
@@ -372,7 +429,7 @@ impl Engine for PodmanEngine {
     }
 
     async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream> {
-        logs::open(&self.podman, &id.0, options)
+        logs::open(self.clone(), &id.0, options)
     }
 
     async fn events(&self, project: Option<&ProjectName>) -> Result<EngineEvents> {
