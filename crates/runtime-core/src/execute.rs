@@ -10,6 +10,10 @@ use crate::{
     EngineEvent, Error, ImageId, Need, OnFailure, Phase, Plan, Result, StepId, labels, readiness,
 };
 
+/// How often a container is looked for that the engine is still making, and the time between two looks.
+const UNFINISHED_LOOKS: u32 = 50;
+const UNFINISHED_PAUSE: Duration = Duration::from_millis(200);
+
 /// What is known besides the plan.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Execution {
@@ -334,8 +338,19 @@ impl<E: Engine> Running<'_, E> {
     /// A call that was cancelled may be carried out by the engine after the next one has looked: then the very container
     /// that is wanted is there already, never started.
     async fn adopt(&self, spec: &ContainerSpec) -> Option<ContainerId> {
-        let there = self.engine.inspect(spec.name.as_str()).await.ok()?;
-        (there.state == ContainerState::Created && there.labels == spec.labels).then_some(there.id)
+        for _ in 0..UNFINISHED_LOOKS {
+            match self.engine.inspect(spec.name.as_str()).await {
+                Ok(there) => {
+                    // The image's labels are the container's too.
+                    let ours = spec.labels.iter().all(|(key, value)| there.labels.get(key) == Some(value));
+                    return (there.state == ContainerState::Created && ours).then_some(there.id);
+                }
+                // It has the name and is not to be seen: the engine is still making it, and tells nobody when it is done.
+                Err(Error::NotFound { .. }) => tokio::time::sleep(UNFINISHED_PAUSE).await,
+                Err(_) => return None,
+            }
+        }
+        None
     }
 }
 

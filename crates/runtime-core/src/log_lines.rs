@@ -29,7 +29,7 @@ pub struct LogLines {
     halves: [Half; 2],
     ready: VecDeque<LogLine>,
     since: Option<SystemTime>,
-    /// When the newest line was printed, and how many were at that very moment.
+    /// When the newest piece was printed, and how many were at that very moment.
     last: Option<(OffsetDateTime, usize)>,
     /// As `last`: lines up to there have been read before.
     known: Option<(OffsetDateTime, usize)>,
@@ -93,14 +93,24 @@ impl LogLines {
     fn add(&mut self, source: LogSource, piece: &[u8], stamped: Option<Stamped<'_>>) {
         let index = usize::from(source == LogSource::Stderr);
         let text = stamped.map_or(piece, |(_, _, length)| &piece[length.min(piece.len())..]);
-        if !self.halves[index].open {
-            let dropped = stamped.is_some_and(|(word, at, _)| !self.wants(word, at));
+        // A piece of a line has a time of its own, and is wanted or not for itself.
+        let dropped = match stamped {
+            Some((word, at, _)) => !self.wants(word, at),
+            None => self.halves[index].open && self.halves[index].dropped,
+        };
+        let half = &mut self.halves[index];
+        if half.open && !half.dropped && dropped {
+            // Read again, while the end of a newer line is still awaited.
+            return;
+        }
+        if !half.open || (half.dropped && !dropped) {
             let time = stamped.map(|(word, ..)| word.to_owned());
             let at = stamped.map(|(_, at, _)| at);
-            self.halves[index] = Half { open: true, time, at, dropped, text: Vec::new() };
+            *half = Half { open: true, time, at, dropped, text: Vec::new() };
         }
-        let half = &mut self.halves[index];
-        half.text.extend_from_slice(text.strip_suffix(b"\n").unwrap_or(text));
+        if !dropped {
+            half.text.extend_from_slice(text.strip_suffix(b"\n").unwrap_or(text));
+        }
         while half.text.len() > MAX_LINE {
             let rest = half.text.split_off(MAX_LINE);
             let full = std::mem::replace(&mut half.text, rest);
@@ -167,7 +177,7 @@ impl LogLines {
         self.ready.len()
     }
 
-    /// When the newest line was printed.
+    /// When the newest line, or piece of one, was printed.
     pub fn last(&self) -> Option<SystemTime> {
         self.last.map(|(at, _)| at.into())
     }
@@ -253,5 +263,19 @@ mod tests {
         let again = format!("{A} one\n{A} two\n{A} three\n{B} four\n2026-01-01T00:00:00.000000003Z later\n");
         lines.take(LogSource::Stdout, again.as_bytes());
         assert_eq!(texts(&mut lines), ["three", "four"]);
+    }
+
+    #[test]
+    fn a_cut_line_is_read_on_where_it_was() {
+        let mut lines = LogLines::default();
+        lines.take_with_inner_times(LogSource::Stdout, format!("{A} abc{A} def{B} ghi\n").as_bytes());
+        assert_eq!(texts(&mut lines), ["abcdefghi"]);
+        lines.only_newer(None);
+        lines.take_with_inner_times(LogSource::Stdout, format!("{A} abc{A} def{B} ghi\n").as_bytes());
+        assert!(texts(&mut lines).is_empty());
+        lines.only_newer(None);
+        // Read again from a time within it, a line begins with a later piece.
+        lines.take_with_inner_times(LogSource::Stdout, format!("{B} ghi\n{B} next\n").as_bytes());
+        assert_eq!(texts(&mut lines), ["next"]);
     }
 }

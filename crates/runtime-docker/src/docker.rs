@@ -25,7 +25,7 @@ use runtime_core::{
     NetworkSpec, Observed, Progress, Resource, ResourceKind, ResourceName, Result, RuntimeKind, Scope,
     VolumeSpec, labels,
 };
-use tokio::time::timeout;
+use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     checks::{Check, Checks},
@@ -50,12 +50,19 @@ pub struct DockerEngine {
 struct Shared {
     connection: Connection,
     checks: Checks,
+    choosing_ports: Mutex<()>,
 }
 
 impl DockerEngine {
     /// An engine at the configured place. Connects at the first call.
     pub fn new(config: DockerConfig) -> Self {
-        Self { shared: Arc::new(Shared { connection: Connection::new(config), checks: Checks::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                connection: Connection::new(config),
+                checks: Checks::default(),
+                choosing_ports: Mutex::default(),
+            }),
+        }
     }
 
     fn connection(&self) -> &Connection {
@@ -116,6 +123,39 @@ impl DockerEngine {
             }
         }
         Ok(containers)
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
+        let name = spec.name.as_str();
+        let query = CreateContainerOptionsBuilder::new().name(name).build();
+        let created = self
+            .ask("create container", ResourceKind::Container, name, |docker| {
+                docker.create_container(Some(query), convert::body(spec))
+            })
+            .await
+            .map_err(|error| match error {
+                Error::Image { reason, .. } => Error::Image { image: spec.image.clone(), reason },
+                other => without_values(other, spec.environment.values()),
+            })?;
+        let id = ContainerId(created.id);
+        for attachment in spec.networks.iter().skip(1) {
+            let request = NetworkConnectRequest {
+                container: id.0.clone(),
+                endpoint_config: Some(convert::endpoint(attachment)),
+            };
+            let network = attachment.network.as_str();
+            let connected = self
+                .ask("connect to network", ResourceKind::Network, network, |docker| {
+                    docker.connect_network(network, request)
+                })
+                .await;
+            if let Err(error) = connected {
+                // Half a container is worse than none: the next attempt would find its name taken.
+                let _ = self.remove_container(&id, AnonymousVolumes::Remove).await;
+                return Err(error);
+            }
+        }
+        Ok(id)
     }
 
     async fn networks(&self, scope: &Scope) -> Result<BTreeMap<String, Resource>> {
@@ -282,36 +322,19 @@ impl Engine for DockerEngine {
     }
 
     async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
-        let name = spec.name.as_str();
-        let query = CreateContainerOptionsBuilder::new().name(name).build();
-        let created = self
-            .ask("create container", ResourceKind::Container, name, |docker| {
-                docker.create_container(Some(query), convert::body(spec))
-            })
-            .await
-            .map_err(|error| match error {
-                Error::Image { reason, .. } => Error::Image { image: spec.image.clone(), reason },
-                other => without_values(other, spec.environment.values()),
-            })?;
-        let id = ContainerId(created.id);
-        for attachment in spec.networks.iter().skip(1) {
-            let request = NetworkConnectRequest {
-                container: id.0.clone(),
-                endpoint_config: Some(convert::endpoint(attachment)),
-            };
-            let network = attachment.network.as_str();
-            let connected = self
-                .ask("connect to network", ResourceKind::Network, network, |docker| {
-                    docker.connect_network(network, request)
-                })
-                .await;
-            if let Err(error) = connected {
-                // Half a container is worse than none: the next attempt would find its name taken.
-                let _ = self.remove_container(&id, AnonymousVolumes::Remove).await;
-                return Err(error);
-            }
+        if !spec.has_port_ranges() {
+            return self.create(spec).await;
         }
-        Ok(id)
+        // Known after the first request.
+        self.connection().client().await?;
+        if !self.connection().is_podman() {
+            return self.create(spec).await;
+        }
+        // Podman takes no range, over this API either. One at a time, so that the next one sees what is taken.
+        let _choosing = self.shared.choosing_ports.lock().await;
+        let mut spec = spec.clone();
+        spec.choose_ports(&self.containers(HashMap::new(), true).await?, |_, _| true)?;
+        self.create(&spec).await
     }
 
     async fn start_container(&self, id: &ContainerId) -> Result<()> {

@@ -6,7 +6,7 @@ use bollard::{
     Docker,
     container::LogOutput,
     errors::Error as Bollard,
-    query_parameters::{InspectContainerOptions, LogsOptionsBuilder},
+    query_parameters::{InspectContainerOptions, LogsOptionsBuilder, WaitContainerOptionsBuilder},
 };
 use futures_util::{
     StreamExt,
@@ -15,7 +15,10 @@ use futures_util::{
 use runtime_core::{LogLine, LogLines, LogOptions, LogSource, LogStream, ResourceKind, Result};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::failure::{Asked, explain};
+use crate::{
+    convert,
+    failure::{Asked, explain},
+};
 
 type Chunks = BoxStream<'static, Result<LogOutput, Bollard>>;
 
@@ -27,19 +30,20 @@ struct Reading {
     options: LogOptions,
     lines: LogLines,
     chunks: Chunks,
-    /// Whether what a followed log may have lost at its end is still to be read.
-    rest: bool,
+    follows: bool,
+    /// The newest line when the log ended last.
+    ended_at: Option<SystemTime>,
 }
 
 impl Reading {
-    fn open(&self, follow: bool) -> Chunks {
+    fn open(&self) -> Chunks {
         let (since, tail) = match self.lines.last() {
             Some(last) => (Some(last), None),
             None => (self.options.since, self.options.tail),
         };
         let since = since.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
         let query = LogsOptionsBuilder::new()
-            .follow(follow)
+            .follow(self.follows)
             .stdout(true)
             .stderr(true)
             .timestamps(true)
@@ -49,21 +53,36 @@ impl Reading {
         self.docker.logs(&self.id, Some(query)).boxed()
     }
 
-    /// Opens what is left when a followed log has ended. Docker 20.10 and Podman's service end it with the container,
-    /// and now and then before its last lines.
-    async fn open_rest(&mut self) -> bool {
-        if !std::mem::take(&mut self.rest) {
+    /// Goes on when a followed log has ended. Docker 20.10 and Podman's service end it with the container, now and then
+    /// before its last lines and now and then too early. Returns whether there may be more.
+    async fn go_on(&mut self) -> bool {
+        if !self.follows {
             return false;
         }
-        let found = self.docker.inspect_container(&self.id, None::<InspectContainerOptions>).await;
+        let inspect = || self.docker.inspect_container(&self.id, None::<InspectContainerOptions>);
         // One that is gone has no log any more.
-        let Ok(container) = crate::convert::as_docker_says(found) else { return false };
+        let Ok(container) = convert::as_docker_says(inspect().await) else { return false };
         let state = container.state.unwrap_or_default();
-        // One that runs again is somebody's to follow from its start.
         let started = state.started_at.filter(|_| state.running == Some(true));
-        let started = started.and_then(|at| OffsetDateTime::parse(&at, &Rfc3339).ok());
-        self.lines.only_newer(started.map(SystemTime::from));
-        self.chunks = self.open(false);
+        let started = started.and_then(|at| OffsetDateTime::parse(&at, &Rfc3339).ok()).map(SystemTime::from);
+        let last = self.lines.last();
+        match started {
+            Some(started) if last.is_some_and(|last| started <= last) => {
+                if self.ended_at == last {
+                    let query = WaitContainerOptionsBuilder::new().condition("not-running").build();
+                    // An exit code that is not 0 comes as an error. Either way it has ended.
+                    let _ = self.docker.wait_container(&self.id, Some(query)).next().await;
+                }
+                self.lines.only_newer(None);
+            }
+            // One that runs again is somebody's to follow from its start.
+            until => {
+                self.follows = false;
+                self.lines.only_newer(until);
+            }
+        }
+        self.ended_at = last;
+        self.chunks = self.open();
         true
     }
 
@@ -78,17 +97,21 @@ impl Reading {
                 Some(Ok(output)) => self.lines.take(LogSource::Stdout, output.as_ref()),
                 Some(Err(error)) => {
                     self.chunks = stream::empty().boxed();
-                    self.rest = false;
+                    self.follows = false;
                     let asked =
                         Asked { operation: "read the log of", kind: ResourceKind::Container, name: &self.id };
                     return Some(Err(explain(&error, asked, &self.endpoint)));
                 }
                 None => {
+                    if self.go_on().await {
+                        continue;
+                    }
                     self.lines.end(LogSource::Stdout);
                     self.lines.end(LogSource::Stderr);
-                    if self.lines.ready() == 0 && !self.open_rest().await {
+                    if self.lines.ready() == 0 {
                         return None;
                     }
+                    self.chunks = stream::empty().boxed();
                 }
             }
         }
@@ -103,9 +126,10 @@ pub(crate) fn open(docker: &Docker, endpoint: String, id: &str, options: &LogOpt
         options: options.clone(),
         lines: LogLines::new(options),
         chunks: stream::empty().boxed(),
-        rest: options.follow,
+        follows: options.follow,
+        ended_at: None,
     };
-    reading.chunks = reading.open(options.follow);
+    reading.chunks = reading.open();
     stream::unfold(reading, |mut reading| async move { reading.next().await.map(|line| (line, reading)) })
         .boxed()
 }

@@ -1,6 +1,9 @@
 //! Logs and events: commands that print lines for as long as somebody reads.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    time::{Duration, SystemTime},
+};
 
 use futures_util::{StreamExt, stream};
 use runtime_core::{
@@ -42,8 +45,9 @@ struct Reading {
     err: Pipe,
     /// What podman itself said: lines without a time.
     complaints: VecDeque<String>,
-    /// Whether a container that ends would end the log.
     follows: bool,
+    /// The newest line when the log ended last.
+    ended_at: Option<SystemTime>,
     over: bool,
 }
 
@@ -59,6 +63,7 @@ pub(crate) fn open(engine: PodmanEngine, id: &str, options: &LogOptions) -> Resu
         err: pipe(LogSource::Stderr),
         complaints: VecDeque::new(),
         follows: options.follow,
+        ended_at: None,
         over: false,
     };
     reading.connect();
@@ -116,7 +121,11 @@ impl Reading {
             }
             match self.ended().await {
                 Ok(true) => {}
-                Ok(false) => self.over = true,
+                Ok(false) => {
+                    self.out.lines.end(LogSource::Stdout);
+                    self.err.lines.end(LogSource::Stderr);
+                    self.over = self.out.lines.ready() == 0 && self.err.lines.ready() == 0;
+                }
                 Err(error) => {
                     self.over = true;
                     return Some(Err(error));
@@ -140,8 +149,9 @@ impl Reading {
         }
     }
 
-    /// What follows when podman has written everything. A followed log is read once more from its newest line: Podman 4.3
-    /// ends it with the container, and now and then before its last lines. Returns whether there may be more.
+    /// What follows when podman has written everything. Podman 4.3 ends a followed log with the container, now and then
+    /// before its last lines and now and then too early; so it is read again from its newest line. Returns whether there
+    /// may be more.
     async fn ended(&mut self) -> Result<bool> {
         let status = self.group.child.wait().await;
         if !status.as_ref().is_ok_and(std::process::ExitStatus::success) {
@@ -154,7 +164,7 @@ impl Reading {
             let subject = Subject { kind: ResourceKind::Container, name: &self.id };
             return Err(explain(&finished, subject));
         }
-        if !std::mem::take(&mut self.follows) {
+        if !self.follows {
             return Ok(false);
         }
         let container = match self.engine.inspect(&self.id).await {
@@ -163,17 +173,31 @@ impl Reading {
             Err(Error::NotFound { .. }) => return Ok(false),
             Err(error) => return Err(error),
         };
-        // One that runs again is somebody's to follow from its start.
-        let until = container.started.filter(|_| container.state.is_running());
+        let last = [&self.out, &self.err].map(|pipe| pipe.lines.last());
+        let newest = last.iter().flatten().max().copied();
+        let until = match container.started.filter(|_| container.state.is_running()) {
+            Some(started) if newest.is_some_and(|newest| started <= newest) => {
+                if self.ended_at == newest {
+                    self.engine.wait(&self.id).await?;
+                }
+                None
+            }
+            // One that runs again is somebody's to follow from its start.
+            until => {
+                self.follows = false;
+                until
+            }
+        };
+        self.ended_at = newest;
         let mut options = self.options.clone();
-        let last = [&self.out, &self.err].into_iter().filter_map(|pipe| pipe.lines.last()).min();
-        if last.is_some() {
-            options.since = last;
+        if let Some(last) = last.into_iter().flatten().min() {
+            // What was printed at the same moment is counted, and podman may take the moment to be over.
+            options.since = last.checked_sub(Duration::from_millis(1));
             options.tail = None;
         }
         self.out.lines.only_newer(until);
         self.err.lines.only_newer(until);
-        self.group = spawn(self.engine.podman(), &self.id, &options, false)?;
+        self.group = spawn(self.engine.podman(), &self.id, &options, self.follows)?;
         self.connect();
         Ok(true)
     }
@@ -202,7 +226,6 @@ impl Pipe {
         self.lines.take_with_inner_times(self.source, &self.half);
         self.half = rest;
         if read == 0 {
-            self.lines.end(self.source);
             self.reader = None;
         }
     }

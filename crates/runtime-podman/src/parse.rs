@@ -119,6 +119,18 @@ pub(crate) fn seconds(at: SystemTime) -> String {
     at.format(&time::format_description::well_known::Rfc3339).unwrap_or_else(|_| since.as_secs().to_string())
 }
 
+/// A line of `podman ps --all --external`, where containers of storage alone are listed too.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ListedContainer {
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) names: Vec<String>,
+    pub(crate) state: String,
+    /// Seconds since 1970.
+    pub(crate) created: u64,
+}
+
 impl Inspected {
     pub(crate) fn into_container(self) -> Result<Container> {
         let state = ContainerState::parse(&self.state.status)

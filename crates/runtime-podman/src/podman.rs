@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use async_trait::async_trait;
@@ -22,7 +22,7 @@ use crate::{
     create,
     failure::{Subject, explain, unexpected},
     logs,
-    parse::{self, Inspected, ListedImage, ListedNetwork, ListedVolume, Version},
+    parse::{self, Inspected, ListedContainer, ListedImage, ListedNetwork, ListedVolume, Version},
 };
 
 /// The oldest podman that is supported.
@@ -32,6 +32,10 @@ const MAX_EXEC_OUTPUT: usize = 1 << 20;
 
 /// How often a list is asked for again that somebody's removal made fail.
 const GONE_MEANWHILE: usize = 10;
+
+/// Creating a container takes podman less, and how often it is looked whether it is done: nothing tells.
+const UNFINISHED_AGE: Duration = Duration::from_secs(10);
+const UNFINISHED_PAUSE: Duration = Duration::from_millis(200);
 
 /// How to reach podman.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +107,17 @@ impl PodmanEngine {
     /// Whether containers run on another computer, a machine for one.
     fn is_remote(&self) -> bool {
         !self.podman.global.is_empty()
+    }
+
+    /// Returns when a container has ended, or is gone.
+    pub(crate) async fn wait(&self, id: &str) -> Result<()> {
+        let command = Invocation::new(["wait", "--", id]);
+        let finished = self.podman.run_within(&command, Duration::from_secs(365 * 24 * 3600)).await?;
+        match explain(&finished, Subject { kind: ResourceKind::Container, name: id }) {
+            _ if finished.succeeded() => Ok(()),
+            Error::NotFound { .. } => Ok(()),
+            error => Err(error),
+        }
     }
 
     pub(crate) fn podman(&self) -> &Podman {
@@ -207,12 +222,41 @@ impl PodmanEngine {
                 return Ok(ContainerId(finished.text().lines().last().unwrap_or_default().to_owned()));
             }
             let subject = Subject { kind: ResourceKind::Container, name: spec.name.as_str() };
-            outcome = Err(match explain(&finished, subject) {
+            let mut error = explain(&finished, subject);
+            if matches!(error, Error::NameInUse { .. }) && self.clear_unfinished(spec.name.as_str()).await? {
+                let again = self.podman.run(&create::container(spec, &image)).await?;
+                if again.succeeded() {
+                    return Ok(ContainerId(again.text().lines().last().unwrap_or_default().to_owned()));
+                }
+                error = explain(&again, subject);
+            }
+            outcome = Err(match error {
                 Error::Image { reason, .. } => Error::Image { image: spec.image.clone(), reason },
                 other => return Err(other),
             });
         }
         outcome
+    }
+
+    /// Removes what a killed `podman create` has left of a container: a name and layers, but no container. Returns
+    /// whether there was such a thing. One that is young may be somebody's who is still at it.
+    async fn clear_unfinished(&self, name: &str) -> Result<bool> {
+        loop {
+            let command = Invocation::new(["ps", "--all", "--external", "--format", "json"]);
+            let finished = self.succeed(&command, ResourceKind::Container, name).await?;
+            let listed: Vec<ListedContainer> = parse::json("ps", &finished.stdout)?;
+            let unfinished =
+                listed.iter().find(|one| one.state == "storage" && one.names.iter().any(|n| n == name));
+            let Some(unfinished) = unfinished else { return Ok(false) };
+            let created = UNIX_EPOCH + Duration::from_secs(unfinished.created);
+            if SystemTime::now().duration_since(created).is_ok_and(|age| age < UNFINISHED_AGE) {
+                tokio::time::sleep(UNFINISHED_PAUSE).await;
+                continue;
+            }
+            let command = Invocation::new(["rm", "--force", "--time", "0", "--", &unfinished.id]);
+            self.succeed(&command, ResourceKind::Container, name).await?;
+            return Ok(true);
+        }
     }
 
     async fn images(&self, references: &BTreeSet<String>) -> Result<BTreeMap<String, ImageId>> {
