@@ -18,6 +18,9 @@ pub(crate) fn tests(suite: &mut Suite) {
         following_goes_on_while_it_runs,
         several_containers_are_one_stream,
         a_container_that_starts_later_joins,
+        a_container_that_starts_again_goes_on,
+        attached_shows_what_was_started_and_what_comes,
+        attached_shows_the_last_run_of_what_has_ended,
         services_can_be_chosen,
         ten_thousand_lines_arrive,
         a_huge_line_arrives,
@@ -180,6 +183,80 @@ services:
     let (texts, up) = tokio::join!(read, case.up(&project));
     up?;
     assert_eq!(texts?, ["line 1", "line 2", "line 3", "sleeping"]);
+    Ok(())
+}
+
+async fn a_container_that_starts_again_goes_on(case: Case) -> Outcome {
+    let project = case.project(
+        "
+services:
+  first:
+    image: localhost/longshore-fixture:1
+    command: [sleep]
+  second:
+    image: localhost/longshore-fixture:1
+    command: [sleep]
+",
+    )?;
+    case.up(&project).await?;
+    let mut stream = case.runtime().logs(&Target::from(&project), &follow()).await?;
+    let second = Target::from(&project).services(["second"]);
+    let mut texts = Vec::new();
+    let mut until = async |count: usize| -> Result<Vec<String>, Error> {
+        while texts.len() < count {
+            match stream.try_next().await? {
+                Some(line) if line.service == "second" => texts.push(line.line.text),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        Ok(texts.clone())
+    };
+    until(1).await?;
+    case.stop(second.clone()).await?;
+    until(2).await?;
+    case.start(second).await?;
+    assert_eq!(until(3).await?, ["sleeping", "stopping", "sleeping"]);
+    Ok(())
+}
+
+async fn attached_shows_what_was_started_and_what_comes(case: Case) -> Outcome {
+    let project = case.project(
+        "
+services:
+  old:
+    image: localhost/longshore-fixture:1
+    command: [sleep]
+  new:
+    image: localhost/longshore-fixture:1
+    command: [log, '3', --then-sleep]
+",
+    )?;
+    case.up_with(&project, &longshore_tests::options(|o| o.services = ["old".to_owned()].into())).await?;
+    case.says(&project, "old", "sleeping").await?;
+    let outcome = case.up(&project).await?;
+    assert_eq!(outcome.started, [format!("{}-new-1", case.name())].into());
+    case.says(&project, "new", "sleeping").await?;
+    let stream = case.runtime().attach(&Target::from(&project), &outcome.started).await?;
+    let (lines, stopped) = tokio::join!(stream.try_collect::<Vec<_>>(), case.stop(&project));
+    stopped?;
+    let lines = lines?;
+    let of = |service: &str| -> Vec<&str> {
+        let of = lines.iter().filter(|line| line.service == service);
+        of.map(|line| line.line.text.as_str()).collect()
+    };
+    assert_eq!(of("old"), ["stopping"], "what it said before is not shown");
+    assert_eq!(of("new"), ["line 1", "line 2", "line 3", "sleeping", "stopping"]);
+    Ok(())
+}
+
+async fn attached_shows_the_last_run_of_what_has_ended(case: Case) -> Outcome {
+    let project = program(&case, "[log, '3']")?;
+    let started = case.up(&project).await?.started;
+    assert_eq!(case.output(&project, "web").await?.len(), 3);
+    let stream = case.runtime().attach(&Target::from(&project), &started).await?;
+    let texts: Vec<String> = stream.map_ok(|line| line.line.text).try_collect().await?;
+    assert_eq!(texts, numbered(1..=3));
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! One type for every backend that is compiled in.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use compose_file::{Project, ProjectName};
@@ -226,6 +226,10 @@ impl ContainerRuntime for AnyRuntime {
 
     async fn logs(&self, target: &Target, options: &LogOptions) -> Result<ProjectLogs> {
         each!(self, runtime => runtime.logs(target, options).await)
+    }
+
+    async fn attach(&self, target: &Target, started: &BTreeSet<String>) -> Result<ProjectLogs> {
+        each!(self, runtime => runtime.attach(target, started).await)
     }
 
     async fn list_running(&self, prefix: &str) -> Result<Vec<Container>> {

@@ -15,7 +15,9 @@ use crate::{
     ProjectLogs, ProjectSummary, RemoveVolumes, ResourceKind, Result, RuntimeKind, Scope, StopOptions,
     Subject, Target, UpOptions, UpOutcome, Wait, Work,
     execute::{Execution, execute},
-    labels, plan_down, plan_start, plan_stop, plan_up, project_logs, reconcile, scope_of_up,
+    labels, plan_down, plan_start, plan_stop, plan_up,
+    project_logs::{self, What},
+    reconcile, scope_of_up,
 };
 
 /// A [`ContainerRuntime`] made of an [`Engine`], and of a [`MachineHost`] where the engine needs one.
@@ -267,7 +269,7 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
         };
         let steps =
             execute(&*self.shared.engine, &plan, call, Execution { images: observed.images, wait }).await?;
-        Ok(UpOutcome { steps })
+        Ok(UpOutcome { steps, started: plan.started() })
     }
 
     async fn start(&self, target: &Target, call: &Call) -> Result<()> {
@@ -330,7 +332,12 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
     }
 
     async fn logs(&self, target: &Target, options: &LogOptions) -> Result<ProjectLogs> {
-        project_logs::open(self.shared.engine.clone(), target.clone(), options.clone()).await
+        project_logs::open(self.shared.engine.clone(), target.clone(), What::Asked(options.clone())).await
+    }
+
+    async fn attach(&self, target: &Target, started: &BTreeSet<String>) -> Result<ProjectLogs> {
+        let what = What::FromNow { started: started.clone() };
+        project_logs::open(self.shared.engine.clone(), target.clone(), what).await
     }
 
     async fn list_running(&self, prefix: &str) -> Result<Vec<Container>> {

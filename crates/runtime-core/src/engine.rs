@@ -269,6 +269,8 @@ pub struct Container {
     pub created: Option<SystemTime>,
     /// When it was last started.
     pub started: Option<SystemTime>,
+    /// When its last run ended; while it runs, the run before.
+    pub finished: Option<SystemTime>,
 }
 
 impl Container {
@@ -293,6 +295,7 @@ impl Container {
             volumes: None,
             created: None,
             started: None,
+            finished: None,
         }
     }
 

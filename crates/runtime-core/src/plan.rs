@@ -49,6 +49,15 @@ impl Plan {
         self.steps.is_empty()
     }
 
+    /// The names of the containers that it starts.
+    pub(crate) fn started(&self) -> BTreeSet<String> {
+        let started = self.steps.iter().filter_map(|step| match &step.action {
+            Action::StartContainer(replica) => Some(replica.name.clone()),
+            _ => None,
+        });
+        started.collect()
+    }
+
     pub(crate) fn push(
         &mut self,
         action: Action,

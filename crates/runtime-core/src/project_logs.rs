@@ -1,6 +1,6 @@
 //! The logs of a project's containers as one stream.
 
-use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::{
     StreamExt,
@@ -12,37 +12,66 @@ use crate::{
     ProjectLogs, ResourceKind, Result, ServiceLine, Target, labels, reconcile::is_oneoff,
 };
 
+/// How much later than its first line the start of a run that is over may be written down.
+const LATE_START: Duration = Duration::from_secs(1);
+
 /// What one container's log gives: its lines, then its end.
 enum Item {
     Line(Result<ServiceLine>),
     End(ContainerId),
 }
 
+/// What is read of the containers that are there.
+pub(crate) enum What {
+    /// What the options say, of all.
+    Asked(LogOptions),
+    /// What comes from now on; of the containers of these names all of their last run.
+    FromNow { started: BTreeSet<String> },
+}
+
 struct Following<E> {
     engine: Arc<E>,
     target: Target,
-    options: LogOptions,
+    timestamps: bool,
     lines: SelectAll<BoxStream<'static, Item>>,
     events: Option<EngineEvents>,
     open: BTreeSet<ContainerId>,
+    /// Started again before the log of the run before has ended.
+    again: BTreeSet<ContainerId>,
 }
 
 /// Opens the logs of all containers that are there; followed, of those that come later too.
-pub(crate) async fn open<E: Engine>(
-    engine: Arc<E>,
-    target: Target,
-    options: LogOptions,
-) -> Result<ProjectLogs> {
+pub(crate) async fn open<E: Engine>(engine: Arc<E>, target: Target, what: What) -> Result<ProjectLogs> {
+    let (follow, timestamps) = match &what {
+        What::Asked(options) => (options.follow, options.timestamps),
+        What::FromNow { .. } => (true, false),
+    };
     // Events first: what starts between the two calls is then seen by one of them.
-    let events = if options.follow { Some(engine.events(Some(&target.name)).await?) } else { None };
+    let events = if follow { Some(engine.events(Some(&target.name)).await?) } else { None };
     let containers = containers(&*engine, &target).await?;
     if containers.is_empty() {
         return Err(Error::NotFound { kind: ResourceKind::Project, name: target.name.to_string() });
     }
-    let mut following =
-        Following { engine, target, options, lines: select_all(Vec::new()), events, open: BTreeSet::new() };
-    for container in &containers {
-        following.add(container, following.options.clone()).await?;
+    let mut following = Following {
+        engine,
+        target,
+        timestamps,
+        lines: select_all(Vec::new()),
+        events,
+        open: BTreeSet::new(),
+        again: BTreeSet::new(),
+    };
+    for container in containers {
+        match &what {
+            What::Asked(options) => following.add(&container, options.clone()).await?,
+            What::FromNow { started } if started.contains(&container.name) => {
+                following.join(&container.id).await?;
+            }
+            What::FromNow { .. } => {
+                let options = LogOptions { tail: Some(0), ..following.whole_run() };
+                following.add(&container, options).await?;
+            }
+        }
     }
     let stream = futures_util::stream::unfold(following, |mut following| async move {
         following.next().await.map(|line| (line, following))
@@ -109,11 +138,18 @@ impl<E: Engine> Following<E> {
                 biased;
                 Some(item) = self.lines.next(), if !self.lines.is_empty() => match item {
                     Item::Line(line) => return Some(line),
-                    Item::End(id) => { self.open.remove(&id); }
+                    Item::End(id) => {
+                        self.open.remove(&id);
+                        if self.again.remove(&id) && let Err(error) = self.join(&id).await {
+                            return Some(Err(error));
+                        }
+                    }
                 },
                 event = events.next() => match event {
-                    Some(Ok(event)) if event.action == EngineAction::Started && !self.open.contains(&event.id) => {
-                        if let Err(error) = self.join(&event.id).await {
+                    Some(Ok(event)) if event.action == EngineAction::Started => {
+                        if self.open.contains(&event.id) {
+                            self.again.insert(event.id);
+                        } else if let Err(error) = self.join(&event.id).await {
                             return Some(Err(error));
                         }
                     }
@@ -124,7 +160,11 @@ impl<E: Engine> Following<E> {
         }
     }
 
-    /// Follows a container that was started after we began.
+    fn whole_run(&self) -> LogOptions {
+        LogOptions { follow: true, timestamps: self.timestamps, ..LogOptions::default() }
+    }
+
+    /// Follows a container's last run from its beginning.
     async fn join(&mut self, id: &ContainerId) -> Result<()> {
         let container = match self.engine.inspect(&id.0).await {
             Ok(container) => container,
@@ -136,9 +176,14 @@ impl<E: Engine> Following<E> {
         if !ours || is_oneoff(&container) {
             return Ok(());
         }
-        // What it said before its last start was read already, or was not asked for.
-        let since = container.started.or_else(|| Some(SystemTime::now()));
-        let options = LogOptions { since, tail: None, ..self.options.clone() };
+        // A run's first lines can be older than its start, as engines write it down, but not than the end of the run
+        // before; that one was read already, or was not asked for.
+        let since = if container.state.is_running() {
+            container.finished
+        } else {
+            container.started.and_then(|started| started.checked_sub(LATE_START))
+        };
+        let options = LogOptions { since, ..self.whole_run() };
         match self.add(&container, options).await {
             Err(Error::NotFound { .. }) => Ok(()),
             other => other,

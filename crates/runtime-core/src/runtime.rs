@@ -172,6 +172,14 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     /// [`Error::NotFound`] when there are no containers; later errors come in the stream.
     async fn logs(&self, target: &Target, options: &LogOptions) -> Result<ProjectLogs>;
 
+    /// What a project's containers print from now on, as an `up` in the foreground shows it: of the containers named in
+    /// `started` ([`UpOutcome::started`]) all of their last run, even if it is over. No clock is compared with the
+    /// engine's. Ends as [`ContainerRuntime::logs`] does when it follows.
+    ///
+    /// # Errors
+    /// As [`ContainerRuntime::logs`].
+    async fn attach(&self, target: &Target, started: &BTreeSet<String>) -> Result<ProjectLogs>;
+
     /// The running containers of the projects whose names begin with `prefix`, as far as they are ours: they carry
     /// [`crate::labels::OWNER`]. What only has a name of that beginning is not listed.
     ///
@@ -301,6 +309,8 @@ pub enum Wait {
 pub struct UpOutcome {
     /// How many steps were done; 0 when everything was as it should be.
     pub steps: usize,
+    /// The names of the containers that were started, new ones among them.
+    pub started: BTreeSet<String>,
 }
 
 /// How `stop` goes about it.

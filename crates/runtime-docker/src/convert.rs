@@ -217,7 +217,8 @@ pub(crate) fn volume(spec: &VolumeSpec) -> VolumeCreateRequest {
     }
 }
 
-fn time(text: &str) -> Option<SystemTime> {
+/// A time; none for the year 1, by which engines mean never.
+pub(crate) fn time(text: &str) -> Option<SystemTime> {
     let parsed = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
     (parsed.year() > 1970).then(|| parsed.into())
 }
@@ -267,6 +268,7 @@ pub(crate) fn inspected(from: ContainerInspectResponse) -> Result<Container, Str
         from.mounts.unwrap_or_default().into_iter().filter(|mount| mount.typ.as_deref() == Some("volume"));
     container.volumes = Some(volumes.filter_map(|mount| mount.name).collect::<BTreeSet<_>>());
     container.started = state.started_at.as_deref().and_then(time);
+    container.finished = state.finished_at.as_deref().and_then(time);
     container.created = from.created.map(|date| date.to_string()).as_deref().and_then(time);
     Ok(container)
 }

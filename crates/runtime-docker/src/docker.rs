@@ -36,7 +36,8 @@ use crate::{
 };
 
 /// What a container has to stop in when neither it nor the caller says.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(GRACE_SECONDS as u64);
+const GRACE_SECONDS: i64 = 10;
 /// Streams are silent for as long as nothing happens.
 const ALWAYS: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
@@ -127,10 +128,17 @@ impl DockerEngine {
 
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
         let name = spec.name.as_str();
+        // Known after the first request.
+        self.connection().client().await?;
+        let mut body = convert::body(spec);
+        if self.connection().is_podman() {
+            // What is not told means no grace at all, over Podman's socket.
+            body.stop_timeout = body.stop_timeout.or(Some(GRACE_SECONDS));
+        }
         let query = CreateContainerOptionsBuilder::new().name(name).build();
         let created = self
             .ask("create container", ResourceKind::Container, name, |docker| {
-                docker.create_container(Some(query), convert::body(spec))
+                docker.create_container(Some(query), body)
             })
             .await
             .map_err(|error| match error {
@@ -325,7 +333,6 @@ impl Engine for DockerEngine {
         if !spec.has_port_ranges() {
             return self.create(spec).await;
         }
-        // Known after the first request.
         self.connection().client().await?;
         if !self.connection().is_podman() {
             return self.create(spec).await;

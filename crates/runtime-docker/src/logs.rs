@@ -13,7 +13,6 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use runtime_core::{LogLine, LogLines, LogOptions, LogSource, LogStream, ResourceKind, Result};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     convert,
@@ -63,23 +62,20 @@ impl Reading {
         // One that is gone has no log any more.
         let Ok(container) = convert::as_docker_says(inspect().await) else { return false };
         let state = container.state.unwrap_or_default();
-        let started = state.started_at.filter(|_| state.running == Some(true));
-        let started = started.and_then(|at| OffsetDateTime::parse(&at, &Rfc3339).ok()).map(SystemTime::from);
+        let runs = state.running == Some(true);
+        let before = state.finished_at.as_deref().filter(|_| runs).and_then(convert::time);
         let last = self.lines.last();
-        match started {
-            Some(started) if last.is_some_and(|last| started <= last) => {
-                if self.ended_at == last {
-                    let query = WaitContainerOptionsBuilder::new().condition("not-running").build();
-                    // An exit code that is not 0 comes as an error. Either way it has ended.
-                    let _ = self.docker.wait_container(&self.id, Some(query)).next().await;
-                }
-                self.lines.only_newer(None);
+        if runs && before.is_none_or(|before| last.is_some_and(|last| before < last)) {
+            if self.ended_at == last {
+                let query = WaitContainerOptionsBuilder::new().condition("not-running").build();
+                // An exit code that is not 0 comes as an error. Either way it has ended.
+                let _ = self.docker.wait_container(&self.id, Some(query)).next().await;
             }
-            // One that runs again is somebody's to follow from its start.
-            until => {
-                self.follows = false;
-                self.lines.only_newer(until);
-            }
+            self.lines.only_newer(None);
+        } else {
+            // One that runs again is somebody's to follow from the end of the run before.
+            self.follows = false;
+            self.lines.only_newer(before);
         }
         self.ended_at = last;
         self.chunks = self.open();

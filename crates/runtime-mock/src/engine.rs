@@ -254,6 +254,7 @@ impl MockEngine {
         let (engine, id) = (self.clone(), id.to_owned());
         Box::pin(async move {
             let wait = {
+                let at = engine.inner.now();
                 let mut world = engine.inner.world();
                 let Some(record) = world.containers.get_mut(&id).filter(|record| record.run == run) else {
                     return;
@@ -267,6 +268,7 @@ impl MockEngine {
                         }
                     };
                 record.exit_code = Some(code);
+                record.finished_at = Some(at);
                 record.state = if again { ContainerState::Restarting } else { ContainerState::Exited };
                 record.ports.clear();
                 record.listening.clear();
@@ -523,6 +525,7 @@ impl Engine for MockEngine {
             started: None,
             created_at,
             started_at: None,
+            finished_at: None,
             ports: Vec::new(),
             listening: BTreeMap::new(),
             files: BTreeMap::new(),

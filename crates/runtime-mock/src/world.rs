@@ -49,6 +49,7 @@ pub(crate) struct Record {
     pub(crate) started: Option<Instant>,
     pub(crate) created_at: SystemTime,
     pub(crate) started_at: Option<SystemTime>,
+    pub(crate) finished_at: Option<SystemTime>,
     pub(crate) ports: Vec<PublishedPort>,
     pub(crate) listening: BTreeMap<u16, Answer>,
     pub(crate) files: BTreeMap<String, Vec<u8>>,
@@ -74,6 +75,7 @@ impl Record {
         container.volumes = Some(self.volumes().collect());
         container.created = Some(self.created_at);
         container.started = self.started_at;
+        container.finished = self.finished_at;
         container
     }
 

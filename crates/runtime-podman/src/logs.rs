@@ -175,18 +175,17 @@ impl Reading {
         };
         let last = [&self.out, &self.err].map(|pipe| pipe.lines.last());
         let newest = last.iter().flatten().max().copied();
-        let until = match container.started.filter(|_| container.state.is_running()) {
-            Some(started) if newest.is_some_and(|newest| started <= newest) => {
-                if self.ended_at == newest {
-                    self.engine.wait(&self.id).await?;
-                }
-                None
+        let runs = container.state.is_running();
+        let before = container.finished.filter(|_| runs);
+        let until = if runs && before.is_none_or(|before| newest.is_some_and(|newest| before < newest)) {
+            if self.ended_at == newest {
+                self.engine.wait(&self.id).await?;
             }
-            // One that runs again is somebody's to follow from its start.
-            until => {
-                self.follows = false;
-                until
-            }
+            None
+        } else {
+            // One that runs again is somebody's to follow from the end of the run before.
+            self.follows = false;
+            before
         };
         self.ended_at = newest;
         let mut options = self.options.clone();

@@ -52,6 +52,7 @@ struct State {
     status: String,
     exit_code: i64,
     started_at: String,
+    finished_at: String,
     #[serde(default)]
     health: Option<Checked>,
     // podman 4.x before 4.4 calls it so in some builds.
@@ -169,6 +170,7 @@ impl Inspected {
         container.volumes = Some(volumes.collect::<BTreeSet<_>>());
         container.created = time(&self.created);
         container.started = time(&self.state.started_at);
+        container.finished = time(&self.state.finished_at);
         Ok(container)
     }
 }

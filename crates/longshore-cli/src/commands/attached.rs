@@ -1,13 +1,9 @@
 //! `up` in the foreground: logs until the containers end by themselves or are stopped by a signal.
 
-use std::{
-    pin::pin,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
-use longshore::{Call, ContainerRuntime, LogOptions, ProjectLogs, StopOptions, Target};
+use longshore::{Call, ContainerRuntime, ProjectLogs, StopOptions, Target};
 
 use crate::{
     context::Context,
@@ -27,8 +23,6 @@ pub(crate) struct Attached<'a> {
     pub(crate) target: Target,
     pub(crate) context: &'a Context,
     pub(crate) prefix: Prefix,
-    /// Lines that were written before are not shown.
-    pub(crate) since: SystemTime,
 }
 
 /// Logs, and where they are written.
@@ -71,8 +65,7 @@ impl Following {
 
 impl Attached<'_> {
     /// Shows logs until nothing runs any more; a signal stops the containers, and so does a reader of stdout that goes away.
-    pub(crate) async fn follow(&self) -> Result<ExitCode, Failure> {
-        let options = LogOptions { follow: true, since: Some(self.since), ..LogOptions::default() };
+    pub(crate) async fn follow(&self, started: &BTreeSet<String>) -> Result<ExitCode, Failure> {
         let containers = self.runtime.ps(&self.target.name).await?;
         let names = containers
             .iter()
@@ -82,7 +75,7 @@ impl Attached<'_> {
             })
             .map(|container| container.name.as_str());
         let printer = Printer::new(self.context.output, self.prefix, &self.target.name, names);
-        let lines = self.runtime.logs(&self.target, &options).await?;
+        let lines = self.runtime.attach(&self.target, started).await?;
         let mut following = Following { lines: Some(lines), printer };
         let ended = async {
             while following.step().await? {}

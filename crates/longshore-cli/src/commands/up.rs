@@ -1,9 +1,6 @@
 //! `up` and `plan`.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use longshore::{Dependencies, Orphans, Project, Recreate, RuntimeKind, Start, Target, UpOptions, Wait};
 
@@ -33,14 +30,11 @@ pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure
     }
     let target = Target::from(&project).services(taken_along(&project, flags));
     let prefix = if args.no_log_prefix { Prefix::None } else { Prefix::Container };
-    let attached = Attached { runtime: &*runtime, target, context, prefix, since: SystemTime::now() };
+    let attached = Attached { runtime: &*runtime, target, context, prefix };
     let outcome = context.cancelling(&call, work).await;
     context.reporter.finish();
     match outcome {
-        Ok(outcome) => {
-            outcome?;
-            attached.follow().await
-        }
+        Ok(outcome) => attached.follow(&outcome?.started).await,
         Err(signal) => attached.stop(Some(signal)).await,
     }
 }
