@@ -138,7 +138,7 @@ impl PodmanEngine {
         for filter in filters {
             command = command.args(["--filter", filter]);
         }
-        let listed = self.succeed(&command, ResourceKind::Container, "").await?;
+        let listed = self.enumerate(&command, ResourceKind::Container).await?;
         let text = listed.text();
         let ids: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         if let Some(odd) =
@@ -182,6 +182,27 @@ impl PodmanEngine {
         Ok(all)
     }
 
+    /// Runs a command that lists. Podman reads the names and then each thing, and gives up when one has been removed in
+    /// between: then it is asked again.
+    async fn enumerate(&self, command: &Invocation, kind: ResourceKind) -> Result<Finished> {
+        const GONE: [&str; 5] = [
+            "no such volume",
+            "network not found",
+            "container not known",
+            "no such container",
+            "image not known",
+        ];
+        let mut finished = self.podman.run(command).await?;
+        for _ in 0..GONE_MEANWHILE {
+            let gone = |line: &String| GONE.iter().any(|words| line.contains(words));
+            if finished.succeeded() || !finished.stderr.iter().any(gone) {
+                break;
+            }
+            finished = self.podman.run(command).await?;
+        }
+        if finished.succeeded() { Ok(finished) } else { Err(explain(&finished, Subject { kind, name: "" })) }
+    }
+
     async fn resources<T: serde::de::DeserializeOwned + Into<Resource>>(
         &self,
         what: [&str; 2],
@@ -189,18 +210,7 @@ impl PodmanEngine {
         names: &BTreeSet<String>,
     ) -> Result<BTreeMap<String, Resource>> {
         let command = Invocation::new(what).args(["--format", "json"]);
-        let mut finished = self.podman.run(&command).await?;
-        // Podman reads the names and then each, and gives up when one has been removed in between.
-        for _ in 0..GONE_MEANWHILE {
-            let gone = |line: &String| line.contains("no such volume") || line.contains("network not found");
-            if finished.succeeded() || !finished.stderr.iter().any(gone) {
-                break;
-            }
-            finished = self.podman.run(&command).await?;
-        }
-        if !finished.succeeded() {
-            return Err(explain(&finished, Subject { kind: ResourceKind::Network, name: "" }));
-        }
+        let finished = self.enumerate(&command, ResourceKind::Network).await?;
         let listed: Vec<T> = if finished.text().is_empty() {
             Vec::new()
         } else {
@@ -243,7 +253,7 @@ impl PodmanEngine {
     async fn clear_unfinished(&self, name: &str) -> Result<bool> {
         loop {
             let command = Invocation::new(["ps", "--all", "--external", "--format", "json"]);
-            let finished = self.succeed(&command, ResourceKind::Container, name).await?;
+            let finished = self.enumerate(&command, ResourceKind::Container).await?;
             let listed: Vec<ListedContainer> = parse::json("ps", &finished.stdout)?;
             let unfinished =
                 listed.iter().find(|one| one.state == "storage" && one.names.iter().any(|n| n == name));
@@ -264,7 +274,7 @@ impl PodmanEngine {
             return Ok(BTreeMap::new());
         }
         let command = Invocation::new(["images", "--no-trunc", "--format", "json"]);
-        let finished = self.succeed(&command, ResourceKind::Image, "").await?;
+        let finished = self.enumerate(&command, ResourceKind::Image).await?;
         let listed: Vec<ListedImage> = parse::json("images", &finished.stdout)?;
         let mut ids: BTreeMap<&str, &str> = BTreeMap::new();
         for image in &listed {
