@@ -5,9 +5,13 @@ use std::{
     future::Future,
     panic::AssertUnwindSafe,
     pin::Pin,
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use libtest_mimic::{Arguments, Completion, Trial};
@@ -17,14 +21,26 @@ use crate::{Backend, Case, Failed, Outcome};
 /// A behaviour that can be run any number of times.
 pub type Behaviour = Arc<dyn Fn(Case) -> Pin<Box<dyn Future<Output = Outcome> + Send>> + Send + Sync>;
 
+/// After so many tests that took too long, an engine is taken for one that hangs, and the rest is not tried.
+const MOST_HUNG: usize = 5;
+
 /// What taking a case's things away may take.
 const CLEANING: Duration = Duration::from_secs(60);
 
 /// The behaviours, and the backends they are run against.
 #[derive(Debug)]
 pub struct Suite {
-    backends: Vec<(Arc<Backend>, Result<(), String>)>,
+    backends: Vec<Arc<Candidate>>,
     trials: Vec<Trial>,
+}
+
+/// A backend, and what is known of it.
+#[derive(Debug)]
+struct Candidate {
+    backend: Arc<Backend>,
+    presence: Result<(), String>,
+    /// How many tests took too long.
+    hung: AtomicUsize,
 }
 
 impl Suite {
@@ -32,7 +48,7 @@ impl Suite {
     pub fn new(backends: Vec<Backend>) -> Self {
         let ask = |backend: Backend| {
             let presence = backend.presence();
-            (Arc::new(backend), presence)
+            Arc::new(Candidate { backend: Arc::new(backend), presence, hung: AtomicUsize::new(0) })
         };
         Self { backends: backends.into_iter().map(ask).collect(), trials: Vec::new() }
     }
@@ -50,49 +66,63 @@ impl Suite {
     {
         let file = module.rsplit("::").next().unwrap_or(module);
         let behaviour: Behaviour = Arc::new(move |case| Box::pin(behaviour(case)));
-        for (backend, presence) in self.backends.iter().filter(|(backend, _)| has_it(backend)) {
-            let (backend, presence, behaviour) = (backend.clone(), presence.clone(), behaviour.clone());
-            let full = format!("{}::{file}::{name}", backend.name);
-            let trial = Trial::ignorable_test(full.clone(), move || {
-                match presence.map_err(Failed::NotHere).and_then(|()| attempt(&full, &backend, &behaviour)) {
+        for candidate in self.backends.iter().filter(|candidate| has_it(&candidate.backend)) {
+            let (candidate, behaviour) = (candidate.clone(), behaviour.clone());
+            let full = format!("{}::{file}::{name}", candidate.backend.name);
+            let trial =
+                Trial::ignorable_test(full.clone(), move || match candidate.attempt(&full, &behaviour) {
                     Ok(()) => Ok(Completion::Completed),
-                    Err(Failed::NotHere(reason)) if backend.is_required() => {
+                    Err(Failed::NotHere(reason)) if candidate.backend.is_required() => {
                         Err(format!("required, and not here: {reason}").into())
                     }
                     Err(Failed::NotHere(reason)) => Ok(Completion::ignored_with(reason)),
                     Err(Failed::Because(reason)) => Err(reason.into()),
-                }
-            });
+                });
             self.trials.push(trial);
         }
     }
 
-    /// Runs the tests that the command line asks for and ends the process.
+    /// Runs the tests that the command line asks for and ends the process. Most of a test's time is spent waiting for an
+    /// engine, so twice as many run at once as there are cores, unless told otherwise.
     pub fn run(self) -> ! {
-        libtest_mimic::run(&Arguments::from_args(), self.trials).exit()
+        let mut arguments = Arguments::from_args();
+        let cores = thread::available_parallelism().map_or(2, usize::from);
+        arguments.test_threads = arguments.test_threads.or(Some(2 * cores));
+        libtest_mimic::run(&arguments, self.trials).exit()
     }
 }
 
-/// Runs a behaviour on a thread of its own, so that even one that never yields is a failure with a name.
-fn attempt(name: &str, backend: &Arc<Backend>, behaviour: &Behaviour) -> Outcome {
-    let (sender, receiver) = mpsc::channel();
-    let (backend, behaviour) = (backend.clone(), behaviour.clone());
-    let patience = backend.real_patience() + 2 * CLEANING;
-    let body = move || {
-        let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            let runtime = backend.tokio()?;
-            let outcome = runtime.block_on(run(&backend, &behaviour));
-            runtime.shutdown_timeout(Duration::from_secs(5));
-            outcome
-        }));
-        let outcome = outcome.unwrap_or_else(|panic| Err(sentence(&*panic).into()));
-        // Nobody listens any more when it took too long.
-        let _ = sender.send(outcome);
-    };
-    thread::Builder::new().name(name.to_owned()).spawn(body)?;
-    match receiver.recv_timeout(patience) {
-        Ok(outcome) => outcome,
-        Err(_) => Err(format!("it still ran after {patience:?}").into()),
+impl Candidate {
+    /// Runs a behaviour on a thread of its own, so that even one that never yields is a failure with a name.
+    fn attempt(&self, name: &str, behaviour: &Behaviour) -> Outcome {
+        self.presence.clone().map_err(Failed::NotHere)?;
+        if self.hung.load(Ordering::Relaxed) >= MOST_HUNG {
+            return Err(format!("not tried: {MOST_HUNG} tests of {} hung before", self.backend.name).into());
+        }
+        let (sender, receiver) = mpsc::channel();
+        let (backend, behaviour) = (self.backend.clone(), behaviour.clone());
+        let patience = backend.real_patience() + 2 * CLEANING;
+        let body = move || {
+            let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                let runtime = backend.tokio()?;
+                let outcome = runtime.block_on(run(&backend, &behaviour));
+                runtime.shutdown_timeout(Duration::from_secs(5));
+                outcome
+            }));
+            let outcome = outcome.unwrap_or_else(|panic| Err(sentence(&*panic).into()));
+            // Nobody listens any more when it took too long.
+            let _ = sender.send(outcome);
+        };
+        let begin = Instant::now();
+        thread::Builder::new().name(name.to_owned()).spawn(body)?;
+        let outcome = match receiver.recv_timeout(patience) {
+            Ok(outcome) => outcome,
+            Err(_) => Err(format!("it still ran after {patience:?}").into()),
+        };
+        if begin.elapsed() >= self.backend.real_patience() {
+            self.hung.fetch_add(1, Ordering::Relaxed);
+        }
+        outcome
     }
 }
 
