@@ -49,6 +49,33 @@ impl Plan {
         self.steps.is_empty()
     }
 
+    /// Whether each step that uses a container which another one makes comes after that one's success.
+    pub(crate) fn is_sound(&self) -> bool {
+        let comes_after = |index: usize, maker: StepId| {
+            let mut open = vec![StepId(index)];
+            let mut seen = BTreeSet::new();
+            while let Some(step) = open.pop() {
+                if step == maker {
+                    return true;
+                }
+                // What is before the maker cannot come after it.
+                if step > maker && seen.insert(step) {
+                    let needed = self.steps[step.0].after.iter().filter(|after| after.need == Need::Success);
+                    open.extend(needed.map(|after| after.step));
+                }
+            }
+            false
+        };
+        self.steps.iter().enumerate().all(|(index, step)| {
+            let in_order = step.after.iter().all(|after| after.step.0 < index);
+            let made_before = match step.action.uses() {
+                Some(ContainerRef::Created(maker)) => comes_after(index, *maker),
+                _ => true,
+            };
+            in_order && made_before
+        })
+    }
+
     /// The names of the containers that it starts.
     pub(crate) fn started(&self) -> BTreeSet<String> {
         let started = self.steps.iter().filter_map(|step| match &step.action {
@@ -217,6 +244,23 @@ pub struct Awaiting {
 }
 
 impl Action {
+    /// The container that it needs to be there.
+    pub(crate) fn uses(&self) -> Option<&ContainerRef> {
+        match self {
+            Self::CreateContainer(creation) => creation.network_of.as_ref(),
+            Self::StartContainer(replica)
+            | Self::StopContainer { replica, .. }
+            | Self::RemoveContainer { replica, .. }
+            | Self::RenameContainer { replica, .. }
+            | Self::Await(Awaiting { replica, .. }) => Some(&replica.container),
+            Self::CreateNetwork(_)
+            | Self::RemoveNetwork(_)
+            | Self::CreateVolume(_)
+            | Self::RemoveVolume(_)
+            | Self::PullImage(_) => None,
+        }
+    }
+
     /// What the step is about.
     pub fn subject(&self) -> Subject {
         match self {

@@ -537,7 +537,10 @@ impl<'a> Planner<'a> {
             for slot in &mut converged.slots {
                 if let (Some(old), Some(now), None) = (&slot.replaces, &slot.now, slot.removed) {
                     let cause = Cause::Recreated(provider.to_owned());
-                    let step = self.remove(old.clone(), now, cause, after);
+                    // Only once its own successor is there too.
+                    let mut after = after.to_vec();
+                    after.extend(slot.ready.iter().map(|step| step.succeeded()));
+                    let step = self.remove(old.clone(), now, cause, &after);
                     slot.removed = Some(step);
                 }
                 removed.extend(slot.removed.map(StepId::succeeded));

@@ -119,7 +119,10 @@ fn refused(status: u16, message: &str, Asked { operation, kind, name }: Asked<'_
     {
         return Error::InUse { kind, name: owned, reason };
     }
+    // Podman's service answers so when it is removed while it is looked at.
+    let is_gone = kind == ResourceKind::Container && has("no such container");
     match status {
+        _ if is_gone => Error::NotFound { kind, name: owned },
         404 => Error::NotFound { kind, name: owned },
         400 if has("client version") && has("too") => {
             Error::TooOld { what: "Docker".into(), found: reason, needed: "API 1.41".into() }
@@ -153,6 +156,8 @@ mod tests {
 
     #[test]
     fn what_engines_were_seen_to_say() {
+        let gone = "container abc does not exist in database: no such container";
+        assert_eq!(explained(Container, 500, gone), Error::NotFound { kind: Container, name: "x".into() });
         let conflict = "Conflict. The container name \"/x\" is already in use by container \"abc\". You have to remove (or rename) that container";
         assert_eq!(
             explained(Container, 409, conflict),
