@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use compose_file::{Project, ProjectName};
 use runtime_core::{
     Availability, Call, Container, ContainerRuntime, DownOptions, EngineInfo, Error, LogOptions,
-    MachineStatus, Plan, ProjectLogs, ProjectSummary, Result, RuntimeKind, StopOptions, Target, UpOptions,
-    UpOutcome,
+    MachineStatus, Plan, ProjectLogs, ProjectSummary, Result, RuntimeKind, ShutdownOptions, ShutdownOutcome,
+    StopOptions, Target, UpOptions, UpOutcome,
 };
 
 use crate::Config;
@@ -234,5 +234,9 @@ impl ContainerRuntime for AnyRuntime {
 
     async fn list_running(&self, prefix: &str) -> Result<Vec<Container>> {
         each!(self, runtime => runtime.list_running(prefix).await)
+    }
+
+    async fn shutdown(&self, options: &ShutdownOptions, call: &Call) -> Result<ShutdownOutcome> {
+        each!(self, runtime => runtime.shutdown(options, call).await)
     }
 }

@@ -3,21 +3,28 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use compose_file::{Project, ProjectName, PullPolicy};
 use futures_util::{StreamExt, stream::FuturesUnordered};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Availability, Call, Container, ContainerFilter, ContainerRuntime, Desired, DownOptions, Engine,
-    EngineInfo, Error, LogOptions, MachineHost, MachineProblem, MachineStatus, Observed, Phase, Plan,
-    ProjectLogs, ProjectSummary, RemoveVolumes, ResourceKind, Result, RuntimeKind, Scope, StopOptions,
-    Subject, Target, UpOptions, UpOutcome, Wait, Work,
+    EngineInfo, Error, Kept, LogOptions, MachineAtEnd, MachineEnd, MachineHost, MachineProblem,
+    MachineStatus, Observed, Plan, Progress, ProjectLogs, ProjectSummary, Projects, RemoveVolumes,
+    ResourceKind, Result, RuntimeKind, Scope, ShutdownOptions, ShutdownOutcome, StopOptions, Subject, Target,
+    UpOptions, UpOutcome, Wait, Work,
     execute::{Execution, execute},
-    labels, plan_down, plan_start, plan_stop, plan_up,
+    flight::Flight,
+    labels,
+    lifecycle::Lifecycle,
+    plan_down, plan_start, plan_stop, plan_up,
     project_logs::{self, What},
     reconcile, scope_of_up,
+    shutdown::Gate,
 };
 
 /// A [`ContainerRuntime`] made of an [`Engine`], and of a [`MachineHost`] where the engine needs one.
@@ -37,27 +44,32 @@ impl<E> Clone for Compose<E> {
 #[derive(Debug)]
 struct Shared<E> {
     engine: Arc<E>,
-    machine: Option<Arc<dyn MachineHost>>,
+    machine: Option<Lifecycle<E>>,
     owner: String,
     /// One lock for each project that is being changed.
     writers: Mutex<HashMap<ProjectName, Weak<tokio::sync::Mutex<()>>>>,
-    /// Held while the machine is made or started.
-    machine_lock: tokio::sync::Mutex<()>,
+    gate: Gate,
+    ending: Flight<ShutdownOutcome>,
+    /// Cancelled by who will not wait for the end in peace.
+    hurried: CancellationToken,
 }
 
+/// What a runtime is made of, before anything is done with it.
 impl<E: Engine> Compose<E> {
     /// A runtime over that engine. Does no I/O.
     pub fn new(engine: E) -> Self {
         Self::build(Arc::new(engine), None, "longshore".to_owned())
     }
 
-    fn build(engine: Arc<E>, machine: Option<Arc<dyn MachineHost>>, owner: String) -> Self {
+    fn build(engine: Arc<E>, machine: Option<Lifecycle<E>>, owner: String) -> Self {
         let shared = Shared {
             engine,
             machine,
             owner,
             writers: Mutex::default(),
-            machine_lock: tokio::sync::Mutex::default(),
+            gate: Gate::default(),
+            ending: Flight::default(),
+            hurried: CancellationToken::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -65,18 +77,52 @@ impl<E: Engine> Compose<E> {
     /// The same with a machine that the engine lives in.
     #[must_use]
     pub fn with_machine(self, machine: Arc<dyn MachineHost>) -> Self {
-        Self::build(self.shared.engine.clone(), Some(machine), self.shared.owner.clone())
+        let engine = self.shared.engine.clone();
+        Self::build(engine.clone(), Some(Lifecycle::new(machine, engine)), self.shared.owner.clone())
     }
 
     /// The same with another name for whose the containers are: the value of [`labels::OWNER`], `longshore` if not told.
     #[must_use]
     pub fn with_owner(self, owner: impl Into<String>) -> Self {
-        Self::build(self.shared.engine.clone(), self.shared.machine.clone(), owner.into())
+        let machine = self.shared.machine.as_ref().map(Lifecycle::again);
+        Self::build(self.shared.engine.clone(), machine, owner.into())
     }
 
     /// The engine.
     pub fn engine(&self) -> &Arc<E> {
         &self.shared.engine
+    }
+}
+
+impl<E: Engine> Compose<E> {
+    /// Makes the machine ready, where there is one.
+    async fn ready(&self, call: &Call) -> Result<()> {
+        match &self.shared.machine {
+            Some(machine) => machine.ensure(call).await.map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// Awaits an answer of the engine. That it cannot be had because the machine is off is told so.
+    async fn asking<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let error = match work.await {
+            Err(error @ (Error::NotReachable { .. } | Error::TimedOut { .. } | Error::Command(_))) => error,
+            outcome => return outcome,
+        };
+        let Some(machine) = &self.shared.machine else { return Err(error) };
+        let problem = match machine.host().status().await {
+            Ok(MachineStatus::Absent) => MachineProblem::Missing,
+            Ok(MachineStatus::Stopped | MachineStatus::Stopping) => MachineProblem::Stopped,
+            Ok(MachineStatus::NotAnswering(why)) => MachineProblem::NotAnswering(why),
+            _ => return Err(error),
+        };
+        Err(Error::Machine { name: machine.host().name().to_owned(), problem })
+    }
+
+    /// Whether there is a machine, and it is certainly off: nothing runs there.
+    async fn is_off(&self) -> Result<bool> {
+        let Some(machine) = &self.shared.machine else { return Ok(false) };
+        Ok(matches!(machine.host().status().await?, MachineStatus::Absent | MachineStatus::Stopped))
     }
 
     /// Waits until nobody else changes the project; callers come in their order.
@@ -119,15 +165,9 @@ impl<E: Engine> Compose<E> {
         let mut pulls: FuturesUnordered<_> = images
             .iter()
             .map(|image| async move {
-                let subject = Subject::Image(image.clone());
-                let begin = tokio::time::Instant::now();
-                call.progress.report(subject.clone(), Phase::Began(Work::Pull));
+                let ongoing = call.progress.begin(Subject::Image(image.clone()), Work::Pull);
                 let outcome = self.shared.engine.pull(image, &call.progress).await;
-                let phase = match &outcome {
-                    Ok(_) => Phase::Done { work: Work::Pull, took: begin.elapsed() },
-                    Err(error) => Phase::Failed { work: Work::Pull, reason: error.to_string() },
-                };
-                call.progress.report(subject, phase);
+                ongoing.ended(&outcome);
                 outcome.map(|_| ())
             })
             .collect();
@@ -153,81 +193,10 @@ impl<E: Engine> Compose<E> {
     }
 }
 
-#[async_trait]
-impl<E: Engine> ContainerRuntime for Compose<E> {
-    fn kind(&self) -> RuntimeKind {
-        self.shared.engine.kind()
-    }
-
-    async fn availability(&self) -> Availability {
-        if let Some(machine) = &self.shared.machine {
-            match machine.status().await {
-                Ok(MachineStatus::Running | MachineStatus::NotNeeded) => {}
-                Ok(status) => return Availability::NeedsMachine(status),
-                Err(error) => return Availability::Unavailable(error),
-            }
-        }
-        match self.shared.engine.info().await {
-            Ok(info) => Availability::Ready(info),
-            Err(error) => Availability::Unavailable(error),
-        }
-    }
-
-    async fn machine_status(&self) -> Result<MachineStatus> {
-        match &self.shared.machine {
-            Some(machine) => machine.status().await,
-            None => Ok(MachineStatus::NotNeeded),
-        }
-    }
-
-    async fn machine_init(&self, call: &Call) -> Result<()> {
-        let Some(machine) = &self.shared.machine else { return Ok(()) };
-        self.unless_cancelled(call, async {
-            let _one = self.shared.machine_lock.lock().await;
-            match machine.status().await? {
-                MachineStatus::Absent => machine.init(&call.progress).await,
-                _ => Ok(()),
-            }
-        })
-        .await
-    }
-
-    async fn machine_start(&self, call: &Call) -> Result<()> {
-        let Some(machine) = &self.shared.machine else { return Ok(()) };
-        self.unless_cancelled(call, async {
-            let _one = self.shared.machine_lock.lock().await;
-            match machine.status().await? {
-                MachineStatus::Running => Ok(()),
-                MachineStatus::Absent => {
-                    Err(Error::Machine { name: machine.name().to_owned(), problem: MachineProblem::Missing })
-                }
-                _ => {
-                    machine.start(&call.progress).await?;
-                    self.shared.engine.info().await.map(|_| ())
-                }
-            }
-        })
-        .await
-    }
-
-    async fn machine_stop(&self, call: &Call) -> Result<()> {
-        let Some(machine) = &self.shared.machine else { return Ok(()) };
-        self.unless_cancelled(call, async {
-            let _one = self.shared.machine_lock.lock().await;
-            machine.stop().await
-        })
-        .await
-    }
-
-    async fn ensure_ready(&self, call: &Call) -> Result<EngineInfo> {
-        if self.shared.machine.is_some() {
-            self.machine_init(call).await?;
-            self.machine_start(call).await?;
-        }
-        self.unless_cancelled(call, self.shared.engine.info()).await
-    }
-
-    async fn pull(&self, project: &Project, call: &Call) -> Result<()> {
+/// The calls as they are once they are let in.
+impl<E: Engine> Compose<E> {
+    async fn pull_inside(&self, project: &Project, call: &Call) -> Result<()> {
+        self.ready(call).await?;
         let images = project
             .services
             .values()
@@ -237,12 +206,8 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
         self.pull_images(images, call).await
     }
 
-    async fn plan(&self, project: &Project, options: &UpOptions) -> Result<Plan> {
-        let observed = self.shared.engine.observe(&scope_of_up(project)).await?;
-        plan_up(Desired { project, options, owner: &self.shared.owner }, &observed)
-    }
-
-    async fn up(&self, project: &Project, options: &UpOptions, call: &Call) -> Result<UpOutcome> {
+    async fn up_inside(&self, project: &Project, options: &UpOptions, call: &Call) -> Result<UpOutcome> {
+        self.ready(call).await?;
         let _writer = self.write(&project.name, call).await?;
         // An image that is to be pulled always decides whether its containers are recreated: it comes first.
         let always: BTreeSet<String> = project
@@ -272,7 +237,8 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
         Ok(UpOutcome { steps, started: plan.started() })
     }
 
-    async fn start(&self, target: &Target, call: &Call) -> Result<()> {
+    async fn start_inside(&self, target: &Target, call: &Call) -> Result<()> {
+        self.ready(call).await?;
         let _writer = self.write(&target.name, call).await?;
         let observed = self.unless_cancelled(call, self.observe(target, RemoveVolumes::No)).await?;
         if observed.containers.is_empty() {
@@ -283,7 +249,7 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
         execute(&*self.shared.engine, &plan, call, Execution::default()).await.map(|_| ())
     }
 
-    async fn stop(&self, target: &Target, options: &StopOptions, call: &Call) -> Result<()> {
+    async fn stop_inside(&self, target: &Target, options: &StopOptions, call: &Call) -> Result<()> {
         let _writer = self.write(&target.name, call).await?;
         let observed = self.unless_cancelled(call, self.observe(target, RemoveVolumes::No)).await?;
         Self::checked_target(target, &observed)?;
@@ -291,7 +257,7 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
         execute(&*self.shared.engine, &plan, call, Execution::default()).await.map(|_| ())
     }
 
-    async fn down(&self, target: &Target, options: &DownOptions, call: &Call) -> Result<()> {
+    async fn down_inside(&self, target: &Target, options: &DownOptions, call: &Call) -> Result<()> {
         let _writer = self.write(&target.name, call).await?;
         let observed = self.unless_cancelled(call, self.observe(target, options.volumes)).await?;
         Self::checked_target(target, &observed)?;
@@ -299,12 +265,176 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
         execute(&*self.shared.engine, &plan, call, Execution::default()).await.map(|_| ())
     }
 
+    /// What a shutdown does, once.
+    async fn end(&self, options: &ShutdownOptions, progress: &Progress) -> Result<ShutdownOutcome> {
+        let Shared { gate, hurried, engine, machine, owner, .. } = &*self.shared;
+        gate.empty(options.drain, hurried).await;
+        let mut outcome =
+            ShutdownOutcome { stopped: BTreeSet::new(), failed: Vec::new(), machine: MachineEnd::NotNeeded };
+        let goes_off = [MachineStatus::Absent, MachineStatus::Stopped, MachineStatus::Stopping];
+        if let Some(machine) = machine
+            && goes_off.contains(&machine.host().status().await?)
+        {
+            // What ran in it has ended.
+            outcome.machine = machine.stop_if_safe(owner, progress).await;
+            return Ok(outcome);
+        }
+        let ours =
+            ContainerFilter { running: true, labels: vec![(labels::OWNER.to_owned(), Some(owner.clone()))] };
+        let running = self.asking(engine.list(&ours)).await?;
+        let mut projects: BTreeSet<ProjectName> = running
+            .iter()
+            .filter_map(|container| ProjectName::new(container.label(labels::PROJECT)?).ok())
+            .collect();
+        if let Projects::Only(only) = &options.projects {
+            projects.retain(|name| only.contains(name));
+        }
+        let mut stops: FuturesUnordered<_> = projects
+            .into_iter()
+            .map(|name| async move {
+                let stop = self.stop_at_end(&name, options, progress);
+                let stopped = tokio::time::timeout(options.budget, stop).await;
+                let late =
+                    || Error::TimedOut { what: format!("stopping project {name}"), after: options.budget };
+                (stopped.unwrap_or_else(|_| Err(late())), name)
+            })
+            .collect();
+        while let Some((stopped, name)) = stops.next().await {
+            match stopped {
+                Ok(()) => {
+                    outcome.stopped.insert(name);
+                }
+                Err(error) => outcome.failed.push((name, error)),
+            }
+        }
+        outcome.machine = match (machine, options.machine) {
+            (None, _) => MachineEnd::NotNeeded,
+            (Some(_), MachineAtEnd::Leave) => MachineEnd::Kept(Kept::Told),
+            (Some(machine), MachineAtEnd::StopIfSafe) => machine.stop_if_safe(owner, progress).await,
+        };
+        Ok(outcome)
+    }
+
+    /// Stops a project in peace, or, once the end is hurried, at once.
+    async fn stop_at_end(
+        &self,
+        name: &ProjectName,
+        options: &ShutdownOptions,
+        progress: &Progress,
+    ) -> Result<()> {
+        let target = Target::name(name.clone());
+        let hurried = &self.shared.hurried;
+        let gently = Call { progress: progress.clone(), cancel: hurried.clone() };
+        let in_peace = StopOptions { timeout: options.grace };
+        match self.stop_inside(&target, &in_peace, &gently).await {
+            Err(Error::Cancelled) if hurried.is_cancelled() => {}
+            outcome => return outcome,
+        }
+        let call = Call { progress: progress.clone(), cancel: CancellationToken::new() };
+        self.stop_inside(&target, &StopOptions { timeout: Some(Duration::ZERO) }, &call).await
+    }
+}
+
+#[async_trait]
+impl<E: Engine> ContainerRuntime for Compose<E> {
+    fn kind(&self) -> RuntimeKind {
+        self.shared.engine.kind()
+    }
+
+    async fn availability(&self) -> Availability {
+        if let Some(machine) = &self.shared.machine {
+            match machine.host().status().await {
+                Ok(MachineStatus::Running | MachineStatus::NotNeeded) => {}
+                Ok(status) => return Availability::NeedsMachine(status),
+                Err(error) => return Availability::Unavailable(error),
+            }
+        }
+        match self.shared.engine.info().await {
+            Ok(info) => Availability::Ready(info),
+            Err(error) => Availability::Unavailable(error),
+        }
+    }
+
+    async fn machine_status(&self) -> Result<MachineStatus> {
+        match &self.shared.machine {
+            Some(machine) => machine.host().status().await,
+            None => Ok(MachineStatus::NotNeeded),
+        }
+    }
+
+    async fn machine_init(&self, call: &Call) -> Result<()> {
+        let Some(machine) = &self.shared.machine else { return Ok(()) };
+        self.shared.gate.within(call, |call| async move { machine.init(&call).await }).await
+    }
+
+    async fn machine_start(&self, call: &Call) -> Result<()> {
+        let Some(machine) = &self.shared.machine else { return Ok(()) };
+        self.shared.gate.within(call, |call| async move { machine.start(&call).await }).await
+    }
+
+    async fn machine_stop(&self, call: &Call) -> Result<()> {
+        let Some(machine) = &self.shared.machine else { return Ok(()) };
+        self.shared.gate.within(call, |call| async move { machine.stop(&call).await }).await
+    }
+
+    async fn ensure_ready(&self, call: &Call) -> Result<EngineInfo> {
+        let work = |call: Call| async move {
+            match &self.shared.machine {
+                Some(machine) => machine.ensure(&call).await,
+                None => self.unless_cancelled(&call, self.shared.engine.info()).await,
+            }
+        };
+        self.shared.gate.within(call, work).await
+    }
+
+    async fn pull(&self, project: &Project, call: &Call) -> Result<()> {
+        self.shared.gate.within(call, |call| async move { self.pull_inside(project, &call).await }).await
+    }
+
+    async fn plan(&self, project: &Project, options: &UpOptions) -> Result<Plan> {
+        let observed = self.asking(self.shared.engine.observe(&scope_of_up(project))).await?;
+        plan_up(Desired { project, options, owner: &self.shared.owner }, &observed)
+    }
+
+    async fn up(&self, project: &Project, options: &UpOptions, call: &Call) -> Result<UpOutcome> {
+        self.shared
+            .gate
+            .within(call, |call| async move { self.up_inside(project, options, &call).await })
+            .await
+    }
+
+    async fn start(&self, target: &Target, call: &Call) -> Result<()> {
+        self.shared.gate.within(call, |call| async move { self.start_inside(target, &call).await }).await
+    }
+
+    async fn stop(&self, target: &Target, options: &StopOptions, call: &Call) -> Result<()> {
+        let work = |call: Call| async move {
+            // Nothing runs in a machine that is off.
+            if self.is_off().await? {
+                return Ok(());
+            }
+            self.stop_inside(target, options, &call).await
+        };
+        self.shared.gate.within(call, work).await
+    }
+
+    async fn down(&self, target: &Target, options: &DownOptions, call: &Call) -> Result<()> {
+        let work = |call: Call| async move {
+            if self.machine_status().await? == MachineStatus::Absent {
+                return Ok(());
+            }
+            self.ready(&call).await?;
+            self.down_inside(target, options, &call).await
+        };
+        self.shared.gate.within(call, work).await
+    }
+
     async fn ps(&self, project: &ProjectName) -> Result<Vec<Container>> {
         let filter = ContainerFilter {
             running: false,
             labels: vec![(labels::PROJECT.to_owned(), Some(project.to_string()))],
         };
-        let mut containers = self.shared.engine.list(&filter).await?;
+        let mut containers = self.asking(self.shared.engine.list(&filter)).await?;
         containers.retain(|container| !reconcile::is_oneoff(container));
         containers
             .sort_by(|a, b| (a.service(), a.number(), &a.name).cmp(&(b.service(), b.number(), &b.name)));
@@ -317,7 +447,7 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
             labels: vec![(labels::PROJECT.to_owned(), None), (labels::CONFIG_HASH.to_owned(), None)],
         };
         let mut projects: BTreeMap<String, ProjectSummary> = BTreeMap::new();
-        for container in self.shared.engine.list(&filter).await? {
+        for container in self.asking(self.shared.engine.list(&filter)).await? {
             let Some(name) = container.label(labels::PROJECT) else { continue };
             let summary = projects.entry(name.to_owned()).or_insert_with(|| ProjectSummary {
                 name: name.to_owned(),
@@ -332,21 +462,44 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
     }
 
     async fn logs(&self, target: &Target, options: &LogOptions) -> Result<ProjectLogs> {
-        project_logs::open(self.shared.engine.clone(), target.clone(), What::Asked(options.clone())).await
+        self.asking(project_logs::open(
+            self.shared.engine.clone(),
+            target.clone(),
+            What::Asked(options.clone()),
+        ))
+        .await
     }
 
     async fn attach(&self, target: &Target, started: &BTreeSet<String>) -> Result<ProjectLogs> {
         let what = What::FromNow { started: started.clone() };
-        project_logs::open(self.shared.engine.clone(), target.clone(), what).await
+        self.asking(project_logs::open(self.shared.engine.clone(), target.clone(), what)).await
     }
 
     async fn list_running(&self, prefix: &str) -> Result<Vec<Container>> {
-        let filter = ContainerFilter { running: true, labels: vec![(labels::OWNER.to_owned(), None)] };
-        let mut containers = self.shared.engine.list(&filter).await?;
+        let filter = ContainerFilter {
+            running: true,
+            labels: vec![(labels::OWNER.to_owned(), Some(self.shared.owner.clone()))],
+        };
+        let mut containers = self.asking(self.shared.engine.list(&filter)).await?;
         containers.retain(|container| {
             container.label(labels::PROJECT).is_some_and(|name| name.starts_with(prefix))
         });
         containers.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(containers)
+    }
+
+    async fn shutdown(&self, options: &ShutdownOptions, call: &Call) -> Result<ShutdownOutcome> {
+        self.shared.gate.close();
+        let (this, options) = (self.clone(), options.clone());
+        let waiting = Call { progress: call.progress.clone(), cancel: CancellationToken::new() };
+        let end =
+            self.shared.ending.join(&waiting, |progress| async move { this.end(&options, &progress).await });
+        let mut end = std::pin::pin!(end);
+        tokio::select! {
+            biased;
+            outcome = &mut end => return outcome,
+            () = call.cancel.cancelled() => self.shared.hurried.cancel(),
+        }
+        end.await
     }
 }

@@ -240,6 +240,7 @@ impl Error {
             Self::Unexpected { engine: RuntimeKind::Docker, .. } => {
                 "see whether Docker, 20.10 or later, is what answers there: `docker version`".into()
             }
+            Self::Machine { name, problem } => machine_help(name, problem)?,
             Self::InUse { kind: ResourceKind::Network, .. } => {
                 "a container of somebody else is attached to it; disconnect or remove that first".into()
             }
@@ -250,6 +251,28 @@ impl Error {
         };
         Some(text)
     }
+}
+
+fn machine_help(name: &str, problem: &MachineProblem) -> Option<String> {
+    Some(match problem {
+        MachineProblem::Missing => {
+            "`longshore machine init` makes it, and `longshore machine ensure` starts it too".into()
+        }
+        MachineProblem::Stopped => "`longshore machine ensure` starts it".into(),
+        MachineProblem::StuckStarting | MachineProblem::NotAnswering(_) | MachineProblem::StuckStopping => {
+            format!(
+                "nobody can see what runs in it, so it was left alone; `podman machine stop {name}` ends it with all that \
+                 runs in it, and after that `longshore machine ensure` starts it anew"
+            )
+        }
+        MachineProblem::AnotherRuns(other) => {
+            format!("stop it (`podman machine stop {other}`), or use it: LONGSHORE_MACHINE_NAME={other}")
+        }
+        MachineProblem::HelperMissing(helper) => {
+            format!("install {helper}, or name its folder as `helpers` under [machine] in the configuration")
+        }
+        MachineProblem::Other(_) => return None,
+    })
 }
 
 fn install_help(program: &str) -> String {
@@ -299,6 +322,9 @@ pub enum MachineProblem {
     /// It is being started and does not get there.
     #[error("it has been starting for too long")]
     StuckStarting,
+    /// It is being stopped and does not get there.
+    #[error("it has been stopping for too long")]
+    StuckStopping,
     /// It runs, and the engine in it does not answer.
     #[error("it runs and its engine does not answer: {0}")]
     NotAnswering(String),

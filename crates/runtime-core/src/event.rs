@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use compose_file::Condition;
 use serde::Serialize;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::Result;
 
 /// What a lasting call is given: where to report, and when to give up.
 ///
@@ -35,10 +38,49 @@ impl Progress {
         Self(Some(Arc::new(listener)))
     }
 
+    /// Reports that work begins.
+    pub fn begin(&self, subject: Subject, work: Work) -> Ongoing {
+        self.report(subject.clone(), Phase::Began(work));
+        Ongoing { progress: self.clone(), subject, work, begin: Instant::now() }
+    }
+
     /// Reports one event.
     pub fn report(&self, subject: Subject, phase: Phase) {
         if let Some(listener) = &self.0 {
             listener(Event { subject, phase });
+        }
+    }
+}
+
+/// Work that has begun and is not over. What becomes of it is reported once; dropped, it is simply not heard of again.
+#[derive(Debug)]
+pub struct Ongoing {
+    progress: Progress,
+    subject: Subject,
+    work: Work,
+    begin: Instant,
+}
+
+impl Ongoing {
+    /// So many bytes are done, of so many as far as that is known.
+    pub fn bytes(&self, done: u64, total: Option<u64>) {
+        self.progress.report(self.subject.clone(), Phase::Bytes { work: self.work, done, total });
+    }
+
+    /// It is done.
+    pub fn done(self) {
+        let phase = Phase::Done { work: self.work, took: self.begin.elapsed() };
+        self.progress.report(self.subject, phase);
+    }
+
+    /// It is done, or failed.
+    pub fn ended<T>(self, outcome: &Result<T>) {
+        match outcome {
+            Ok(_) => self.done(),
+            Err(error) => {
+                let phase = Phase::Failed { work: self.work, reason: error.to_string() };
+                self.progress.report(self.subject, phase);
+            }
         }
     }
 }
@@ -129,8 +171,20 @@ pub enum Work {
     Rename,
     /// A condition is waited for.
     Wait(Condition),
+    /// A machine waits for another process of ours that is busy with it.
+    Queue,
+    /// A machine's image is looked up.
+    LookUp,
+    /// A machine's image is fetched.
+    Download,
+    /// A machine's image is unpacked.
+    Extract,
     /// A machine is made.
     Init,
+    /// A machine boots.
+    Boot,
+    /// A machine's engine is waited for.
+    Answer,
 }
 
 /// How far it is.

@@ -6,8 +6,9 @@ use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tokio::{sync::broadcast, time::Instant};
 
 use crate::{
-    Action, Awaiting, Call, ContainerId, ContainerRef, ContainerSpec, ContainerState, Creation, Engine,
-    EngineEvent, Error, ImageId, Need, OnFailure, Phase, Plan, Result, StepId, labels, readiness,
+    Action, Awaiting, Call, Container, ContainerId, ContainerName, ContainerRef, ContainerSpec,
+    ContainerState, Creation, Engine, EngineEvent, Error, ImageId, Need, OnFailure, Phase, Plan, Result,
+    StepId, labels, readiness,
 };
 
 /// How often a container is looked for that the engine is still making, and the time between two looks.
@@ -62,6 +63,7 @@ pub(crate) async fn execute<E: Engine>(
     if plan.is_empty() {
         return Ok(0);
     }
+    debug_assert!(plan.is_sound(), "a step uses a container before it is made: {plan:#?}");
     let run = run(engine, plan, call, with);
     match call.cancel.run_until_cancelled(run).await {
         Some(outcome) => outcome,
@@ -186,16 +188,7 @@ trait CloneFor {
 impl CloneFor for BTreeMap<StepId, ContainerId> {
     /// The ids that an action refers to, so that a step owns what it needs and later results do not move under it.
     fn clone_for(&self, action: &Action) -> Self {
-        let reference = match action {
-            Action::CreateContainer(creation) => creation.network_of.as_ref(),
-            Action::StartContainer(replica)
-            | Action::StopContainer { replica, .. }
-            | Action::RemoveContainer { replica, .. }
-            | Action::RenameContainer { replica, .. }
-            | Action::Await(Awaiting { replica, .. }) => Some(&replica.container),
-            _ => None,
-        };
-        match reference {
+        match action.uses() {
             Some(ContainerRef::Created(step)) => {
                 self.get(step).map(|id| (*step, id.clone())).into_iter().collect()
             }
@@ -246,17 +239,10 @@ struct Running<'a, E> {
 
 impl<E: Engine> Running<'_, E> {
     async fn perform(mut self, action: &Action) -> Result<Given> {
-        let (subject, work) = (action.subject(), action.work());
-        let progress = &self.call.progress;
-        progress.report(subject.clone(), Phase::Began(work));
-        let begin = Instant::now();
+        let ongoing = self.call.progress.begin(action.subject(), action.work());
         let receiver = self.receiver.take();
         let outcome = self.act(action, receiver).await;
-        let phase = match &outcome {
-            Ok(_) => Phase::Done { work, took: begin.elapsed() },
-            Err(error) => Phase::Failed { work, reason: error.to_string() },
-        };
-        progress.report(subject, phase);
+        ongoing.ended(&outcome);
         outcome
     }
 
@@ -301,7 +287,8 @@ impl<E: Engine> Running<'_, E> {
                 gone_is_fine(engine.remove_container(&id, *anonymous_volumes).await)?;
             }
             Action::RenameContainer { replica, to } => {
-                engine.rename_container(&self.containers.id(&replica.container)?, to).await?;
+                let id = self.containers.id(&replica.container)?;
+                self.name(Naming::Rename(&id, to)).await.map_err(|refused| refused.error)?;
             }
             Action::Await(awaiting) => {
                 let id = self.containers.id(&awaiting.replica.container)?;
@@ -329,29 +316,56 @@ impl<E: Engine> Running<'_, E> {
         if let Some(provider) = &creation.network_of {
             spec.network_mode = Some(compose_file::NetworkMode::Container(self.containers.id(provider)?.0));
         }
-        match self.engine.create_container(&spec).await {
-            Err(error @ Error::NameInUse { .. }) => self.adopt(&spec).await.ok_or(error),
-            other => other,
-        }
+        self.name(Naming::Create(&spec)).await.or_else(|Refused { error, by }| match by {
+            // A call that was cancelled may be carried out by the engine after the next one has looked: then the very
+            // container that is wanted is there already, never started. The image's labels are the container's too.
+            Some(there)
+                if there.state == ContainerState::Created
+                    && spec.labels.iter().all(|(key, value)| there.labels.get(key) == Some(value)) =>
+            {
+                Ok(there.id)
+            }
+            _ => Err(error),
+        })
     }
 
-    /// A call that was cancelled may be carried out by the engine after the next one has looked: then the very container
-    /// that is wanted is there already, never started.
-    async fn adopt(&self, spec: &ContainerSpec) -> Option<ContainerId> {
-        for _ in 0..UNFINISHED_LOOKS {
-            match self.engine.inspect(spec.name.as_str()).await {
-                Ok(there) => {
-                    // The image's labels are the container's too.
-                    let ours = spec.labels.iter().all(|(key, value)| there.labels.get(key) == Some(value));
-                    return (there.state == ContainerState::Created && ours).then_some(there.id);
+    /// Gives a container a name. Of a container that has it and is not to be seen, the engine is still making it or has not
+    /// quite removed it, and tells nobody when it is done: then it is tried again.
+    async fn name(&self, naming: Naming<'_>) -> Result<ContainerId, Refused> {
+        let mut looks = 0;
+        loop {
+            let (name, outcome) = match naming {
+                Naming::Create(spec) => (&spec.name, self.engine.create_container(spec).await),
+                Naming::Rename(id, to) => {
+                    (to, self.engine.rename_container(id, to).await.map(|()| id.clone()))
                 }
-                // It has the name and is not to be seen: the engine is still making it, and tells nobody when it is done.
-                Err(Error::NotFound { .. }) => tokio::time::sleep(UNFINISHED_PAUSE).await,
-                Err(_) => return None,
+            };
+            let error = match outcome {
+                Err(error @ Error::NameInUse { .. }) => error,
+                outcome => return outcome.map_err(|error| Refused { error, by: None }),
+            };
+            match self.engine.inspect(name.as_str()).await {
+                Err(Error::NotFound { .. }) if looks < UNFINISHED_LOOKS => {
+                    looks += 1;
+                    tokio::time::sleep(UNFINISHED_PAUSE).await;
+                }
+                by => return Err(Refused { error, by: by.ok() }),
             }
         }
-        None
     }
+}
+
+/// What gives a container a name.
+#[derive(Clone, Copy)]
+enum Naming<'a> {
+    Create(&'a ContainerSpec),
+    Rename(&'a ContainerId, &'a ContainerName),
+}
+
+/// A name that could not be given, and the container that has it.
+struct Refused {
+    error: Error,
+    by: Option<Container>,
 }
 
 /// What was to go and is gone has gone.

@@ -12,7 +12,10 @@ use compose_file::{Project, ProjectName};
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, Container, EngineInfo, Error, LogLine, LogOptions, MachineStatus, Plan, Result};
+use crate::{
+    Call, Container, EngineInfo, Error, LogLine, LogOptions, MachineStatus, Plan, Result, ShutdownOptions,
+    ShutdownOutcome,
+};
 
 /// Which engine a runtime uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -181,11 +184,22 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     async fn attach(&self, target: &Target, started: &BTreeSet<String>) -> Result<ProjectLogs>;
 
     /// The running containers of the projects whose names begin with `prefix`, as far as they are ours: they carry
-    /// [`crate::labels::OWNER`]. What only has a name of that beginning is not listed.
+    /// [`crate::labels::OWNER`] with our owner's name. What only has a name of that beginning is not listed.
     ///
     /// # Errors
     /// When the engine does not answer: a list that cannot be read is never an empty list.
     async fn list_running(&self, prefix: &str) -> Result<Vec<Container>>;
+
+    /// Ends all that this runtime does: refuses new work from now on ([`Error::ShuttingDown`]), lets what is under way end
+    /// for a while and then cancels it, stops our projects side by side in reverse order of dependency, each within its
+    /// budget, and only then looks at the machine, which is stopped if that harms nobody. A second call waits for the
+    /// first and gets its outcome. Safe to drop; the next call goes on with what is left.
+    ///
+    /// Cancelling the call does not end it but hurries it: nothing is waited for any more, and containers are killed.
+    ///
+    /// # Errors
+    /// When it cannot be read what of ours runs; then nothing was stopped. What fails later is in the outcome.
+    async fn shutdown(&self, options: &ShutdownOptions, call: &Call) -> Result<ShutdownOutcome>;
 }
 
 /// A project on the engine: by its file, or by its name alone.

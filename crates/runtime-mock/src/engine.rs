@@ -19,7 +19,9 @@ use runtime_core::{
 use tokio::{sync::broadcast::error::RecvError, task::yield_now, time::sleep};
 
 use crate::{
+    fault::{self, Fault},
     fixture::Fixture,
+    machine::MockMachine,
     program::{Process, Program, Scripted},
     world::{Inner, Record, StoredVolume, World},
 };
@@ -108,8 +110,37 @@ impl MockEngine {
         matches!((at(first), at(second)), (Some(first), Some(second)) if first < second)
     }
 
+    /// Puts the engine into a machine of that name, which does not exist yet. From now on the engine answers only while the
+    /// machine is up, and its containers end with it.
+    pub fn in_machine(&self, name: &str) -> MockMachine {
+        let machine = MockMachine::new(name, &self.inner);
+        self.inner.world().machine = Some(machine.vm());
+        machine
+    }
+
+    /// Scripts what the `nth` call (from 1) of a method does from now on. The methods are those of [`Engine`], like
+    /// `start_container`, and of the machine: `machine_status`, `machine_init`, `machine_start`, `machine_stop`,
+    /// `machine_boot` and `machine_set_clock`.
+    pub fn script(&self, method: &str, nth: usize, fault: Fault) {
+        self.inner.world().script.add(method, nth, fault);
+    }
+
+    /// Forgets what was scripted and has not happened.
+    pub fn forget_script(&self) {
+        self.inner.world().script.forget();
+    }
+
+    /// From now on the name of a container that was removed is free only after so long.
+    pub fn free_names_after(&self, time: Duration) {
+        self.inner.world().names_freed_after = time;
+    }
+
+    pub(crate) fn of(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+
     /// Gives way to others, as often as the seed says.
-    async fn turn(&self) {
+    pub(crate) async fn turn(&self) {
         let times = {
             let mut world = self.inner.world();
             if world.interleaves { world.roll() % 4 } else { 1 }
@@ -119,12 +150,57 @@ impl MockEngine {
         }
     }
 
-    /// A call that changes something: its turn, and its line in the journal.
-    async fn change(&self, method: &str, name: &str) {
+    /// A call that changes nothing: its turn, and what the script says of it. The error in the answer is for its end.
+    pub(crate) async fn begin_quietly(&self, method: &str) -> Result<Option<Error>> {
         self.turn().await;
+        let fault = self.inner.world().script.next(method);
+        fault::before(method, fault).await
+    }
+
+    /// As [`MockEngine::begin_quietly`], of a call that changes something: it stands in the journal.
+    pub(crate) async fn begin(&self, method: &str, name: &str) -> Result<Option<Error>> {
+        let fails = self.begin_quietly(method).await?;
         let mut world = self.inner.world();
         world.mutations += 1;
         world.journal.push(format!("{method} {name}"));
+        Ok(fails)
+    }
+
+    /// A call of the engine that changes nothing.
+    async fn look(&self, method: &str) -> Result<()> {
+        let fails = self.begin_quietly(method).await?;
+        fails.map_or(Ok(()), Err)?;
+        self.is_reachable()
+    }
+
+    /// A call of the engine that changes something.
+    async fn change(&self, method: &str, name: &str) -> Result<Option<Error>> {
+        let fails = self.begin(method, name).await?;
+        self.is_reachable()?;
+        Ok(fails)
+    }
+
+    fn is_reachable(&self) -> Result<()> {
+        let machine = self.inner.world().machine.clone();
+        match machine.and_then(|machine| machine.refusal()) {
+            None => Ok(()),
+            Some(reason) => {
+                Err(Error::NotReachable { engine: RuntimeKind::Mock, endpoint: self.endpoint(), reason })
+            }
+        }
+    }
+
+    /// Ends all containers at once: the machine under them is gone.
+    pub(crate) fn kill_everything(&self) {
+        let ids: Vec<String> = self.inner.world().containers.keys().cloned().collect();
+        for id in ids {
+            self.kill_now(&id);
+        }
+    }
+
+    /// How often a line is in the [journal](Self::journal).
+    pub fn count(&self, line: &str) -> usize {
+        self.inner.world().journal.iter().filter(|other| *other == line).count()
     }
 
     fn name_of(&self, id: &ContainerId) -> String {
@@ -399,75 +475,9 @@ impl MockEngine {
     }
 }
 
-#[async_trait]
-impl Engine for MockEngine {
-    fn kind(&self) -> RuntimeKind {
-        RuntimeKind::Mock
-    }
-
-    fn endpoint(&self) -> String {
-        "memory".to_owned()
-    }
-
-    async fn info(&self) -> Result<EngineInfo> {
-        self.turn().await;
-        Ok(EngineInfo::new(RuntimeKind::Mock, "Engine in memory", env!("CARGO_PKG_VERSION"), self.endpoint()))
-    }
-
-    async fn observe(&self, scope: &Scope) -> Result<Observed> {
-        self.turn().await;
-        let world = self.inner.world();
-        let ours = |labels: &BTreeMap<String, String>| {
-            labels.get(labels::PROJECT).map(String::as_str) == Some(scope.project.as_str())
-        };
-        let containers =
-            world.containers.values().filter(|record| ours(&record.spec.labels)).map(Record::view).collect();
-        let networks = world
-            .networks
-            .iter()
-            .filter(|(name, network)| scope.networks.contains(*name) || ours(&network.labels));
-        let volumes = world
-            .volumes
-            .iter()
-            .filter(|(name, volume)| scope.volumes.contains(*name) || ours(&volume.labels))
-            .map(|(name, volume)| {
-                (name.clone(), Resource { name: name.clone(), labels: volume.labels.clone() })
-            });
-        let images =
-            scope.images.iter().filter_map(|image| Some((image.clone(), world.images.get(image)?.clone())));
-        Ok(Observed {
-            containers,
-            networks: networks.map(|(name, network)| (name.clone(), network.clone())).collect(),
-            volumes: volumes.collect(),
-            images: images.collect(),
-        })
-    }
-
-    async fn list(&self, filter: &ContainerFilter) -> Result<Vec<Container>> {
-        self.turn().await;
-        let world = self.inner.world();
-        let matches = |record: &&Record| {
-            (!filter.running || record.state.is_running())
-                && filter.labels.iter().all(|(name, wanted)| {
-                    record
-                        .spec
-                        .labels
-                        .get(name)
-                        .is_some_and(|value| wanted.as_ref().is_none_or(|wanted| wanted == value))
-                })
-        };
-        Ok(world.containers.values().filter(matches).map(Record::view).collect())
-    }
-
-    async fn inspect(&self, container: &str) -> Result<Container> {
-        self.turn().await;
-        let world = self.inner.world();
-        let id = world.find(container).ok_or_else(|| not_found(ResourceKind::Container, container))?;
-        Ok(world.containers[&id].view())
-    }
-
-    async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
-        self.change("create_container", spec.name.as_str()).await;
+/// What the changing calls do once it is their turn.
+impl MockEngine {
+    async fn do_create_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
         let created_at = self.inner.now();
         let mut world = self.inner.world();
         if let Some(by) = world.names.get(spec.name.as_str()) {
@@ -541,8 +551,7 @@ impl Engine for MockEngine {
         Ok(ContainerId(id))
     }
 
-    async fn start_container(&self, id: &ContainerId) -> Result<()> {
-        self.change("start_container", &self.name_of(id)).await;
+    async fn do_start_container(&self, id: &ContainerId) -> Result<()> {
         let state = self.inner.world().containers.get(&id.0).map(|record| record.state);
         match state {
             None => Err(not_found(ResourceKind::Container, &id.0)),
@@ -551,8 +560,7 @@ impl Engine for MockEngine {
         }
     }
 
-    async fn stop_container(&self, id: &ContainerId, grace: Option<Duration>) -> Result<()> {
-        self.change("stop_container", &self.name_of(id)).await;
+    async fn do_stop_container(&self, id: &ContainerId, grace: Option<Duration>) -> Result<()> {
         let (grace, changed) = {
             let mut world = self.inner.world();
             let record =
@@ -589,8 +597,7 @@ impl Engine for MockEngine {
         Ok(())
     }
 
-    async fn kill_container(&self, id: &ContainerId, signal: &str) -> Result<()> {
-        self.change("kill_container", &self.name_of(id)).await;
+    async fn do_kill_container(&self, id: &ContainerId, signal: &str) -> Result<()> {
         if signal == "SIGKILL" {
             self.kill_now(&id.0);
             return Ok(());
@@ -603,15 +610,23 @@ impl Engine for MockEngine {
         Ok(())
     }
 
-    async fn remove_container(&self, id: &ContainerId, anonymous_volumes: AnonymousVolumes) -> Result<()> {
-        self.change("remove_container", &self.name_of(id)).await;
+    async fn do_remove_container(&self, id: &ContainerId, anonymous_volumes: AnonymousVolumes) -> Result<()> {
         if !self.inner.world().containers.contains_key(&id.0) {
             return Err(not_found(ResourceKind::Container, &id.0));
         }
         self.kill_now(&id.0);
         let mut world = self.inner.world();
         let Some(record) = world.containers.remove(&id.0) else { return Ok(()) };
-        world.names.remove(record.spec.name.as_str());
+        if world.names_freed_after.is_zero() {
+            world.names.remove(record.spec.name.as_str());
+        } else {
+            let (inner, name, wait) =
+                (self.inner.clone(), record.spec.name.to_string(), world.names_freed_after);
+            tokio::spawn(async move {
+                sleep(wait).await;
+                inner.world().names.remove(&name);
+            });
+        }
         if anonymous_volumes == AnonymousVolumes::Remove {
             for (_, name) in &record.anonymous {
                 world.volumes.remove(name);
@@ -621,8 +636,7 @@ impl Engine for MockEngine {
         Ok(())
     }
 
-    async fn rename_container(&self, id: &ContainerId, name: &ContainerName) -> Result<()> {
-        self.change("rename_container", name.as_str()).await;
+    async fn do_rename_container(&self, id: &ContainerId, name: &ContainerName) -> Result<()> {
         let mut world = self.inner.world();
         if let Some(by) = world.names.get(name.as_str()).filter(|by| **by != id.0) {
             return Err(Error::NameInUse { name: name.to_string(), by: Some(by.clone()) });
@@ -635,8 +649,7 @@ impl Engine for MockEngine {
         Ok(())
     }
 
-    async fn create_network(&self, spec: &NetworkSpec) -> Result<()> {
-        self.change("create_network", spec.name.as_str()).await;
+    async fn do_create_network(&self, spec: &NetworkSpec) -> Result<()> {
         let mut world = self.inner.world();
         let name = spec.name.to_string();
         if world.networks.contains_key(&name) {
@@ -646,8 +659,7 @@ impl Engine for MockEngine {
         Ok(())
     }
 
-    async fn remove_network(&self, name: &ResourceName) -> Result<()> {
-        self.change("remove_network", name.as_str()).await;
+    async fn do_remove_network(&self, name: &ResourceName) -> Result<()> {
         let mut world = self.inner.world();
         let user =
             world.containers.values().find(|record| record.spec.networks.iter().any(|a| a.network == *name));
@@ -661,8 +673,7 @@ impl Engine for MockEngine {
         }
     }
 
-    async fn create_volume(&self, spec: &VolumeSpec) -> Result<()> {
-        self.change("create_volume", spec.name.as_str()).await;
+    async fn do_create_volume(&self, spec: &VolumeSpec) -> Result<()> {
         let mut world = self.inner.world();
         if world.volumes.contains_key(spec.name.as_str()) {
             return Err(Error::NameInUse { name: spec.name.to_string(), by: None });
@@ -672,8 +683,7 @@ impl Engine for MockEngine {
         Ok(())
     }
 
-    async fn remove_volume(&self, name: &ResourceName) -> Result<()> {
-        self.change("remove_volume", name.as_str()).await;
+    async fn do_remove_volume(&self, name: &ResourceName) -> Result<()> {
         let mut world = self.inner.world();
         if let Some(user) =
             world.containers.values().find(|record| record.volumes().any(|used| used == name.as_str()))
@@ -687,8 +697,7 @@ impl Engine for MockEngine {
         }
     }
 
-    async fn pull(&self, image: &str, progress: &Progress) -> Result<ImageId> {
-        self.change("pull", image).await;
+    async fn do_pull(&self, image: &str, progress: &Progress) -> Result<ImageId> {
         let host = image.split('/').next().unwrap_or_default();
         if host == "localhost" || host.starts_with("localhost:") {
             return Err(Error::Image { image: image.to_owned(), reason: "no registry answers there".into() });
@@ -707,9 +716,143 @@ impl Engine for MockEngine {
         world.images.insert(image.to_owned(), id.clone());
         Ok(id)
     }
+}
+
+#[async_trait]
+impl Engine for MockEngine {
+    fn kind(&self) -> RuntimeKind {
+        RuntimeKind::Mock
+    }
+
+    fn endpoint(&self) -> String {
+        "memory".to_owned()
+    }
+
+    async fn info(&self) -> Result<EngineInfo> {
+        self.look("info").await?;
+        Ok(EngineInfo::new(RuntimeKind::Mock, "Engine in memory", env!("CARGO_PKG_VERSION"), self.endpoint()))
+    }
+
+    async fn observe(&self, scope: &Scope) -> Result<Observed> {
+        self.look("observe").await?;
+        let world = self.inner.world();
+        let ours = |labels: &BTreeMap<String, String>| {
+            labels.get(labels::PROJECT).map(String::as_str) == Some(scope.project.as_str())
+        };
+        let containers =
+            world.containers.values().filter(|record| ours(&record.spec.labels)).map(Record::view).collect();
+        let networks = world
+            .networks
+            .iter()
+            .filter(|(name, network)| scope.networks.contains(*name) || ours(&network.labels));
+        let volumes = world
+            .volumes
+            .iter()
+            .filter(|(name, volume)| scope.volumes.contains(*name) || ours(&volume.labels))
+            .map(|(name, volume)| {
+                (name.clone(), Resource { name: name.clone(), labels: volume.labels.clone() })
+            });
+        let images =
+            scope.images.iter().filter_map(|image| Some((image.clone(), world.images.get(image)?.clone())));
+        Ok(Observed {
+            containers,
+            networks: networks.map(|(name, network)| (name.clone(), network.clone())).collect(),
+            volumes: volumes.collect(),
+            images: images.collect(),
+        })
+    }
+
+    async fn list(&self, filter: &ContainerFilter) -> Result<Vec<Container>> {
+        self.look("list").await?;
+        let world = self.inner.world();
+        let matches = |record: &&Record| {
+            (!filter.running || record.state.is_running())
+                && filter.labels.iter().all(|(name, wanted)| {
+                    record
+                        .spec
+                        .labels
+                        .get(name)
+                        .is_some_and(|value| wanted.as_ref().is_none_or(|wanted| wanted == value))
+                })
+        };
+        Ok(world.containers.values().filter(matches).map(Record::view).collect())
+    }
+
+    async fn inspect(&self, container: &str) -> Result<Container> {
+        self.look("inspect").await?;
+        let world = self.inner.world();
+        let id = world.find(container).ok_or_else(|| not_found(ResourceKind::Container, container))?;
+        Ok(world.containers[&id].view())
+    }
+
+    async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
+        let fails = self.change("create_container", spec.name.as_str()).await?;
+        let outcome = self.do_create_container(spec).await?;
+        fails.map_or(Ok(outcome), Err)
+    }
+
+    async fn start_container(&self, id: &ContainerId) -> Result<()> {
+        let fails = self.change("start_container", &self.name_of(id)).await?;
+        let outcome = self.do_start_container(id).await?;
+        fails.map_or(Ok(outcome), Err)
+    }
+
+    async fn stop_container(&self, id: &ContainerId, grace: Option<Duration>) -> Result<()> {
+        let fails = self.change("stop_container", &self.name_of(id)).await?;
+        let outcome = self.do_stop_container(id, grace).await?;
+        fails.map_or(Ok(outcome), Err)
+    }
+
+    async fn kill_container(&self, id: &ContainerId, signal: &str) -> Result<()> {
+        let fails = self.change("kill_container", &self.name_of(id)).await?;
+        let outcome = self.do_kill_container(id, signal).await?;
+        fails.map_or(Ok(outcome), Err)
+    }
+
+    async fn remove_container(&self, id: &ContainerId, anonymous_volumes: AnonymousVolumes) -> Result<()> {
+        let fails = self.change("remove_container", &self.name_of(id)).await?;
+        let outcome = self.do_remove_container(id, anonymous_volumes).await?;
+        fails.map_or(Ok(outcome), Err)
+    }
+
+    async fn rename_container(&self, id: &ContainerId, name: &ContainerName) -> Result<()> {
+        let fails = self.change("rename_container", name.as_str()).await?;
+        let outcome = self.do_rename_container(id, name).await?;
+        fails.map_or(Ok(outcome), Err)
+    }
+
+    async fn create_network(&self, spec: &NetworkSpec) -> Result<()> {
+        let fails = self.change("create_network", spec.name.as_str()).await?;
+        let outcome = self.do_create_network(spec).await?;
+        fails.map_or(Ok(outcome), Err)
+    }
+
+    async fn remove_network(&self, name: &ResourceName) -> Result<()> {
+        let fails = self.change("remove_network", name.as_str()).await?;
+        let outcome = self.do_remove_network(name).await?;
+        fails.map_or(Ok(outcome), Err)
+    }
+
+    async fn create_volume(&self, spec: &VolumeSpec) -> Result<()> {
+        let fails = self.change("create_volume", spec.name.as_str()).await?;
+        let outcome = self.do_create_volume(spec).await?;
+        fails.map_or(Ok(outcome), Err)
+    }
+
+    async fn remove_volume(&self, name: &ResourceName) -> Result<()> {
+        let fails = self.change("remove_volume", name.as_str()).await?;
+        let outcome = self.do_remove_volume(name).await?;
+        fails.map_or(Ok(outcome), Err)
+    }
+
+    async fn pull(&self, image: &str, progress: &Progress) -> Result<ImageId> {
+        let fails = self.change("pull", image).await?;
+        let outcome = self.do_pull(image, progress).await?;
+        fails.map_or(Ok(outcome), Err)
+    }
 
     async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream> {
-        self.turn().await;
+        self.look("logs").await?;
         let first = {
             let world = self.inner.world();
             let record =
@@ -748,6 +891,7 @@ impl Engine for MockEngine {
     }
 
     async fn events(&self, project: Option<&ProjectName>) -> Result<EngineEvents> {
+        self.is_reachable()?;
         let receiver = self.inner.events.subscribe();
         let project = project.map(ToString::to_string);
         let events = stream::unfold((receiver, project), |(mut receiver, project)| async move {
@@ -765,7 +909,7 @@ impl Engine for MockEngine {
     }
 
     async fn exec(&self, id: &ContainerId, command: &[String]) -> Result<ExecOutput> {
-        self.turn().await;
+        self.look("exec").await?;
         let running =
             self.inner.world().containers.get(&id.0).is_some_and(|record| record.state.is_running());
         if !running {
@@ -775,7 +919,7 @@ impl Engine for MockEngine {
     }
 
     async fn check_health(&self, id: &ContainerId) -> Result<HealthStatus> {
-        self.turn().await;
+        self.look("check_health").await?;
         self.check_once(&id.0).await
     }
 }

@@ -36,9 +36,13 @@
 //! Files of bind mounts are the computer's own; everything else is in memory and gone with the last handle.
 
 mod engine;
+mod fault;
 mod fixture;
+mod machine;
 mod program;
 mod world;
 
 pub use engine::MockEngine;
+pub use fault::Fault;
+pub use machine::MockMachine;
 pub use program::{Process, Program};

@@ -18,7 +18,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::program::Program;
+use crate::{fault::Script, machine::Vm, program::Program};
 
 /// A longer line comes in pieces.
 const MAX_LINE: usize = 64 << 10;
@@ -108,6 +108,9 @@ pub(crate) struct World {
     pub(crate) serial: u64,
     pub(crate) random: u64,
     pub(crate) interleaves: bool,
+    pub(crate) machine: Option<Arc<Vm>>,
+    pub(crate) script: Script,
+    pub(crate) names_freed_after: Duration,
 }
 
 /// What all handles share.
@@ -302,7 +305,7 @@ impl World {
         if self.containers.contains_key(key) {
             return Some(key.to_owned());
         }
-        let by_name = self.names.get(key).cloned();
+        let by_name = self.names.get(key).filter(|id| self.containers.contains_key(*id)).cloned();
         by_name.or_else(|| self.containers.keys().find(|id| key.len() >= 12 && id.starts_with(key)).cloned())
     }
 
