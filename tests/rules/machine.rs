@@ -10,7 +10,8 @@ use std::{
 
 use futures_util::future::join_all;
 use runtime_core::{
-    Call, CommandFailure, Compose, ContainerRuntime, Error, MachineProblem, MachineStatus, UpOptions,
+    Call, CommandFailure, Compose, ContainerRuntime, Error, MachineProblem, MachineStatus, MachineStop,
+    UpOptions,
 };
 use runtime_mock::{Fault, MockEngine, MockMachine};
 use tokio::time::{sleep, timeout};
@@ -170,7 +171,7 @@ fn rule_3_no_stale_readiness_after_a_stop_by_anyone() {
         let runtime = world.process();
         runtime.ensure_ready(&call()).await.expect("it comes up");
         match world.dice.roll(4) {
-            0 => runtime.machine_stop(&call()).await.expect("it stops"),
+            0 => runtime.machine_stop(MachineStop::Always, &call()).await.expect("it stops"),
             1 => world.machine.podman_stop().await.expect("it stops"),
             2 => world.machine.kill(),
             _ => world.machine.remove(),

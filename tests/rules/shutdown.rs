@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use runtime_core::{
-    Call, ContainerName, ContainerRuntime, ContainerSpec, Engine, Error, Kept, MachineEnd, ShutdownOptions,
-    UpOptions,
+    Call, ContainerName, ContainerRuntime, ContainerSpec, Engine, Error, Kept, MachineEnd, MachineProblem,
+    MachineStop, ShutdownOptions, UpOptions,
 };
 use runtime_mock::{Fault, MockEngine};
 use tokio::time::{sleep, timeout};
@@ -175,6 +175,21 @@ fn rule_5_a_list_that_cannot_be_read_is_not_an_empty_list() {
         }
         assert!(world.machine.is_up());
         assert_eq!(world.engine.count("machine_stop m1"), 0);
+    });
+}
+
+#[test]
+fn rule_5_a_stop_that_is_asked_for_ends_nobody_elses_containers() {
+    play(&[], |world| async move {
+        let runtime = populated(&world).await;
+        foreign(&world.engine).await;
+        let refused = runtime.machine_stop(MachineStop::Considerately, &call()).await;
+        let problem = MachineProblem::InUse(vec!["shop-foreign".to_owned()]);
+        assert_eq!(refused, Err(Error::Machine { name: "m1".to_owned(), problem }));
+        assert!(world.machine.is_up());
+        runtime.machine_stop(MachineStop::Always, &call()).await.expect("it stops");
+        assert!(!world.machine.is_up());
+        runtime.machine_stop(MachineStop::Considerately, &call()).await.expect("it is off");
     });
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use longshore::{Config, RuntimeChoice};
+use longshore::{Config, MachineChoice, RuntimeChoice};
 
 use crate::exit::ExitCode;
 
@@ -43,6 +43,12 @@ pub(crate) struct Global {
     /// The podman program [env: LONGSHORE_PODMAN].
     #[arg(long, global = true, value_name = "PATH", value_hint = clap::ValueHint::ExecutablePath)]
     podman: Option<PathBuf>,
+    /// Whether Podman's engine lives in a virtual machine [env: LONGSHORE_MACHINE] [default: auto].
+    #[arg(long, global = true, value_name = "WHEN", value_enum)]
+    machine: Option<When>,
+    /// The machine's name [env: LONGSHORE_MACHINE_NAME].
+    #[arg(long, global = true, value_name = "NAME")]
+    machine_name: Option<String>,
     /// The configuration file [env: LONGSHORE_CONFIG].
     #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
@@ -61,6 +67,8 @@ impl Global {
         config.runtime = self.runtime.map(Runtime::choice);
         config.host = self.host.clone();
         config.podman.program = self.podman.clone();
+        config.machine.when = self.machine.map(When::choice);
+        config.machine.name = self.machine_name.clone();
         config
     }
 }
@@ -84,6 +92,26 @@ impl Runtime {
             Self::Podman => RuntimeChoice::Podman,
             Self::Docker => RuntimeChoice::Docker,
             Self::Mock => RuntimeChoice::Mock,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum When {
+    /// Where there is no Linux.
+    Auto,
+    /// On Linux too.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+impl When {
+    fn choice(self) -> MachineChoice {
+        match self {
+            Self::Auto => MachineChoice::Auto,
+            Self::Always => MachineChoice::Always,
+            Self::Never => MachineChoice::Never,
         }
     }
 }
@@ -188,11 +216,65 @@ pub(crate) enum Command {
     Status,
     /// Try every engine and say what is the matter with each.
     Doctor,
+    /// Make, start, stop or look at the virtual machine that Podman needs on some systems.
+    #[command(subcommand)]
+    Machine(Machine),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
         shell: Shell,
     },
+}
+
+/// What is done with the machine.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Machine {
+    /// Make it; one that is there is left as it is.
+    Init(MachineSize),
+    /// Start it, and return when its engine answers.
+    Start,
+    /// Stop it, unless containers of somebody else run in it.
+    Stop {
+        /// Whatever runs in it.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Show what it is doing.
+    Status,
+    /// Make it if there is none, start it if it is off, and return when its engine answers.
+    Ensure(MachineSize),
+}
+
+/// How a machine is made; what is not said is podman's own choice.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct MachineSize {
+    /// How many processors [env: LONGSHORE_MACHINE_CPUS].
+    #[arg(long, value_name = "NUMBER")]
+    cpus: Option<u32>,
+    /// How much memory, in MiB [env: LONGSHORE_MACHINE_MEMORY].
+    #[arg(long, value_name = "MIB")]
+    memory: Option<u64>,
+    /// How large its disk is, in GiB [env: LONGSHORE_MACHINE_DISK].
+    #[arg(long, value_name = "GIB")]
+    disk: Option<u64>,
+    /// The image of its disk: a path, a URL, or docker://REFERENCE [env: LONGSHORE_MACHINE_IMAGE].
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
+    /// Its engine runs as root.
+    #[arg(long)]
+    rootful: bool,
+}
+
+impl MachineSize {
+    /// Adds what was said here.
+    pub(crate) fn add_to(&self, config: &mut Config) {
+        let machine = &mut config.machine;
+        machine.cpus = self.cpus;
+        machine.memory = self.memory;
+        machine.disk = self.disk;
+        machine.image = self.image.clone();
+        machine.rootful = self.rootful.then_some(true);
+    }
 }
 
 /// How services are brought up; the same for `up` and `plan`.

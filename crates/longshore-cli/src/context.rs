@@ -40,7 +40,12 @@ pub(crate) enum Interpolate {
 impl Context {
     /// The engine's settings: flags, environment, file.
     pub(crate) fn config(&self) -> Result<Config, Failure> {
-        Ok(Config::load(self.global.flags(), &self.env, self.global.config.as_deref())?)
+        self.config_with(self.global.flags())
+    }
+
+    /// The same with these in place of the global flags.
+    pub(crate) fn config_with(&self, flags: Config) -> Result<Config, Failure> {
+        Ok(Config::load(flags, &self.env, self.global.config.as_deref())?)
     }
 
     /// The runtime that was asked for.

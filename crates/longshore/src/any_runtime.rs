@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use compose_file::{Project, ProjectName};
 use runtime_core::{
     Availability, Call, Container, ContainerRuntime, DownOptions, EngineInfo, Error, LogOptions,
-    MachineStatus, Plan, ProjectLogs, ProjectSummary, Result, RuntimeKind, ShutdownOptions, ShutdownOutcome,
-    StopOptions, Target, UpOptions, UpOutcome,
+    MachineStatus, MachineStop, Plan, ProjectLogs, ProjectSummary, Result, RuntimeKind, ShutdownOptions,
+    ShutdownOutcome, StopOptions, Target, UpOptions, UpOutcome,
 };
 
 use crate::Config;
@@ -73,11 +73,11 @@ impl AnyRuntime {
     /// A runtime over that engine. Does no I/O.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] when the backend is not compiled in.
+    /// [`Error::Unsupported`] when the backend is not compiled in; [`Error::InvalidName`] for a machine's name that is none.
     pub fn construct(kind: RuntimeKind, config: &Config) -> Result<Self> {
         match kind {
             #[cfg(feature = "podman")]
-            RuntimeKind::Podman => Ok(Self::Podman(own(podman(config), config))),
+            RuntimeKind::Podman => Ok(Self::Podman(podman(config)?)),
             #[cfg(feature = "docker")]
             RuntimeKind::Docker => Ok(Self::Docker(own(docker(config), config))),
             #[cfg(feature = "mock")]
@@ -96,9 +96,10 @@ fn own<E: runtime_core::Engine>(engine: E, config: &Config) -> runtime_core::Com
     }
 }
 
-/// Podman as it is on Linux, native. Where it needs a machine, [`runtime_core::Compose::with_machine`] is the place to give it one.
+/// Podman, with its machine where the configuration has one. A connection, a URL or a host that is named is somebody's
+/// engine elsewhere, and no machine of ours.
 #[cfg(feature = "podman")]
-fn podman(config: &Config) -> runtime_podman::PodmanEngine {
+fn podman(config: &Config) -> Result<runtime_core::Compose<runtime_podman::PodmanEngine>> {
     let mut podman = runtime_podman::PodmanConfig::default();
     if let Some(program) = &config.podman.program {
         podman.program = Some(program.clone());
@@ -112,7 +113,35 @@ fn podman(config: &Config) -> runtime_podman::PodmanEngine {
             podman.connection = config.podman.connection.clone();
         }
     }
-    runtime_podman::PodmanEngine::new(podman)
+    let section = &config.machine;
+    if let Some(helpers) = &section.helpers {
+        let folder = helpers.display().to_string();
+        podman.env.push(("CONTAINERS_HELPER_BINARY_DIR".to_owned(), folder));
+    }
+    let elsewhere = podman.url.is_some() || podman.connection.is_some();
+    if elsewhere || !section.when.unwrap_or_default().applies() {
+        return Ok(own(runtime_podman::PodmanEngine::new(podman), config));
+    }
+    let name = section.name.as_deref().unwrap_or(runtime_podman::DEFAULT_MACHINE);
+    let name = runtime_core::MachineName::new(name)?;
+    let state = section.state.clone().unwrap_or_else(|| std::env::temp_dir().join("longshore"));
+    let mut machine = runtime_podman::MachineConfig::new(name, state);
+    machine.cpus = section.cpus;
+    machine.memory = section.memory;
+    machine.disk = section.disk;
+    machine.image = section.image.clone();
+    machine.rootful = section.rootful.unwrap_or_default();
+    let patience = &mut machine.patience;
+    for (time, seconds) in [
+        (&mut patience.init, section.init_timeout),
+        (&mut patience.start, section.start_timeout),
+        (&mut patience.answer, section.answer_timeout),
+        (&mut patience.stop, section.stop_timeout),
+    ] {
+        *time = seconds.map_or(*time, std::time::Duration::from_secs);
+    }
+    let (engine, host) = runtime_podman::PodmanEngine::in_machine(podman, machine);
+    Ok(own(engine, config).with_machine(Arc::new(host)))
 }
 
 #[cfg(feature = "docker")]
@@ -184,8 +213,8 @@ impl ContainerRuntime for AnyRuntime {
         each!(self, runtime => runtime.machine_start(call).await)
     }
 
-    async fn machine_stop(&self, call: &Call) -> Result<()> {
-        each!(self, runtime => runtime.machine_stop(call).await)
+    async fn machine_stop(&self, how: MachineStop, call: &Call) -> Result<()> {
+        each!(self, runtime => runtime.machine_stop(how, call).await)
     }
 
     async fn ensure_ready(&self, call: &Call) -> Result<EngineInfo> {

@@ -39,7 +39,9 @@ mod config;
 
 pub use any_runtime::AnyRuntime;
 pub use compose_file::{self, Condition, LoadError, LoadOptions, Project, ProjectName, load, load_str};
-pub use config::{Config, ConfigError, DockerSection, PodmanSection, RuntimeChoice};
+pub use config::{
+    Config, ConfigError, DockerSection, MachineChoice, MachineSection, PodmanSection, RuntimeChoice,
+};
 pub use runtime_core::{self, *};
 #[cfg(feature = "docker")]
 pub use runtime_docker as docker;

@@ -33,7 +33,7 @@ fn the_default_file_may_be_missing_and_a_named_one_may_not() {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path().to_str().unwrap();
     let unset = Config::load(Config::default(), &env([("XDG_CONFIG_HOME", home)]), None).unwrap();
-    assert_eq!(unset, Config::default());
+    assert_eq!(unset, Config::default(), "no folder for the state is known either");
 
     let missing = folder.path().join("missing.toml");
     let named = env([("LONGSHORE_CONFIG", missing.to_str().unwrap())]);
@@ -77,4 +77,53 @@ fn the_higher_source_says_where_podman_is() {
     let config = environment.merge(file);
     assert_eq!(config.podman.connection, None, "it would contradict the URL");
     assert_eq!(config.podman.url.as_deref(), Some("unix:///p.sock"));
+}
+
+#[test]
+fn a_machine_is_configured_from_everywhere() {
+    let env = env([
+        ("LONGSHORE_MACHINE", "always"),
+        ("LONGSHORE_MACHINE_NAME", "m1"),
+        ("LONGSHORE_MACHINE_MEMORY", "1536"),
+        ("XDG_STATE_HOME", "/state"),
+    ]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    std::fs::write(&file, "[machine]\nname = 'other'\ncpus = 1\ndisk = 6\nstart_timeout = 90\n").unwrap();
+    let config = Config::load(Config::default(), &env, Some(&file)).unwrap();
+    let machine = &config.machine;
+    assert_eq!(machine.when, Some(longshore::MachineChoice::Always));
+    assert_eq!(machine.name.as_deref(), Some("m1"), "the environment wins over the file");
+    assert_eq!((machine.cpus, machine.memory, machine.disk), (Some(1), Some(1536), Some(6)));
+    assert_eq!(machine.start_timeout, Some(90));
+    assert_eq!(machine.state.as_deref(), Some(Path::new("/state/longshore")));
+}
+
+#[test]
+fn what_no_machine_can_be_is_refused_by_name() {
+    let wrong = [
+        ("name = 'a b'", "machine.name"),
+        ("name = '-x'", "machine.name"),
+        ("name = 'a/b'", "machine.name"),
+        ("name = \"a\\nb\"", "machine.name"),
+        ("cpus = 0", "machine.cpus"),
+        ("cpus = 100000", "machine.cpus"),
+        ("memory = 1", "machine.memory"),
+        ("memory = 100000000", "machine.memory"),
+        ("disk = 1", "machine.disk"),
+        ("image = '--help'", "machine.image"),
+        ("helpers = 'relative'", "machine.helpers"),
+        ("state = 'relative'", "machine.state"),
+    ];
+    for (line, setting) in wrong {
+        let config = Config::from_toml(&format!("[machine]\n{line}\n")).unwrap();
+        let error = config.check().unwrap_err();
+        assert!(
+            matches!(&error, ConfigError::Setting { setting: which, .. } if *which == setting),
+            "{line}: {error}"
+        );
+    }
+    let sometimes = env([("LONGSHORE_MACHINE", "sometimes")]);
+    let error = Config::from_env(&sometimes).unwrap_err().to_string();
+    assert!(error.contains("LONGSHORE_MACHINE") && error.contains("sometimes"), "{error}");
 }

@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Availability, Call, Container, ContainerFilter, ContainerRuntime, Desired, DownOptions, Engine,
     EngineInfo, Error, Kept, LogOptions, MachineAtEnd, MachineEnd, MachineHost, MachineProblem,
-    MachineStatus, Observed, Plan, Progress, ProjectLogs, ProjectSummary, Projects, RemoveVolumes,
-    ResourceKind, Result, RuntimeKind, Scope, ShutdownOptions, ShutdownOutcome, StopOptions, Subject, Target,
-    UpOptions, UpOutcome, Wait, Work,
+    MachineStatus, MachineStop, Observed, Plan, Progress, ProjectLogs, ProjectSummary, Projects,
+    RemoveVolumes, ResourceKind, Result, RuntimeKind, Scope, ShutdownOptions, ShutdownOutcome, StopOptions,
+    Subject, Target, UpOptions, UpOutcome, Wait, Work,
     execute::{Execution, execute},
     flight::Flight,
     labels,
@@ -372,9 +372,10 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
         self.shared.gate.within(call, |call| async move { machine.start(&call).await }).await
     }
 
-    async fn machine_stop(&self, call: &Call) -> Result<()> {
+    async fn machine_stop(&self, how: MachineStop, call: &Call) -> Result<()> {
         let Some(machine) = &self.shared.machine else { return Ok(()) };
-        self.shared.gate.within(call, |call| async move { machine.stop(&call).await }).await
+        let owner = &self.shared.owner;
+        self.shared.gate.within(call, |call| async move { machine.stop(owner, how, &call).await }).await
     }
 
     async fn ensure_ready(&self, call: &Call) -> Result<EngineInfo> {

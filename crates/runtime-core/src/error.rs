@@ -271,6 +271,9 @@ fn machine_help(name: &str, problem: &MachineProblem) -> Option<String> {
         MachineProblem::HelperMissing(helper) => {
             format!("install {helper}, or name its folder as `helpers` under [machine] in the configuration")
         }
+        MachineProblem::InUse(_) => {
+            "stop them where they were started, or end them with the machine: `longshore machine stop --force`".into()
+        }
         MachineProblem::Other(_) => return None,
     })
 }
@@ -331,6 +334,9 @@ pub enum MachineProblem {
     /// Another one runs where only one may.
     #[error("the machine {0:?} is running, and this provider runs one at a time")]
     AnotherRuns(String),
+    /// It is not stopped, because containers that are not ours run in it: their names.
+    #[error("it stays up, because what runs in it is not ours: {}", .0.join(", "))]
+    InUse(Vec<String>),
     /// A program that it needs is not there.
     #[error("the helper {0} is missing")]
     HelperMissing(String),

@@ -6,13 +6,15 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     BootId, Call, ContainerFilter, Engine, EngineInfo, Error, Kept, MachineEnd, MachineHost, MachineLock,
-    MachineProblem, MachineStatus, Patience, Phase, Progress, Result, Started, Subject, Work, flight::Flight,
-    labels,
+    MachineProblem, MachineStatus, MachineStop, Patience, Phase, Progress, Result, Started, Subject, Work,
+    flight::Flight, labels,
 };
 
 /// Others may stop or remove the machine as often as they like; so often is it tried again.
 const MOST_INITS: u32 = 2;
 const MOST_STARTS: u32 = 3;
+/// A shorter wait for another process is not told.
+const WORTH_A_WORD: Duration = Duration::from_millis(300);
 
 /// A machine, the engine in it, and the one flight of making it ready.
 #[derive(Debug)]
@@ -126,11 +128,19 @@ impl<E: Engine> Lifecycle<E> {
         }
     }
 
-    /// Stops the machine with everything in it.
-    pub(crate) async fn stop(&self, call: &Call) -> Result<()> {
+    /// Stops the machine, whoever started it.
+    pub(crate) async fn stop(&self, owner: &str, how: MachineStop, call: &Call) -> Result<()> {
+        let inner = &self.inner;
         let work = async {
-            let mut lock = self.inner.lock(&call.progress).await?;
-            self.inner.stop(&mut *lock, &call.progress).await
+            let mut lock = inner.lock(&call.progress).await?;
+            let off = [MachineStatus::Absent, MachineStatus::Stopped];
+            if how == MachineStop::Considerately && !off.contains(&inner.host.status().await?) {
+                let theirs = inner.what_others_run(owner).await?;
+                if !theirs.is_empty() {
+                    return Err(inner.problem(MachineProblem::InUse(theirs)));
+                }
+            }
+            inner.stop(&mut *lock, &call.progress).await
         };
         call.cancel.run_until_cancelled(work).await.unwrap_or(Err(Error::Cancelled))
     }
@@ -156,8 +166,12 @@ impl<E: Engine> Inner<E> {
 
     /// Comes after the others of ours.
     async fn lock(&self, progress: &Progress) -> Result<Box<dyn MachineLock>> {
+        let mut locking = self.host.lock();
+        if let Ok(lock) = timeout(WORTH_A_WORD, &mut locking).await {
+            return lock;
+        }
         let waiting = progress.begin(self.subject(), Work::Queue);
-        let lock = self.host.lock().await;
+        let lock = locking.await;
         waiting.ended(&lock);
         lock
     }
@@ -360,17 +374,19 @@ impl<E: Engine> Inner<E> {
         if !self.is_ours(lock.started()).await? {
             return Ok(MachineEnd::Kept(Kept::NotStartedByUs));
         }
-        let running = self.engine.list(&ContainerFilter { running: true, labels: Vec::new() }).await?;
-        let theirs: Vec<String> = running
-            .into_iter()
-            .filter(|container| container.label(labels::OWNER) != Some(owner))
-            .map(|container| container.name)
-            .collect();
+        let theirs = self.what_others_run(owner).await?;
         if !theirs.is_empty() {
             return Ok(MachineEnd::Kept(Kept::InUse(theirs)));
         }
         self.stop(&mut *lock, progress).await?;
         Ok(MachineEnd::Stopped)
+    }
+
+    /// The names of the running containers that are not ours.
+    async fn what_others_run(&self, owner: &str) -> Result<Vec<String>> {
+        let running = self.engine.list(&ContainerFilter { running: true, labels: Vec::new() }).await?;
+        let theirs = running.into_iter().filter(|one| one.label(labels::OWNER) != Some(owner));
+        Ok(theirs.map(|container| container.name).collect())
     }
 
     /// Whether the boot that goes on is the one that one of our processes began.

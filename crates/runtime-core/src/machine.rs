@@ -44,6 +44,16 @@ pub enum Started {
     Already,
 }
 
+/// Whether a machine is stopped with what runs in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MachineStop {
+    /// Only if nothing of anybody else runs in it, and that can be read.
+    #[default]
+    Considerately,
+    /// Whatever runs in it.
+    Always,
+}
+
 /// One boot of a machine: no other has the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

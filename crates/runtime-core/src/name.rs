@@ -14,6 +14,32 @@ pub struct ContainerName(String);
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct ResourceName(String);
 
+/// The name of a machine, by the same rule.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct MachineName(String);
+
+impl MachineName {
+    /// Checks a name.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`] saying what is wrong with it.
+    pub fn new(name: impl Into<String>) -> Result<Self> {
+        let name = name.into();
+        check(ResourceKind::Machine, &name).map(|()| Self(name))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MachineName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Docker and Podman agree on this rule (`[a-zA-Z0-9][a-zA-Z0-9_.-]*`); 255 is what their file systems take.
 fn check(kind: ResourceKind, name: &str) -> Result<()> {
     let reason = match name.chars().next() {
@@ -95,6 +121,7 @@ mod tests {
         for bad in ["", "-a", "--help", "a/b", "a\nb", "a b", ".a", "é", "a\0"] {
             assert!(ContainerName::new(bad).is_err(), "{bad:?}");
             assert!(ResourceName::volume(bad).is_err(), "{bad:?}");
+            assert!(MachineName::new(bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -13,8 +13,8 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Call, Container, EngineInfo, Error, LogLine, LogOptions, MachineStatus, Plan, Result, ShutdownOptions,
-    ShutdownOutcome,
+    Call, Container, EngineInfo, Error, LogLine, LogOptions, MachineStatus, MachineStop, Plan, Result,
+    ShutdownOptions, ShutdownOutcome,
 };
 
 /// Which engine a runtime uses.
@@ -103,11 +103,12 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     /// When there is no machine, or it does not come up.
     async fn machine_start(&self, call: &Call) -> Result<()>;
 
-    /// Stops the machine with everything that runs in it; does nothing where none is needed.
+    /// Stops the machine, whoever started it; does nothing where none is needed. What runs in it ends with it.
     ///
     /// # Errors
-    /// When the provider refuses.
-    async fn machine_stop(&self, call: &Call) -> Result<()>;
+    /// [`crate::MachineProblem::InUse`] when containers of somebody else run in it, and why it cannot be read what runs, unless
+    /// it is stopped [always](MachineStop::Always); when the provider refuses.
+    async fn machine_stop(&self, how: MachineStop, call: &Call) -> Result<()>;
 
     /// Returns when the engine has answered, making and starting its machine first if it needs one.
     ///

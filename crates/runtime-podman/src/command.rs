@@ -12,6 +12,8 @@ use tokio::{
 
 /// An answer of podman is never so large; what is beyond is read and thrown away.
 const MAX_STDOUT: usize = 64 << 20;
+/// How long the pipes of a command that has ended may stay open: what it left behind has them then.
+const LINGER: Duration = Duration::from_secs(1);
 /// The last lines of stderr that an error keeps.
 pub(crate) const MAX_STDERR_LINES: usize = 20;
 /// A line of stderr is kept to this length.
@@ -67,6 +69,17 @@ pub(crate) struct Invocation {
     /// Arguments as errors show them, where they differ.
     shown: Vec<String>,
     env: Vec<(String, String)>,
+    leaves: Leaves,
+}
+
+/// What a command leaves behind when it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Leaves {
+    /// Nothing that has its pipes. What does all the same is no part of podman, and is killed.
+    #[default]
+    Nothing,
+    /// A machine: its processes run on.
+    Machine,
 }
 
 impl Invocation {
@@ -93,6 +106,12 @@ impl Invocation {
     /// A variable of the child.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The command starts a machine, whose processes outlive it.
+    pub(crate) fn leaving_a_machine(mut self) -> Self {
+        self.leaves = Leaves::Machine;
         self
     }
 
@@ -137,6 +156,8 @@ pub(crate) struct Podman {
     pub(crate) global: Vec<String>,
     pub(crate) deadline: Duration,
     pub(crate) permits: Arc<Semaphore>,
+    /// Variables for every command, the folder of a bundled podman's helpers for one.
+    pub(crate) env: Vec<(String, String)>,
 }
 
 /// A child that takes its process group with it when it is dropped.
@@ -144,22 +165,58 @@ pub(crate) struct Podman {
 pub(crate) struct Group {
     pub(crate) child: Child,
     pub(crate) command: String,
+    /// The child's id, which is its group's too.
+    id: Option<u32>,
+}
+
+impl Group {
+    fn kill(&self) {
+        #[cfg(unix)]
+        if let Some(pid) = self.id.and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+        }
+    }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
         // Only a child that is not reaped yet has an id, so the group is certainly still its own.
-        #[cfg(unix)]
-        if let Some(pid) = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
-            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+        if self.child.id().is_some() {
+            self.kill();
         }
         let _ = self.child.start_kill();
     }
 }
 
+/// Where a child's output goes.
+enum Outputs {
+    Pipes,
+    /// One terminal for both.
+    #[cfg(unix)]
+    Terminal(std::fs::File),
+}
+
 impl Podman {
     /// Starts podman. The child is reaped by tokio when it is dropped early.
     pub(crate) fn spawn(&self, invocation: &Invocation) -> Result<Group> {
+        self.spawn_with(invocation, Outputs::Pipes)
+    }
+
+    /// Starts podman on a terminal of its own, on which it draws its bars, and gives the other end of that.
+    #[cfg(unix)]
+    pub(crate) fn spawn_on_terminal(
+        &self,
+        invocation: &Invocation,
+    ) -> Result<(Group, crate::terminal::Screen)> {
+        let refused = |error: std::io::Error| Error::NotPermitted {
+            what: "opening a terminal for podman".to_owned(),
+            reason: error.to_string(),
+        };
+        let (screen, terminal) = crate::terminal::open().map_err(refused)?;
+        Ok((self.spawn_with(invocation, Outputs::Terminal(terminal))?, screen))
+    }
+
+    fn spawn_with(&self, invocation: &Invocation, outputs: Outputs) -> Result<Group> {
         let mut command = Command::new(&self.program);
         command.args(&self.global).args(&invocation.args).env_clear();
         let inherited = std::env::vars_os().filter(|(name, _)| {
@@ -172,22 +229,37 @@ impl Podman {
                 || INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         });
         command.envs(inherited).env("LC_ALL", "C.UTF-8");
-        command.envs(invocation.env.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        #[cfg(unix)]
-        command.process_group(0);
+        command.envs(self.env.iter().chain(&invocation.env).map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).kill_on_drop(true);
         let program = self.program.display().to_string();
-        let child = command.spawn().map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Error::NotInstalled { program, reason: "there is no such program".into() },
+        let cannot_start = |error: &std::io::Error| match error.kind() {
+            ErrorKind::NotFound => {
+                Error::NotInstalled { program: program.clone(), reason: "there is no such program".into() }
+            }
+            ErrorKind::PermissionDenied if self.program.is_dir() => {
+                Error::NotInstalled { program: program.clone(), reason: "it is a folder".into() }
+            }
             ErrorKind::PermissionDenied => {
                 Error::NotPermitted { what: format!("running {program}"), reason: error.to_string() }
             }
-            _ => Error::NotInstalled { program, reason: error.to_string() },
-        })?;
+            _ => Error::NotInstalled { program: program.clone(), reason: error.to_string() },
+        };
+        match outputs {
+            Outputs::Pipes => command.stdout(Stdio::piped()).stderr(Stdio::piped()),
+            #[cfg(unix)]
+            Outputs::Terminal(terminal) => {
+                let copy = terminal.try_clone().map_err(|error| cannot_start(&error))?;
+                command.stdout(copy).stderr(terminal).env("TERM", "xterm")
+            }
+        };
+        #[cfg(unix)]
+        command.process_group(0);
+        let child = command.spawn().map_err(|error| cannot_start(&error))?;
         let words = self.global.iter().chain(&invocation.shown).map(|word| quote(word)).collect::<Vec<_>>();
         let name =
             self.program.file_name().map_or("podman".into(), |name| name.to_string_lossy().into_owned());
-        Ok(Group { child, command: format!("{name} {}", words.join(" ")) })
+        let id = child.id();
+        Ok(Group { child, command: format!("{name} {}", words.join(" ")), id })
     }
 
     /// Runs a command to its end within the usual deadline.
@@ -199,21 +271,30 @@ impl Podman {
     pub(crate) async fn run_within(&self, invocation: &Invocation, deadline: Duration) -> Result<Finished> {
         let _permit = self.permits.acquire().await.map_err(|_| Error::ShuttingDown)?;
         let mut group = self.spawn(invocation)?;
-        let (Some(stdout), Some(stderr)) = (group.child.stdout.take(), group.child.stderr.take()) else {
+        let (Some(out), Some(err)) = (group.child.stdout.take(), group.child.stderr.take()) else {
             return Err(Error::InvalidProject("podman was started without its pipes".into()));
         };
+        let (mut stdout, mut stderr) = (Vec::new(), VecDeque::new());
         let work = async {
-            let mut errors = VecDeque::new();
-            let (stdout, ()) =
-                tokio::join!(read_bounded(stdout, MAX_STDOUT), last_lines(stderr, &mut errors));
-            let status = group.child.wait().await;
-            (stdout, errors, status)
+            let mut reading = std::pin::pin!(async {
+                tokio::join!(read_bounded(out, MAX_STDOUT, &mut stdout), last_lines(err, &mut stderr))
+            });
+            let status = tokio::select! {
+                biased;
+                _ = &mut reading => return group.child.wait().await,
+                status = group.child.wait() => status,
+            };
+            // It has ended, and somebody that it left behind has its pipes: nothing more of it comes by them.
+            if timeout(LINGER, &mut reading).await.is_err() && invocation.leaves == Leaves::Nothing {
+                group.kill();
+            }
+            status
         };
-        let Ok((stdout, errors, status)) = timeout(deadline, work).await else {
+        let Ok(status) = timeout(deadline, work).await else {
             return Err(Error::TimedOut { what: format!("`{}`", group.command), after: deadline });
         };
         let exit_code = status.ok().and_then(|status| status.code());
-        Ok(Finished { exit_code, stdout, stderr: errors.into(), command: group.command.clone() })
+        Ok(Finished { exit_code, stdout, stderr: stderr.into(), command: group.command.clone() })
     }
 }
 
@@ -226,14 +307,12 @@ fn quote(word: &str) -> String {
 }
 
 /// Reads to the end, keeping so many bytes.
-pub(crate) async fn read_bounded(mut pipe: impl AsyncRead + Unpin, most: usize) -> Vec<u8> {
-    let mut kept = Vec::new();
+pub(crate) async fn read_bounded(mut pipe: impl AsyncRead + Unpin, most: usize, kept: &mut Vec<u8>) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
         let room = most.saturating_sub(kept.len()).min(read);
         kept.extend_from_slice(&buffer[..room]);
     }
-    kept
 }
 
 /// Reads to the end, keeping the last lines.
@@ -242,14 +321,19 @@ pub(crate) async fn last_lines(pipe: impl AsyncRead + Unpin, lines: &mut VecDequ
     let mut line = Vec::new();
     while read_line(&mut reader, &mut line, MAX_LINE).await {
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-        if text.is_empty() {
-            continue;
-        }
-        if lines.len() == MAX_STDERR_LINES {
-            lines.pop_front();
-        }
-        lines.push_back(text);
+        keep_line(lines, text);
     }
+}
+
+/// Keeps a line that says something, among the last ones.
+pub(crate) fn keep_line(lines: &mut VecDeque<String>, text: String) {
+    if text.is_empty() {
+        return;
+    }
+    if lines.len() == MAX_STDERR_LINES {
+        lines.pop_front();
+    }
+    lines.push_back(text);
 }
 
 /// Reads one line, or a piece of one that is too long, without its end. `false` when there is nothing more.

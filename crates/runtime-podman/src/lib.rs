@@ -10,7 +10,12 @@ mod command;
 mod create;
 mod failure;
 mod logs;
+mod machine;
 mod parse;
 mod podman;
+mod progress;
+#[cfg(unix)]
+mod terminal;
 
+pub use machine::{DEFAULT_MACHINE, MachineConfig, PodmanMachine};
 pub use podman::{PodmanConfig, PodmanEngine};

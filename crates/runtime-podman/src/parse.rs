@@ -31,6 +31,22 @@ fn or_default<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(
     Ok(Option::<T>::deserialize(d)?.unwrap_or_default())
 }
 
+/// A machine of `podman machine list`. Only these two fields tell what it does, and neither alone.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ListedMachine {
+    name: String,
+    pub(crate) running: bool,
+    pub(crate) starting: bool,
+}
+
+impl ListedMachine {
+    /// Its name, without the star by which some versions mark the default one.
+    pub(crate) fn name(&self) -> &str {
+        self.name.trim_end_matches('*')
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Inspected {

@@ -53,6 +53,8 @@ pub struct PodmanConfig {
     pub pull_deadline: Duration,
     /// How many commands run at once.
     pub parallel: usize,
+    /// Variables for podman itself, besides what it inherits.
+    pub env: Vec<(String, String)>,
 }
 
 impl Default for PodmanConfig {
@@ -65,6 +67,7 @@ impl Default for PodmanConfig {
             deadline: Duration::from_secs(120),
             pull_deadline: Duration::from_secs(30 * 60),
             parallel: (2 * cores).max(4),
+            env: Vec::new(),
         }
     }
 }
@@ -95,6 +98,7 @@ impl PodmanEngine {
             global,
             deadline: config.deadline,
             permits: Arc::new(Semaphore::new(config.parallel.max(1))),
+            env: config.env,
         };
         Self {
             podman: Arc::new(podman),
@@ -118,6 +122,10 @@ impl PodmanEngine {
             Error::NotFound { .. } => Ok(()),
             error => Err(error),
         }
+    }
+
+    pub(crate) fn shared_podman(&self) -> Arc<Podman> {
+        self.podman.clone()
     }
 
     pub(crate) fn podman(&self) -> &Podman {

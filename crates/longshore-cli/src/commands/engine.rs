@@ -47,7 +47,7 @@ fn engine(info: &EngineInfo) -> String {
     }
 }
 
-fn machine_words(status: &MachineStatus) -> String {
+pub(super) fn machine_words(status: &MachineStatus) -> String {
     match status {
         MachineStatus::NotNeeded => "not needed".to_owned(),
         MachineStatus::Absent => "there is none; it is made when it is needed".to_owned(),

@@ -5,6 +5,7 @@ mod config;
 mod engine;
 mod list;
 mod logs;
+mod machine;
 mod pull;
 mod takedown;
 mod up;
@@ -30,7 +31,11 @@ pub(crate) async fn run(command: Command, mut context: Context) -> Result<ExitCo
         Command::Logs(args) => args.files.clone().into(),
         Command::Pull(args) => args.files.clone(),
         Command::Config(args) => args.files.clone(),
-        Command::Ls(_) | Command::Status | Command::Doctor | Command::Completions { .. } => Files::default(),
+        Command::Ls(_)
+        | Command::Status
+        | Command::Doctor
+        | Command::Machine(_)
+        | Command::Completions { .. } => Files::default(),
     };
     context.files = context.files.followed_by(files);
     match command {
@@ -46,6 +51,7 @@ pub(crate) async fn run(command: Command, mut context: Context) -> Result<ExitCo
         Command::Config(args) => config::config(&args, &context),
         Command::Status => engine::status(&context).await,
         Command::Doctor => engine::doctor(&context).await,
+        Command::Machine(verb) => machine::machine(&verb, &context).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut crate::command(), "longshore", &mut script);

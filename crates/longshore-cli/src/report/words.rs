@@ -21,7 +21,7 @@ pub(crate) enum Told {
 pub(crate) fn told(event: &Event) -> Option<Told> {
     Some(match &event.phase {
         // A container gets its final name while it is replaced; that is no news.
-        Phase::Began(Work::Rename) | Phase::Done { work: Work::Rename, .. } => return None,
+        Phase::Began(Work::Rename) | Phase::Done { work: Work::Rename | Work::Queue, .. } => return None,
         Phase::Began(work) => Told::Going(doing(*work)),
         Phase::Bytes { work, done, total } => Told::Bytes(doing(*work), *done, *total),
         Phase::Done { work, took } => Told::Done(done(*work), Some(took.as_secs_f64())),
@@ -58,7 +58,14 @@ fn doing(work: Work) -> &'static str {
         Work::Stop => "Stopping",
         Work::Remove => "Removing",
         Work::Wait(_) => "Waiting",
+        Work::Queue => "Waiting for another longshore",
+        Work::LookUp => "Looking up its image",
+        Work::Download => "Downloading its image",
+        Work::Extract => "Extracting its image",
         Work::Init => "Creating",
+        Work::Boot => "Booting",
+        Work::Answer => "Waiting for its engine",
+        Work::Rename => "Renaming",
         _ => "Working",
     }
 }
@@ -75,6 +82,12 @@ fn done(work: Work) -> &'static str {
         Work::Wait(Condition::ServiceCompletedSuccessfully) => "Exited",
         Work::Wait(Condition::ServiceStarted) => "Started",
         Work::Init => "Created",
+        Work::Queue => "At the machine",
+        Work::LookUp => "Image found",
+        Work::Download => "Image downloaded",
+        Work::Extract => "Image extracted",
+        Work::Boot => "Booted",
+        Work::Answer => "Ready",
         _ => "Done",
     }
 }
