@@ -1,0 +1,206 @@
+//! Programs that are not podman, or not at their best: each is an error of its kind within its deadline, memory stays
+//! flat, and no process is left.
+#![cfg(target_os = "linux")]
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use runtime_core::{
+    ContainerFilter, Engine, EngineInfo, Error, MachineHost, MachineName, MachineStatus, Result,
+};
+use runtime_podman::{MachineConfig, PodmanConfig, PodmanEngine};
+use tempfile::TempDir;
+
+static MARKS: AtomicU32 = AtomicU32::new(0);
+
+/// A program of a test, and a number by which what it leaves is found.
+struct Program {
+    folder: TempDir,
+    mark: String,
+}
+
+impl Program {
+    /// A shell script; `MARK` in it becomes a number of seconds that no other process sleeps.
+    fn new(script: &str) -> Self {
+        let number = MARKS.fetch_add(1, Ordering::Relaxed);
+        let mark = format!("{}.{number:03}", 40_000 + std::process::id());
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let program = Self { folder, mark };
+        let text = format!("#!/bin/sh\n{}\n", script.replace("MARK", &program.mark));
+        fs::write(program.path(), text).expect("it is written");
+        fs::set_permissions(program.path(), fs::Permissions::from_mode(0o755))
+            .expect("it is made executable");
+        program
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("podman")
+    }
+
+    fn engine(&self, deadline: Duration) -> PodmanEngine {
+        engine(&self.path(), deadline)
+    }
+
+    /// Whether anything of it still runs.
+    fn is_left(&self) -> bool {
+        let found = Command::new("pgrep").args(["-f", &format!("sleep {}", self.mark)]).output();
+        !found.expect("pgrep runs").stdout.is_empty()
+    }
+
+    /// Waits until nothing of it runs: what was killed may take a moment to be gone.
+    async fn is_gone(&self) {
+        let gone = async {
+            while self.is_left() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), gone).await.expect("nothing is left");
+    }
+}
+
+fn engine(program: &Path, deadline: Duration) -> PodmanEngine {
+    let mut config = PodmanConfig::default();
+    config.program = Some(program.to_owned());
+    config.deadline = deadline;
+    PodmanEngine::new(config)
+}
+
+const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(500);
+
+async fn info_of(script: &str, deadline: Duration) -> Result<EngineInfo> {
+    let program = Program::new(script);
+    let outcome = program.engine(deadline).info().await;
+    program.is_gone().await;
+    outcome
+}
+
+#[tokio::test]
+async fn what_cannot_be_run_is_told() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let plain = folder.path().join("plain");
+    fs::write(&plain, "text").expect("it is written");
+    let of = async |path: &Path| engine(path, LONG).info().await.expect_err("it is no podman");
+    assert!(
+        matches!(of(folder.path()).await, Error::NotInstalled { reason, .. } if reason == "it is a folder")
+    );
+    assert!(matches!(of(&plain).await, Error::NotPermitted { .. }));
+    assert!(matches!(of(&folder.path().join("none")).await, Error::NotInstalled { .. }));
+}
+
+#[tokio::test]
+async fn garbage_is_not_podman() {
+    for script in ["echo 'GNU ls 9.1'", "printf '\\377\\376{'", "echo '{}'", "echo '[1,'", "true"] {
+        let error = info_of(script, LONG).await.expect_err("it is no podman");
+        assert!(matches!(error, Error::NotInstalled { .. }), "{script}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn half_an_answer_is_an_error_that_quotes_it() {
+    let program = Program::new("printf '[{\"Name\": \"m1\", \"Running\": true, \"Star'");
+    let mut config = PodmanConfig::default();
+    config.program = Some(program.path());
+    let machine = MachineConfig::new(MachineName::new("m1").expect("a name"), program.folder.path());
+    let (_, host) = PodmanEngine::in_machine(config, machine);
+    let error = host.status().await.expect_err("it is cut in half");
+    assert!(matches!(&error, Error::Unexpected { quote, .. } if quote.contains("Star")), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_field_that_is_missing_or_of_another_type_is_no_guess() {
+    for (list, quoted) in [
+        (r#"[{"Name": "m1", "Running": "yes", "Starting": false}]"#, "invalid type"),
+        (r#"[{"Name": "m1", "Running": true}]"#, "Starting"),
+        (r#"{"Name": "m1"}"#, "m1"),
+    ] {
+        let program = Program::new(&format!("printf '%s' '{list}'"));
+        let mut config = PodmanConfig::default();
+        config.program = Some(program.path());
+        let machine = MachineConfig::new(MachineName::new("m1").expect("a name"), program.folder.path());
+        let error = PodmanEngine::in_machine(config, machine).1.status().await.expect_err("it is no answer");
+        assert!(matches!(&error, Error::Unexpected { quote, .. } if quote.contains(quoted)), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_machine_is_found_by_its_name_and_not_as_the_first_of_a_list() {
+    let list = r#"[{"Name": "other", "Running": true, "Starting": false}, {"Name": "m1*", "Running": false, "Starting": true}]"#;
+    let program = Program::new(&format!("printf '%s' '{list}'"));
+    let host = |name: &str| {
+        let mut config = PodmanConfig::default();
+        config.program = Some(program.path());
+        let machine = MachineConfig::new(MachineName::new(name).expect("a name"), program.folder.path());
+        PodmanEngine::in_machine(config, machine).1
+    };
+    // A start that was killed leaves a machine that is off and says for ever that it starts.
+    assert_eq!(host("m1").status().await, Ok(MachineStatus::Stopped));
+    assert_eq!(host("m").status().await, Ok(MachineStatus::Absent));
+}
+
+#[tokio::test]
+async fn rule_8_a_flood_is_drained_and_not_kept() {
+    let before = peak_memory();
+    let flood =
+        "head -c 1073741824 /dev/zero | tr '\\0' 'x' >&2; echo >&2; echo 'Error: at last' >&2; exit 125";
+    match info_of(flood, LONG).await {
+        Err(Error::Command(failure)) => {
+            assert_eq!(failure.stderr.last().map(String::as_str), Some("Error: at last"));
+            assert!(failure.stderr.len() <= 20 && failure.stderr.iter().all(|line| line.len() <= 2048));
+        }
+        other => panic!("{other:?}"),
+    }
+    let grown = peak_memory().saturating_sub(before);
+    assert!(grown < 64 << 10, "it grew by {grown} KiB");
+}
+
+fn peak_memory() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux says it");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says it");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+#[tokio::test]
+async fn rule_8_what_hangs_is_killed_at_its_deadline_with_its_children() {
+    for script in
+        ["exec sleep MARK", "sleep MARK", "sleep MARK & kill -STOP $$", "trap '' TERM INT; sleep MARK"]
+    {
+        let error = info_of(script, SHORT).await.expect_err("it never answers");
+        assert!(matches!(error, Error::TimedOut { .. }), "{script}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn rule_8_what_forks_and_leaves_does_not_keep_the_caller() {
+    let error = info_of("sleep MARK & echo gone", LONG).await.expect_err("it is no podman");
+    assert!(matches!(error, Error::NotInstalled { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn rule_7_a_call_that_is_dropped_leaves_no_process() {
+    let program = Program::new("sleep MARK");
+    let engine = program.engine(LONG);
+    let filter = ContainerFilter::default();
+    let dropped = tokio::time::timeout(SHORT, engine.list(&filter)).await;
+    assert!(dropped.is_err());
+    program.is_gone().await;
+}
+
+#[tokio::test]
+async fn rule_7_an_init_on_its_terminal_that_is_dropped_leaves_no_process() {
+    let program = Program::new("echo 'Looking up Podman Machine image at x'; sleep MARK & sleep MARK");
+    let mut config = PodmanConfig::default();
+    config.program = Some(program.path());
+    let machine = MachineConfig::new(MachineName::new("m1").expect("a name"), program.folder.path());
+    let (_, host) = PodmanEngine::in_machine(config, machine);
+    let quiet = runtime_core::Progress::default();
+    let dropped = tokio::time::timeout(SHORT, host.init(&quiet)).await;
+    assert!(dropped.is_err());
+    program.is_gone().await;
+}
