@@ -3,13 +3,14 @@
 use std::fs;
 
 use longshore_tests::{Case, Outcome, Suite, behaviours};
-use runtime_core::{DownOptions, RemoveVolumes};
+use runtime_core::{ContainerId, DownOptions, ExecOutput, RemoveVolumes, Result};
 
 pub(crate) fn tests(suite: &mut Suite) {
     behaviours!(suite;
         a_named_volume_is_shared,
         a_volume_survives_down,
         a_volume_without_a_name_goes_with_down,
+        a_volume_without_a_name_outlives_recreation_and_goes_with_down,
         a_folder_of_the_host_is_read,
         a_folder_of_the_host_is_written,
         a_read_only_mount_refuses_writing,
@@ -85,9 +86,44 @@ services:
     case.wipe(&project.name).await?;
     let mut scope = runtime_core::scope_of_up(&project);
     scope.images.clear();
-    scope.volumes = anonymous;
+    scope.volumes = anonymous.into_values().collect();
     let there = case.engine().observe(&scope).await?;
     assert!(there.volumes.is_empty(), "{:?}", there.volumes);
+    Ok(())
+}
+
+async fn inside(case: &Case, id: &ContainerId, words: &[&str]) -> Result<ExecOutput> {
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    case.engine().exec(id, &words).await
+}
+
+async fn a_volume_without_a_name_outlives_recreation_and_goes_with_down(case: Case) -> Outcome {
+    let project = case.project(
+        "
+services:
+  web:
+    image: localhost/longshore-fixture:1
+    command: [sleep]
+    volumes: [/precious]
+",
+    )?;
+    case.up(&project).await?;
+    let first = case.container(&project, "web").await?;
+    let written = inside(&case, &first.id, &["/fixture", "write", "/precious/word", "kept"]).await?;
+    assert_eq!(written.exit_code, 0, "{written:?}");
+    case.up_anew(&project).await?;
+    case.up_anew(&project).await?;
+    let last = case.container(&project, "web").await?;
+    assert_ne!(first.id, last.id);
+    let read = inside(&case, &last.id, &["/fixture", "read", "/precious/word"]).await?;
+    assert_eq!(String::from_utf8_lossy(&read.stdout).trim(), "kept");
+    let volumes = case.engine().inspect(&last.id.0).await?.volumes.ok_or("the engine tells no volumes")?;
+    assert_eq!(case.up(&project).await?.steps, 0);
+    case.wipe(&project.name).await?;
+    let mut scope = runtime_core::scope_of_up(&project);
+    scope.images.clear();
+    scope.volumes = volumes.into_values().collect();
+    assert!(case.engine().observe(&scope).await?.volumes.is_empty());
     Ok(())
 }
 

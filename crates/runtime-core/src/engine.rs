@@ -263,8 +263,8 @@ pub struct Container {
     pub ports: Vec<PublishedPort>,
     /// The names of the networks it is on.
     pub networks: BTreeSet<String>,
-    /// The names of the volumes it mounts, if the engine tells (`None`: not asked).
-    pub volumes: Option<BTreeSet<String>>,
+    /// The names of the volumes that it mounts, by the paths inside; `None` where the engine does not tell.
+    pub volumes: Option<BTreeMap<String, String>>,
     /// When it was created.
     pub created: Option<SystemTime>,
     /// When it was last started.
@@ -312,6 +312,13 @@ impl Container {
     /// Which replica it is.
     pub fn number(&self) -> Option<u32> {
         self.label(crate::labels::NUMBER)?.parse().ok()
+    }
+
+    /// The volumes that nobody named, by the paths inside. Both engines name them with 64 hexadecimal digits.
+    pub fn anonymous_volumes(&self) -> impl Iterator<Item = (&str, &str)> {
+        let is_anonymous = |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let mounted = self.volumes.iter().flatten();
+        mounted.map(|(path, name)| (path.as_str(), name.as_str())).filter(move |(_, name)| is_anonymous(name))
     }
 
     /// Its health, without the log.

@@ -264,6 +264,10 @@ impl<E: Engine> Running<'_, E> {
                 other => other?,
             },
             Action::RemoveVolume(name) => gone_is_fine(engine.remove_volume(name).await)?,
+            Action::RemoveAnonymousVolume(name) => match engine.remove_volume(name).await {
+                Err(Error::InUse { .. }) => {}
+                other => gone_is_fine(other)?,
+            },
             Action::PullImage(image) => {
                 let id = engine.pull(image, &self.call.progress).await?;
                 return Ok(Given::Image(image.clone(), id));

@@ -180,6 +180,8 @@ pub enum Action {
     CreateVolume(VolumeSpec),
     /// Removes a volume with its data.
     RemoveVolume(ResourceName),
+    /// Removes a volume that nobody named, unless it went with its container or somebody else uses it.
+    RemoveAnonymousVolume(ResourceName),
     /// Pulls an image.
     PullImage(String),
     /// Creates a container.
@@ -257,6 +259,7 @@ impl Action {
             | Self::RemoveNetwork(_)
             | Self::CreateVolume(_)
             | Self::RemoveVolume(_)
+            | Self::RemoveAnonymousVolume(_)
             | Self::PullImage(_) => None,
         }
     }
@@ -267,7 +270,7 @@ impl Action {
             Self::CreateNetwork(spec) => Subject::Network(spec.name.to_string()),
             Self::RemoveNetwork(name) => Subject::Network(name.to_string()),
             Self::CreateVolume(spec) => Subject::Volume(spec.name.to_string()),
-            Self::RemoveVolume(name) => Subject::Volume(name.to_string()),
+            Self::RemoveVolume(name) | Self::RemoveAnonymousVolume(name) => Subject::Volume(name.to_string()),
             Self::PullImage(image) => Subject::Image(image.clone()),
             Self::CreateContainer(creation) => {
                 Subject::Container { service: creation.service.clone(), name: creation.final_name.clone() }
@@ -284,7 +287,10 @@ impl Action {
     pub fn work(&self) -> Work {
         match self {
             Self::CreateNetwork(_) | Self::CreateVolume(_) | Self::CreateContainer(_) => Work::Create,
-            Self::RemoveNetwork(_) | Self::RemoveVolume(_) | Self::RemoveContainer { .. } => Work::Remove,
+            Self::RemoveNetwork(_)
+            | Self::RemoveVolume(_)
+            | Self::RemoveAnonymousVolume(_)
+            | Self::RemoveContainer { .. } => Work::Remove,
             Self::PullImage(_) => Work::Pull,
             Self::StartContainer(_) => Work::Start,
             Self::StopContainer { .. } => Work::Stop,

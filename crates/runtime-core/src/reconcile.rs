@@ -9,9 +9,10 @@ use std::{
 use compose_file::{Condition, NetworkMode, Project, Protocol, PullPolicy, RestartPolicy, Service};
 
 use crate::{
-    Action, After, AnonymousVolumes, Awaiting, Cause, Container, ContainerName, ContainerRef, ContainerState,
-    Creation, Dependencies, Error, HealthStatus, Observed, OnFailure, Orphans, Plan, Recreate, Replica,
-    Resource, ResourceKind, Result, Scope, Start, StepId, UpOptions, Wait, labels, spec,
+    Action, After, AnonymousVolumes, Awaiting, Cause, Container, ContainerName, ContainerRef, ContainerSpec,
+    ContainerState, Creation, Dependencies, Error, HealthStatus, MountSourceSpec, MountSpec, Observed,
+    OnFailure, Orphans, Plan, Recreate, Replica, Resource, ResourceKind, ResourceName, Result, Scope, Start,
+    StepId, UpOptions, Wait, labels, spec,
 };
 
 /// What the planner of `up` is given.
@@ -436,7 +437,7 @@ impl<'a> Planner<'a> {
             for mount in &service.volumes {
                 if let compose_file::MountSource::Volume { key, .. } = &mount.source
                     && let Some(volume) = self.project().volumes.get(key)
-                    && !mounted.contains(&volume.name)
+                    && !mounted.values().any(|name| *name == volume.name)
                 {
                     return Some(Cause::VolumeMissing(volume.name.clone()));
                 }
@@ -467,6 +468,7 @@ impl<'a> Planner<'a> {
         if let Some(old) = old {
             container.name = ContainerName::new(format!("{}_{final_name}", old.id.short()))?;
             container.labels.insert(labels::REPLACE.to_owned(), old.id.to_string());
+            carry_over(&mut container, old)?;
         }
         let network_of = match &service.network_mode {
             Some(NetworkMode::Service(provider)) => {
@@ -493,7 +495,7 @@ impl<'a> Planner<'a> {
                 .mounts
                 .iter()
                 .filter_map(|mount| match &mount.source {
-                    crate::MountSourceSpec::Volume { name, .. } => self.volumes.get(name.as_str()),
+                    MountSourceSpec::Volume { name, .. } => self.volumes.get(name.as_str()),
                     _ => None,
                 })
                 .map(|step| step.succeeded()),
@@ -752,6 +754,23 @@ impl<'a> Planner<'a> {
             }
         }
     }
+}
+
+/// Mounts the volumes that nobody named in the successor of the container that they were made for, as docker compose does:
+/// their data is nobody's to lose because something else has changed.
+fn carry_over(spec: &mut ContainerSpec, old: &Container) -> Result<()> {
+    for (path, name) in old.anonymous_volumes() {
+        let volume = MountSourceSpec::Volume { name: ResourceName::volume(name)?, nocopy: false };
+        match spec.mounts.iter_mut().find(|mount| mount.target == path) {
+            Some(mount) if mount.source == MountSourceSpec::Anonymous => mount.source = volume,
+            Some(_) => {}
+            // One that the image asks for.
+            None => {
+                spec.mounts.push(MountSpec { source: volume, target: path.to_owned(), read_only: false });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_interval(service: &Service) -> Duration {

@@ -199,6 +199,15 @@ pub fn plan_down(target: &Target, options: &DownOptions, observed: &Observed) ->
     let with_volumes = options.volumes == RemoveVolumes::Yes;
     let anonymous = if with_volumes { AnonymousVolumes::Remove } else { AnonymousVolumes::Keep };
     let gone = down.containers(&containers, &observed.containers, Some(anonymous));
+    if with_volumes {
+        // Those that a recreated container has from the one before do not go with it.
+        let carried: BTreeSet<&str> =
+            containers.iter().flat_map(|one| one.anonymous_volumes()).map(|(_, name)| name).collect();
+        for name in carried {
+            let remove = Action::RemoveAnonymousVolume(ResourceName::volume(name)?);
+            down.plan.push(remove, Cause::Requested, gone.iter().map(|step| step.ended()));
+        }
+    }
     if !named.is_empty() {
         return Ok(down.plan);
     }

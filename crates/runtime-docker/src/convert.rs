@@ -1,7 +1,7 @@
 //! Docker's models and ours, each as the other. Pure.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     time::{Duration, SystemTime},
 };
 
@@ -266,7 +266,8 @@ pub(crate) fn inspected(from: ContainerInspectResponse) -> Result<Container, Str
     container.networks = settings.networks.unwrap_or_default().into_keys().collect();
     let volumes =
         from.mounts.unwrap_or_default().into_iter().filter(|mount| mount.typ.as_deref() == Some("volume"));
-    container.volumes = Some(volumes.filter_map(|mount| mount.name).collect::<BTreeSet<_>>());
+    let named = |mount: bollard::models::MountPoint| Some((mount.destination?, mount.name?));
+    container.volumes = Some(volumes.filter_map(named).collect::<BTreeMap<_, _>>());
     container.started = state.started_at.as_deref().and_then(time);
     container.finished = state.finished_at.as_deref().and_then(time);
     container.created = from.created.map(|date| date.to_string()).as_deref().and_then(time);

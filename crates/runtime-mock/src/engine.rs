@@ -686,7 +686,7 @@ impl MockEngine {
     async fn do_remove_volume(&self, name: &ResourceName) -> Result<()> {
         let mut world = self.inner.world();
         if let Some(user) =
-            world.containers.values().find(|record| record.volumes().any(|used| used == name.as_str()))
+            world.containers.values().find(|record| record.volumes().any(|(_, used)| used == name.as_str()))
         {
             let reason = format!("{} mounts it", user.spec.name);
             return Err(Error::InUse { kind: ResourceKind::Volume, name: name.to_string(), reason });

@@ -79,13 +79,13 @@ impl Record {
         container
     }
 
-    /// The names of the volumes that it mounts.
-    pub(crate) fn volumes(&self) -> impl Iterator<Item = String> + '_ {
+    /// The volumes that it mounts: path and name.
+    pub(crate) fn volumes(&self) -> impl Iterator<Item = (String, String)> + '_ {
         let named = self.spec.mounts.iter().filter_map(|mount| match &mount.source {
-            MountSourceSpec::Volume { name, .. } => Some(name.to_string()),
+            MountSourceSpec::Volume { name, .. } => Some((mount.target.clone(), name.to_string())),
             _ => None,
         });
-        named.chain(self.anonymous.iter().map(|(_, name)| name.clone()))
+        named.chain(self.anonymous.iter().cloned())
     }
 }
 

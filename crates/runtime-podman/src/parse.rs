@@ -1,7 +1,7 @@
 //! Podman's JSON, of 4.3 to 5.x, as types. A field that is missing or of another type is an error that quotes it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     time::{Duration, SystemTime},
 };
 
@@ -122,6 +122,7 @@ struct Mounted {
     r#type: String,
     #[serde(default)]
     name: String,
+    destination: String,
 }
 
 /// `2026-11-24T03:49:46.715750831Z` or with an offset; the year 1 is Go's "never".
@@ -181,9 +182,9 @@ impl Inspected {
             }
         }
         container.networks = self.network_settings.networks.into_keys().collect();
-        let volumes =
-            self.mounts.into_iter().filter(|mount| mount.r#type == "volume").map(|mount| mount.name);
-        container.volumes = Some(volumes.collect::<BTreeSet<_>>());
+        let volumes = self.mounts.into_iter().filter(|mount| mount.r#type == "volume");
+        let named = volumes.map(|mount| (mount.destination, mount.name));
+        container.volumes = Some(named.collect::<BTreeMap<_, _>>());
         container.created = time(&self.created);
         container.started = time(&self.state.started_at);
         container.finished = time(&self.state.finished_at);
@@ -270,6 +271,8 @@ pub(crate) fn event(line: &[u8]) -> Result<Option<EngineEvent>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn recorded(version: &str, file: &str) -> Vec<u8> {
@@ -289,7 +292,7 @@ mod tests {
             );
             assert_eq!(container.health, None, "{version}");
             assert_eq!(container.ports.len(), 1);
-            assert_eq!(container.volumes, Some(BTreeSet::from(["vv".to_owned()])));
+            assert_eq!(container.volumes, Some(BTreeMap::from([("/v".to_owned(), "vv".to_owned())])));
             assert_eq!(container.networks, BTreeSet::from(["nn".to_owned()]));
             assert!(container.started.is_some() && container.exit_code.is_none());
             let networks: Vec<ListedNetwork> = json("network ls", &recorded(version, "network-ls")).unwrap();
