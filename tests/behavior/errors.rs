@@ -13,6 +13,7 @@ pub(crate) fn tests(suite: &mut Suite) {
         a_missing_external_network_is_named,
         a_missing_external_volume_is_named,
         a_container_that_is_not_there_is_not_found,
+        a_program_that_an_image_has_not_is_told_with_its_container,
     );
     behaviours!(suite, if Backend::runs_a_program; a_program_that_is_no_engine_is_told);
     behaviours!(suite, if Backend::is_real; an_engine_that_is_not_there_is_not_reachable);
@@ -52,6 +53,22 @@ services:
     if let Some(mock) = case.mock() {
         assert_eq!(mock.mutations(), 0);
     }
+    Ok(())
+}
+
+async fn a_program_that_an_image_has_not_is_told_with_its_container(case: Case) -> Outcome {
+    let project = case.project(
+        "
+services:
+  web:
+    image: localhost/longshore-fixture:1
+    entrypoint: [/no-such-program]
+",
+    )?;
+    let error = refused(case.up(&project).await)?.to_string();
+    let web = case.container(&project, "web").await?;
+    assert!(error.contains("no-such-program") && error.contains(&web.name), "{error}");
+    assert!(!error.contains(&web.id.0), "an id says nothing: {error}");
     Ok(())
 }
 

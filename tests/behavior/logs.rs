@@ -19,6 +19,7 @@ pub(crate) fn tests(suite: &mut Suite) {
         several_containers_are_one_stream,
         a_container_that_starts_later_joins,
         a_container_that_starts_again_goes_on,
+        following_goes_on_over_recreation,
         attached_shows_what_was_started_and_what_comes,
         attached_shows_the_last_run_of_what_has_ended,
         services_can_be_chosen,
@@ -217,6 +218,39 @@ services:
     until(2).await?;
     case.start(second).await?;
     assert_eq!(until(3).await?, ["sleeping", "stopping", "sleeping"]);
+    Ok(())
+}
+
+async fn following_goes_on_over_recreation(case: Case) -> Outcome {
+    let project = case.project(
+        "
+services:
+  other:
+    image: localhost/longshore-fixture:1
+    command: [sleep]
+  web:
+    image: localhost/longshore-fixture:1
+    command: [sleep]
+    stop_grace_period: 2s
+",
+    )?;
+    case.up(&project).await?;
+    let stream = case.runtime().logs(&Target::from(&project).services(["web"]), &follow()).await?;
+    let anew = longshore_tests::options(|o| {
+        o.services = ["web".to_owned()].into();
+        o.recreate = runtime_core::Recreate::Always;
+    });
+    let recreated = async {
+        for _ in 0..3 {
+            case.up_with(&project, &anew).await?;
+        }
+        case.says(&project, "web", "sleeping").await?;
+        Ok::<_, Failed>(case.stop(&project).await?)
+    };
+    let (lines, recreated) = tokio::join!(stream.try_collect::<Vec<_>>(), recreated);
+    recreated?;
+    let last = lines?.into_iter().filter(|line| line.line.text == "sleeping").count();
+    assert!(last >= 2, "the first and the last one at least were heard: {last}");
     Ok(())
 }
 

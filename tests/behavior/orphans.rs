@@ -2,13 +2,14 @@
 
 use compose_file::Project;
 use longshore_tests::{Case, Failed, Outcome, Recorder, Suite, behaviours, options};
-use runtime_core::{DownOptions, Orphans};
+use runtime_core::{DownOptions, Orphans, Target};
 
 pub(crate) fn tests(suite: &mut Suite) {
     behaviours!(suite;
         they_are_warned_of_and_stay,
         they_go_if_told_so,
         they_are_ignored_if_told_so,
+        down_leaves_them_what_they_are_attached_to,
         down_takes_them_if_told_so,
         down_by_name_leaves_nothing,
         a_service_that_a_profile_leaves_out_is_none,
@@ -66,6 +67,19 @@ async fn they_are_ignored_if_told_so(case: Case) -> Outcome {
     case.runtime().up(&project, &options(|o| o.orphans = Orphans::Ignore), &recorder.call()).await?;
     assert!(recorder.warnings().is_empty());
     assert!(case.container(&project, "old").await?.state.is_running());
+    Ok(())
+}
+
+async fn down_leaves_them_what_they_are_attached_to(case: Case) -> Outcome {
+    let project = with_an_orphan(&case).await?;
+    let recorder = Recorder::new();
+    let target = Target::from(&project);
+    case.runtime().down(&target, &DownOptions::default(), &recorder.call()).await?;
+    let old = case.container(&project, "old").await?;
+    assert!(old.state.is_running());
+    let left = case.things_of(&project.name).await?;
+    assert_eq!(left, [format!("container {}", old.name), format!("network {}_default", case.name())]);
+    assert!(recorder.warnings().iter().any(|text| text.contains(&old.name)), "{:?}", recorder.warnings());
     Ok(())
 }
 

@@ -81,7 +81,10 @@ impl AnyRuntime {
             #[cfg(feature = "docker")]
             RuntimeKind::Docker => Ok(Self::Docker(own(docker(config), config))),
             #[cfg(feature = "mock")]
-            RuntimeKind::Mock => Ok(Self::Mock(own(runtime_mock::MockEngine::new(), config))),
+            RuntimeKind::Mock => {
+                let engine = runtime_mock::MockEngine::new().with_built_images();
+                Ok(Self::Mock(own(engine, config)))
+            }
             other => Err(Error::Unsupported { engine: other, what: "it is not compiled in".to_owned() }),
         }
     }

@@ -184,6 +184,37 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same error about a container by its name, where it names or quotes an id that nobody has seen before.
+    pub(crate) fn with_name_for(mut self, id: &str, name: &str) -> Self {
+        let replace = |text: &mut String| {
+            if text.contains(id) {
+                *text = text.replace(id, name);
+            }
+        };
+        match &mut self {
+            Self::Command(CommandFailure { command, stderr, .. }) => {
+                replace(command);
+                stderr.iter_mut().for_each(replace);
+            }
+            Self::Api { operation, message, .. } => {
+                replace(operation);
+                replace(message);
+            }
+            Self::PortInUse { container, reason } => {
+                replace(container);
+                replace(reason);
+            }
+            Self::InUse { name: subject, reason, .. } => {
+                replace(subject);
+                replace(reason);
+            }
+            Self::NotFound { name: subject, .. } => replace(subject),
+            Self::TimedOut { what, .. } => replace(what),
+            _ => {}
+        }
+        self
+    }
+
     /// A word for programs, stable over versions.
     pub fn code(&self) -> &'static str {
         match self {

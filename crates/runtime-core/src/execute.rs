@@ -8,7 +8,7 @@ use tokio::{sync::broadcast, time::Instant};
 use crate::{
     Action, Awaiting, Call, Container, ContainerId, ContainerName, ContainerRef, ContainerSpec,
     ContainerState, Creation, Engine, EngineEvent, Error, ImageId, Need, OnFailure, Phase, Plan, Result,
-    StepId, labels, readiness,
+    StepId, Subject, labels, readiness,
 };
 
 /// How often a container is looked for that the engine is still making, and the time between two looks.
@@ -241,7 +241,7 @@ impl<E: Engine> Running<'_, E> {
     async fn perform(mut self, action: &Action) -> Result<Given> {
         let ongoing = self.call.progress.begin(action.subject(), action.work());
         let receiver = self.receiver.take();
-        let outcome = self.act(action, receiver).await;
+        let outcome = self.act(action, receiver).await.map_err(|error| self.by_name(error, action));
         ongoing.ended(&outcome);
         outcome
     }
@@ -275,13 +275,7 @@ impl<E: Engine> Running<'_, E> {
             Action::CreateContainer(creation) => return self.create(creation).await.map(Given::Container),
             Action::StartContainer(replica) => {
                 let id = self.containers.id(&replica.container)?;
-                match engine.start_container(&id).await {
-                    // The engine may know the container by its id alone.
-                    Err(Error::PortInUse { reason, .. }) => {
-                        return Err(Error::PortInUse { container: replica.name.clone(), reason });
-                    }
-                    other => other?,
-                }
+                engine.start_container(&id).await?;
             }
             Action::StopContainer { replica, grace } => {
                 gone_is_fine(engine.stop_container(&self.containers.id(&replica.container)?, *grace).await)?;
@@ -300,6 +294,15 @@ impl<E: Engine> Running<'_, E> {
             }
         }
         Ok(Given::Nothing)
+    }
+
+    /// The same error with the container's name where the engine was given, and repeats, its id.
+    fn by_name(&self, error: Error, action: &Action) -> Error {
+        let id = action.uses().and_then(|container| self.containers.id(container).ok());
+        match (id, action.subject()) {
+            (Some(id), Subject::Container { name, .. }) => error.with_name_for(&id.0, &name),
+            _ => error,
+        }
     }
 
     async fn create(&self, creation: &Creation) -> Result<ContainerId> {

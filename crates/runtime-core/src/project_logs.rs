@@ -8,8 +8,8 @@ use futures_util::{
 };
 
 use crate::{
-    Container, ContainerFilter, ContainerId, Engine, EngineAction, EngineEvents, Error, LogOptions,
-    ProjectLogs, ResourceKind, Result, ServiceLine, Target, labels, reconcile::is_oneoff,
+    Container, ContainerFilter, ContainerId, ContainerState, Engine, EngineAction, EngineEvents, Error,
+    LogOptions, ProjectLogs, ResourceKind, Result, ServiceLine, Target, labels, reconcile::is_oneoff,
 };
 
 /// How much later than its first line the start of a run that is over may be written down.
@@ -63,13 +63,13 @@ pub(crate) async fn open<E: Engine>(engine: Arc<E>, target: Target, what: What) 
     };
     for container in containers {
         match &what {
-            What::Asked(options) => following.add(&container, options.clone()).await?,
+            What::Asked(options) => following.read(&container, options.clone()).await?,
             What::FromNow { started } if started.contains(&container.name) => {
                 following.join(&container.id).await?;
             }
             What::FromNow { .. } => {
                 let options = LogOptions { tail: Some(0), ..following.whole_run() };
-                following.add(&container, options).await?;
+                following.read(&container, options).await?;
             }
         }
     }
@@ -94,10 +94,14 @@ async fn containers<E: Engine>(engine: &E, target: &Target) -> Result<Vec<Contai
     Ok(containers)
 }
 
-/// Whether a container of the target still runs, so that more lines may come.
+/// Whether a container of the target still runs, or is about to take another's place, so that more lines may come.
 async fn anything_runs<E: Engine>(engine: &Arc<E>, target: &Target) -> bool {
     match containers(&**engine, target).await {
-        Ok(containers) => containers.iter().any(|container| container.state.is_running()),
+        Ok(containers) => containers.iter().any(|container| {
+            let succeeds =
+                container.state == ContainerState::Created && container.label(labels::REPLACE).is_some();
+            container.state.is_running() || succeeds
+        }),
         Err(_) => false,
     }
 }
@@ -120,6 +124,14 @@ impl<E: Engine> Following<E> {
         Ok(())
     }
 
+    /// As [`Following::add`]; what has been removed meanwhile has no log.
+    async fn read(&mut self, container: &Container, options: LogOptions) -> Result<()> {
+        match self.add(container, options).await {
+            Err(Error::NotFound { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
     async fn next(&mut self) -> Option<Result<ServiceLine>> {
         loop {
             if self.events.is_some()
@@ -130,13 +142,15 @@ impl<E: Engine> Following<E> {
             }
             let Some(events) = &mut self.events else {
                 match self.lines.next().await? {
+                    // One that was removed while it was read: this is the end of its log.
+                    Item::Line(Err(Error::NotFound { .. })) | Item::End(_) => continue,
                     Item::Line(line) => return Some(line),
-                    Item::End(_) => continue,
                 }
             };
             tokio::select! {
                 biased;
                 Some(item) = self.lines.next(), if !self.lines.is_empty() => match item {
+                    Item::Line(Err(Error::NotFound { .. })) => {}
                     Item::Line(line) => return Some(line),
                     Item::End(id) => {
                         self.open.remove(&id);
@@ -184,9 +198,6 @@ impl<E: Engine> Following<E> {
             container.started.and_then(|started| started.checked_sub(LATE_START))
         };
         let options = LogOptions { since, ..self.whole_run() };
-        match self.add(&container, options).await {
-            Err(Error::NotFound { .. }) => Ok(()),
-            other => other,
-        }
+        self.read(&container, options).await
     }
 }

@@ -215,12 +215,21 @@ pub fn plan_down(target: &Target, options: &DownOptions, observed: &Observed) ->
         resource.labels.get(labels::PROJECT).map(String::as_str) == Some(target.name.as_str())
     };
     let after = || gone.iter().map(|step| step.ended());
-    for network in observed.networks.values().filter(|resource| ours(resource)) {
+    // What stays needs what it is attached to.
+    let stays = |container: &&Container| !containers.iter().any(|gone| gone.id == container.id);
+    let staying: Vec<&Container> = observed.containers.iter().filter(stays).collect();
+    let needs_network = |name: &str| staying.iter().any(|one| one.networks.contains(name));
+    let needs_volume = |name: &str| {
+        staying.iter().any(|one| one.volumes.iter().flatten().any(|(_, mounted)| mounted == name))
+    };
+    let networks = observed.networks.values().filter(|one| ours(one) && !needs_network(&one.name));
+    for network in networks {
         let remove = Action::RemoveNetwork(ResourceName::network(network.name.clone())?);
         down.plan.push(remove, Cause::Requested, after());
     }
     if with_volumes {
-        for volume in observed.volumes.values().filter(|resource| ours(resource)) {
+        let volumes = observed.volumes.values().filter(|one| ours(one) && !needs_volume(&one.name));
+        for volume in volumes {
             let remove = Action::RemoveVolume(ResourceName::volume(volume.name.clone())?);
             down.plan.push(remove, Cause::Requested, after());
         }

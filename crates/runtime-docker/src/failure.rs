@@ -120,7 +120,8 @@ fn refused(status: u16, message: &str, Asked { operation, kind, name }: Asked<'_
         return Error::InUse { kind, name: owned, reason };
     }
     // Podman's service answers so when it is removed while it is looked at.
-    let is_gone = kind == ResourceKind::Container && has("no such container");
+    let is_gone =
+        kind == ResourceKind::Container && (has("no such container") || has("dead or marked for removal"));
     match status {
         _ if is_gone => Error::NotFound { kind, name: owned },
         404 => Error::NotFound { kind, name: owned },

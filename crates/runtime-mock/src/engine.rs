@@ -59,6 +59,14 @@ impl MockEngine {
         engine
     }
 
+    /// Takes every image of `localhost` for one that was built here, as a user expects who tries a file out. Without this
+    /// only those are here that were [put here](Self::image).
+    #[must_use]
+    pub fn with_built_images(self) -> Self {
+        self.inner.world().builds_everything = true;
+        self
+    }
+
     /// Puts an image on the engine whose containers do what the program does.
     pub fn image(&self, reference: &str, program: impl Program) {
         let mut world = self.inner.world();
@@ -226,7 +234,7 @@ fn digest(text: &str) -> String {
     out
 }
 
-fn image_id(reference: &str) -> ImageId {
+pub(crate) fn image_id(reference: &str) -> ImageId {
     ImageId::new(&digest(reference))
 }
 
@@ -483,7 +491,7 @@ impl MockEngine {
         if let Some(by) = world.names.get(spec.name.as_str()) {
             return Err(Error::NameInUse { name: spec.name.to_string(), by: Some(by.clone()) });
         }
-        let Some(image_id) = world.images.get(&spec.image).cloned() else {
+        let Some(image_id) = world.image(&spec.image) else {
             return Err(Error::Image { image: spec.image.clone(), reason: "no such image".into() });
         };
         if let Some(missing) = spec.networks.iter().find(|a| !world.networks.contains_key(a.network.as_str()))
@@ -752,8 +760,7 @@ impl Engine for MockEngine {
             .map(|(name, volume)| {
                 (name.clone(), Resource { name: name.clone(), labels: volume.labels.clone() })
             });
-        let images =
-            scope.images.iter().filter_map(|image| Some((image.clone(), world.images.get(image)?.clone())));
+        let images = scope.images.iter().filter_map(|image| Some((image.clone(), world.image(image)?)));
         Ok(Observed {
             containers,
             networks: networks.map(|(name, network)| (name.clone(), network.clone())).collect(),

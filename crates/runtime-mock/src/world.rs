@@ -18,7 +18,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{fault::Script, machine::Vm, program::Program};
+use crate::{engine::image_id, fault::Script, machine::Vm, program::Program};
 
 /// A longer line comes in pieces.
 const MAX_LINE: usize = 64 << 10;
@@ -108,6 +108,8 @@ pub(crate) struct World {
     pub(crate) serial: u64,
     pub(crate) random: u64,
     pub(crate) interleaves: bool,
+    /// Whether every image of `localhost` is taken for one that was built here.
+    pub(crate) builds_everything: bool,
     pub(crate) machine: Option<Arc<Vm>>,
     pub(crate) script: Script,
     pub(crate) names_freed_after: Duration,
@@ -307,6 +309,12 @@ impl World {
         }
         let by_name = self.names.get(key).filter(|id| self.containers.contains_key(*id)).cloned();
         by_name.or_else(|| self.containers.keys().find(|id| key.len() >= 12 && id.starts_with(key)).cloned())
+    }
+
+    /// The id of an image that is here.
+    pub(crate) fn image(&self, reference: &str) -> Option<ImageId> {
+        let is_built = || self.builds_everything && reference.starts_with("localhost/");
+        self.images.get(reference).cloned().or_else(|| is_built().then(|| image_id(reference)))
     }
 
     /// The container whose network a container uses.

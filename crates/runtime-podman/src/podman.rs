@@ -193,12 +193,19 @@ impl PodmanEngine {
     /// Runs a command that lists. Podman reads the names and then each thing, and gives up when one has been removed in
     /// between: then it is asked again.
     async fn enumerate(&self, command: &Invocation, kind: ResourceKind) -> Result<Finished> {
-        const GONE: [&str; 5] = [
+        self.undisturbed(command, Subject { kind, name: "" }).await
+    }
+
+    /// Runs a command that looks at what is anybody's, again and again as long as it fails because something of that has
+    /// gone meanwhile.
+    async fn undisturbed(&self, command: &Invocation, subject: Subject<'_>) -> Result<Finished> {
+        const GONE: [&str; 6] = [
             "no such volume",
             "network not found",
             "container not known",
             "no such container",
             "image not known",
+            "no such network interface",
         ];
         let mut finished = self.podman.run(command).await?;
         for _ in 0..GONE_MEANWHILE {
@@ -208,7 +215,7 @@ impl PodmanEngine {
             }
             finished = self.podman.run(command).await?;
         }
-        if finished.succeeded() { Ok(finished) } else { Err(explain(&finished, Subject { kind, name: "" })) }
+        if finished.succeeded() { Ok(finished) } else { Err(explain(&finished, subject)) }
     }
 
     async fn resources<T: serde::de::DeserializeOwned + Into<Resource>>(
@@ -420,7 +427,7 @@ impl Engine for PodmanEngine {
             command = command.args(["--time".to_owned(), whole_seconds(grace)]);
         }
         // A container's own grace is not known here; a day is longer than any.
-        let deadline = self.podman.deadline + grace.unwrap_or(Duration::from_secs(24 * 3600));
+        let deadline = self.podman.deadline.saturating_add(grace.unwrap_or(Duration::from_secs(24 * 3600)));
         let finished = self.podman.run_within(&command.args(["--", &id.0]), deadline).await?;
         if finished.succeeded() {
             return Ok(());
@@ -458,7 +465,9 @@ impl Engine for PodmanEngine {
     }
 
     async fn create_network(&self, spec: &NetworkSpec) -> Result<()> {
-        self.succeed(&create::network(spec), ResourceKind::Network, spec.name.as_str()).await.map(|_| ())
+        // It looks at all interfaces of the computer for a subnet that is free.
+        let subject = Subject { kind: ResourceKind::Network, name: spec.name.as_str() };
+        self.undisturbed(&create::network(spec), subject).await.map(|_| ())
     }
 
     async fn remove_network(&self, name: &ResourceName) -> Result<()> {
