@@ -6,5 +6,6 @@
 
 mod containers;
 mod machine;
+mod model;
 mod seeds;
 mod shutdown;

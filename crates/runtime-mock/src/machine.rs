@@ -77,6 +77,8 @@ struct State {
     /// Whether what connects it with this computer runs.
     forwards: bool,
     boots: u64,
+    /// Counts what the power was told, so that the end of something earlier changes nothing.
+    turns: u64,
     clock_behind: Option<Duration>,
     /// Whether the next boots do not get to an end.
     wedged: bool,
@@ -114,6 +116,7 @@ impl Vm {
         self.change(|state| {
             state.power = if state.power == Power::Absent { Power::Absent } else { Power::Off };
             state.forwards = false;
+            state.turns += 1;
         });
         if let Some(inner) = self.engine.upgrade() {
             MockEngine::of(inner).kill_everything();
@@ -128,6 +131,7 @@ impl MockMachine {
             starting: false,
             forwards: false,
             boots: 0,
+            turns: 0,
             clock_behind: None,
             wedged: false,
         };
@@ -209,6 +213,7 @@ impl MockMachine {
                 Power::Off => {
                     state.power = Power::Booting;
                     state.starting = true;
+                    state.turns += 1;
                     None
                 }
                 _ => Some(format!("unable to start {name:?}: already running")),
@@ -219,11 +224,11 @@ impl MockMachine {
         }
         self.vm.changed.notify_waiters();
         // The machine boots whether or not the command lives to see it.
-        let vm = self.vm.clone();
+        let (vm, turn) = (self.vm.clone(), self.vm.state().turns);
         tokio::spawn(async move {
             sleep(BOOT).await;
             let mut state = vm.state();
-            if state.power == Power::Booting && !state.wedged {
+            if state.turns == turn && state.power == Power::Booting && !state.wedged {
                 state.power = Power::Up;
                 state.forwards = true;
                 state.boots += 1;
@@ -263,12 +268,18 @@ impl MockMachine {
             Power::Off => return fails.map_or(Ok(()), Err),
             _ => {}
         }
-        self.vm.change(|state| state.power = Power::ShuttingDown);
+        self.vm.change(|state| {
+            state.power = Power::ShuttingDown;
+            state.turns += 1;
+        });
         // It shuts down whether or not the command lives to see it.
-        let vm = self.vm.clone();
+        let (vm, turn) = (self.vm.clone(), self.vm.state().turns);
         tokio::spawn(async move {
             sleep(SHUT_DOWN).await;
-            let ends = vm.state().power == Power::ShuttingDown;
+            let ends = {
+                let state = vm.state();
+                state.turns == turn && state.power == Power::ShuttingDown
+            };
             if ends {
                 vm.switch_off();
             }
@@ -302,6 +313,7 @@ impl MockMachine {
             state.forwards = true;
             state.starting = false;
             state.boots += 1;
+            state.turns += 1;
         });
     }
 

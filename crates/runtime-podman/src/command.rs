@@ -166,6 +166,7 @@ pub(crate) struct Group {
     pub(crate) child: Child,
     pub(crate) command: String,
     /// The child's id, which is its group's too.
+    #[cfg(unix)]
     id: Option<u32>,
 }
 
@@ -258,8 +259,12 @@ impl Podman {
         let words = self.global.iter().chain(&invocation.shown).map(|word| quote(word)).collect::<Vec<_>>();
         let name =
             self.program.file_name().map_or("podman".into(), |name| name.to_string_lossy().into_owned());
-        let id = child.id();
-        Ok(Group { child, command: format!("{name} {}", words.join(" ")), id })
+        Ok(Group {
+            #[cfg(unix)]
+            id: child.id(),
+            child,
+            command: format!("{name} {}", words.join(" ")),
+        })
     }
 
     /// Runs a command to its end within the usual deadline.

@@ -4,6 +4,7 @@ use std::{fs::File, io};
 
 use rustix::{
     fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open as open_file},
+    io::{FdFlags, fcntl_setfd},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{Winsize, tcsetwinsize},
 };
@@ -18,7 +19,8 @@ pub(crate) struct Screen(Receiver);
 
 /// Opens a terminal: our end, and the child's.
 pub(crate) fn open() -> io::Result<(Screen, File)> {
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+    fcntl_setfd(&ours, FdFlags::CLOEXEC)?;
     grantpt(&ours)?;
     unlockpt(&ours)?;
     let name = ptsname(&ours, Vec::new())?;
