@@ -113,21 +113,26 @@ impl Backend {
     pub fn somewhere_else(&self, path: &Path) -> Result<Arc<dyn ContainerRuntime>, Failed> {
         match &self.kind {
             Kind::Mock => Err("an engine in memory is always there".into()),
-            Kind::Podman => self.with_program(path),
+            Kind::Podman => self.with_program(path, GREETING),
             Kind::Docker { .. } | Kind::Unset(_) => {
                 Ok(docker(Some(format!("unix://{}", path.display()))).runtime)
             }
         }
     }
 
-    /// A runtime of the same kind that uses another program.
+    /// A runtime of the same kind that uses another program, whose commands may take so long.
     ///
     /// # Errors
     /// When the backend uses none.
-    pub fn with_program(&self, program: &Path) -> Result<Arc<dyn ContainerRuntime>, Failed> {
+    pub fn with_program(
+        &self,
+        program: &Path,
+        deadline: Duration,
+    ) -> Result<Arc<dyn ContainerRuntime>, Failed> {
         match &self.kind {
             Kind::Podman => {
                 let mut config = PodmanConfig::default();
+                config.deadline = deadline;
                 config.program = Some(program.to_owned());
                 Ok(connection(PodmanEngine::new(config)).0.runtime)
             }

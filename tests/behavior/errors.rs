@@ -147,7 +147,7 @@ async fn a_program_that_is_no_engine_is_told(case: Case) -> Outcome {
     {
         fs::write(&program, script)?;
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
-        let odd = case.backend().with_program(&program)?;
+        let odd = case.backend().with_program(&program, std::time::Duration::from_secs(20))?;
         let error = refused(odd.ensure_ready(&Call::default()).await)?;
         assert!(
             matches!(error.code(), "not_installed" | "not_reachable" | "unexpected" | "command" | "too_old"),

@@ -16,6 +16,7 @@ mod networks;
 mod orphans;
 mod plan;
 mod ports;
+mod processes;
 mod pull;
 mod recreate;
 mod scale;
@@ -44,6 +45,7 @@ fn main() {
     orphans::tests(&mut suite);
     plan::tests(&mut suite);
     ports::tests(&mut suite);
+    processes::tests(&mut suite);
     pull::tests(&mut suite);
     recreate::tests(&mut suite);
     scale::tests(&mut suite);

@@ -1,0 +1,101 @@
+//! Rules 2, 7 and 8 with real processes: a podman that dies or hangs in the middle, and another process of ours.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
+
+use compose_file::Project;
+use longshore_tests::{Backend, Case, Failed, Outcome, Suite, behaviours, refused};
+use runtime_core::{Call, Error, UpOptions};
+
+pub(crate) fn tests(suite: &mut Suite) {
+    behaviours!(suite; two_processes_bring_one_project_up_at_once);
+    behaviours!(suite, if Backend::runs_a_program;
+        a_program_that_is_killed_in_the_middle_is_no_end,
+        a_program_that_hangs_ends_at_its_deadline,
+    );
+}
+
+fn project(case: &Case) -> Result<Project, Failed> {
+    case.project(
+        "
+services:
+  db:
+    image: localhost/longshore-fixture:1
+    command: [sleep]
+    volumes: ['data:/data']
+    stop_grace_period: 2s
+  web:
+    image: localhost/longshore-fixture:1
+    command: [sleep]
+    depends_on: [db]
+    stop_grace_period: 2s
+volumes:
+  data:
+",
+    )
+}
+
+async fn is_completed(case: &Case, project: &Project) -> Outcome {
+    case.up(project).await?;
+    let containers = case.ps(project).await?;
+    assert_eq!(containers.len(), 2, "{containers:#?}");
+    assert!(containers.iter().all(|one| one.state.is_running()), "{containers:#?}");
+    assert_eq!(case.up(project).await?.steps, 0);
+    Ok(())
+}
+
+async fn two_processes_bring_one_project_up_at_once(case: Case) -> Outcome {
+    let project = project(&case)?;
+    // Each connection is like a process of its own: they meet at the engine. In memory there is one engine for all.
+    let other = match case.mock() {
+        Some(mock) => std::sync::Arc::new(runtime_core::Compose::new((**mock).clone())),
+        None => case.backend().connect().runtime,
+    };
+    let (options, call) = (UpOptions::default(), Call::default());
+    let (one, two) = tokio::join!(case.up(&project), other.up(&project, &options, &call));
+    for outcome in [one, two] {
+        // Who comes second to a name or to a container that is being made says so, and has broken nothing.
+        if !matches!(&outcome, Ok(_) | Err(Error::NameInUse { .. } | Error::NotFound { .. })) {
+            return Err(format!("{outcome:?}").into());
+        }
+    }
+    is_completed(&case, &project).await
+}
+
+/// Podman, but at its first call of a command it does something to itself, and leaves a mark.
+fn podman_that(case: &Case, command: &str, does: &str) -> Result<PathBuf, Failed> {
+    let path = case.dir().join("podman");
+    let mark = case.dir().join("mark");
+    let text = format!(
+        "#!/bin/sh\nif [ \"$1\" = {command} ] && mkdir {} 2>/dev/null; then {does}; fi\nexec podman \"$@\"\n",
+        mark.display()
+    );
+    fs::write(&path, text)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    Ok(path)
+}
+
+async fn a_program_that_is_killed_in_the_middle_is_no_end(case: Case) -> Outcome {
+    let project = project(&case)?;
+    for command in ["create", "start", "network", "volume"] {
+        let program = podman_that(&case, command, "kill -KILL $$")?;
+        let runtime = case.backend().with_program(&program, Duration::from_secs(60))?;
+        let error = refused(runtime.up(&project, &UpOptions::default(), &Call::default()).await)?;
+        assert!(
+            matches!(&error, Error::Command(failure) if failure.exit_code.is_none()),
+            "{command}: {error:?}"
+        );
+        is_completed(&case, &project).await?;
+        case.wipe(&project.name).await?;
+        fs::remove_dir(case.dir().join("mark"))?;
+    }
+    Ok(())
+}
+
+async fn a_program_that_hangs_ends_at_its_deadline(case: Case) -> Outcome {
+    let project = project(&case)?;
+    let program = podman_that(&case, "start", "kill -STOP $$")?;
+    let runtime = case.backend().with_program(&program, Duration::from_secs(3))?;
+    let error = refused(runtime.up(&project, &UpOptions::default(), &Call::default()).await)?;
+    assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
+    is_completed(&case, &project).await
+}
