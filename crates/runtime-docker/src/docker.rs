@@ -38,6 +38,9 @@ use crate::{
 /// What a container has to stop in when neither it nor the caller says.
 const GRACE: Duration = Duration::from_secs(GRACE_SECONDS as u64);
 const GRACE_SECONDS: i64 = 10;
+/// How often a network that is there twice is looked at again, and the time between two looks.
+const TWIN_LOOKS: u32 = 50;
+const TWIN_PAUSE: Duration = Duration::from_millis(100);
 /// Streams are silent for as long as nothing happens.
 const ALWAYS: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
@@ -346,10 +349,22 @@ impl Engine for DockerEngine {
 
     async fn start_container(&self, id: &ContainerId) -> Result<()> {
         self.shared.checks.forget(&id.0);
-        self.ask("start container", ResourceKind::Container, &id.0, |docker| {
-            docker.start_container(&id.0, None::<StartContainerOptions>)
-        })
-        .await
+        let mut looks = 0;
+        loop {
+            let started = self
+                .ask("start container", ResourceKind::Container, &id.0, |docker| {
+                    docker.start_container(&id.0, None::<StartContainerOptions>)
+                })
+                .await;
+            match started {
+                // Somebody makes the same network at this moment, and takes it away when they see ours: nothing tells.
+                Err(Error::Api { message, .. }) if message.contains("is ambiguous") && looks < TWIN_LOOKS => {
+                    looks += 1;
+                    tokio::time::sleep(TWIN_PAUSE).await;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     async fn stop_container(&self, id: &ContainerId, grace: Option<Duration>) -> Result<()> {
