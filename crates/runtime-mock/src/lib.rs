@@ -34,6 +34,50 @@
 //! ```
 //!
 //! Files of bind mounts are the computer's own; everything else is in memory and gone with the last handle.
+//!
+//! # Time
+//!
+//! Nothing sleeps but on tokio's clock. With `start_paused = true` a boot of twenty seconds and a grace period of an hour take no
+//! time, and happen in their order all the same.
+//!
+//! # Seeds
+//!
+//! [`MockEngine::seeded`] decides at every await who gets on: a race that shows itself in one order of a hundred is found by
+//! trying a hundred seeds, and found again by the seed that found it. Equal seeds give equal runs on a current-thread runtime.
+//! `cargo run -p longshore --example find_the_race` finds one so.
+//!
+//! # Faults
+//!
+//! [`MockEngine::script`] says which call goes wrong and how: "the second `machine_init` fails", "`list` fails once",
+//! "`machine_start` hangs", "`start_container` finds its port taken". [`MockEngine::free_names_after`] lets a removed container's
+//! name linger. What happens behind one's back is a method of [`MockMachine`]: it is [killed](MockMachine::kill),
+//! [cut off](MockMachine::cut_off), [removed](MockMachine::remove), or somebody else [has it running](MockMachine::runs).
+//!
+//! ```
+//! use std::sync::Arc;
+//! use runtime_core::{Call, Compose, ContainerRuntime, Error};
+//! use runtime_mock::{Fault, MockEngine};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
+//! let engine = MockEngine::seeded(1);
+//! let machine = engine.in_machine("m1");
+//! let runtime = Compose::new(engine.clone()).with_machine(Arc::new(machine.clone()));
+//! engine.script("machine_init", 1, Fault::Hang);
+//! let outcome = runtime.ensure_ready(&Call::default()).await;
+//! assert!(matches!(outcome, Err(Error::TimedOut { .. })));
+//! // A failure is not kept, and the machine may stop at any moment.
+//! assert!(runtime.ensure_ready(&Call::default()).await.is_ok());
+//! machine.kill();
+//! assert!(runtime.ensure_ready(&Call::default()).await.is_ok());
+//! assert_eq!(machine.boots(), 2);
+//! # }
+//! ```
+//!
+//! # The journal
+//!
+//! [`MockEngine::journal`] is every call that changed something, in order; [`MockEngine::happened_before`] and
+//! [`MockEngine::count`] ask it.
 
 mod engine;
 mod fault;
