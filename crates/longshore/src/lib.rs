@@ -36,6 +36,7 @@
 
 mod any_runtime;
 mod config;
+pub mod doctor;
 
 pub use any_runtime::AnyRuntime;
 pub use compose_file::{self, Condition, LoadError, LoadOptions, Project, ProjectName, load, load_str};
