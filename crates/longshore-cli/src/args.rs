@@ -302,10 +302,10 @@ pub(crate) struct UpFlags {
     #[arg(long)]
     pub(crate) wait: bool,
     /// How many seconds to wait at most.
-    #[arg(long, value_name = "SECONDS", requires = "wait")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, requires = "wait")]
     pub(crate) wait_timeout: Option<u64>,
     /// How many seconds a container has to stop when it is replaced.
-    #[arg(short, long, value_name = "SECONDS")]
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) timeout: Option<u64>,
     /// Return when the containers are started, and leave them running.
     #[arg(short, long)]
@@ -320,6 +320,14 @@ impl UpFlags {
     pub(crate) fn scale(&self) -> BTreeMap<String, u32> {
         self.scale.iter().cloned().collect()
     }
+}
+
+/// More is no time that anybody waits, and what an engine counts in 32 bits.
+const MOST_SECONDS: u64 = i32::MAX as u64;
+
+fn seconds(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|seconds| *seconds <= MOST_SECONDS);
+    number.ok_or_else(|| format!("expected a number of seconds, from 0 to {MOST_SECONDS}"))
 }
 
 fn scale(text: &str) -> Result<(String, u32), String> {
@@ -350,7 +358,7 @@ pub(crate) struct Plan {
 #[derive(Debug, Args)]
 pub(crate) struct Stop {
     /// How many seconds a container has to stop before it is killed.
-    #[arg(short, long, value_name = "SECONDS")]
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) timeout: Option<u64>,
     /// Only these services.
     #[arg(value_name = "SERVICE")]
@@ -377,7 +385,7 @@ pub(crate) struct Down {
     #[arg(long)]
     pub(crate) remove_orphans: bool,
     /// How many seconds a container has to stop before it is killed.
-    #[arg(short, long, value_name = "SECONDS")]
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) timeout: Option<u64>,
     /// Only these services.
     #[arg(value_name = "SERVICE")]

@@ -1,6 +1,13 @@
 //! What every command works with: the settings, the project, the runtime, and the way out.
 
-use std::{collections::BTreeMap, future::Future, io::Read, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use longshore::{
     AnyRuntime, Call, Config, ContainerRuntime, Error, LoadError, LoadOptions, Project, ProjectName, Target,
@@ -39,46 +46,61 @@ pub(crate) enum Interpolate {
 
 impl Context {
     /// The engine's settings: flags, environment, file.
-    pub(crate) fn config(&self) -> Result<Config, Failure> {
-        self.config_with(self.global.flags())
+    pub(crate) async fn config(&self) -> Result<Config, Failure> {
+        self.config_with(self.global.flags()).await
     }
 
     /// The same with these in place of the global flags.
-    pub(crate) fn config_with(&self, flags: Config) -> Result<Config, Failure> {
-        Ok(Config::load(flags, &self.env, self.global.config.as_deref())?)
+    pub(crate) async fn config_with(&self, flags: Config) -> Result<Config, Failure> {
+        let (env, file) = (self.env.clone(), self.global.config.clone());
+        self.reading_files(move || Ok(Config::load(flags, &env, file.as_deref())?)).await
     }
 
     /// The runtime that was asked for.
     pub(crate) async fn runtime(&self) -> Result<Arc<dyn ContainerRuntime>, Failure> {
-        let config = self.config()?;
+        let config = self.config().await?;
         let runtime = self.reading(async { Ok(AnyRuntime::connect(&config).await?) }).await?;
         Ok(runtime.into())
     }
 
     /// The project of the files. A service that is named is enabled, whatever its profiles.
-    pub(crate) fn project(&self, services: &[String]) -> Result<Project, Failure> {
+    pub(crate) async fn project(&self, services: &[String]) -> Result<Project, Failure> {
         let mut options = self.load_options(Interpolate::Yes)?;
-        let mut source = self.source(&options)?;
-        let mut project = source.load(&options)?;
-        let profiles: Vec<String> = services
-            .iter()
-            .filter_map(|name| project.disabled_services.get(name))
-            .flat_map(|service| service.profiles.iter().cloned())
-            .collect();
-        if !profiles.is_empty() {
+        let services = services.to_vec();
+        let load = move || {
+            let source = Source::of(&options)?;
+            let project = source.load(&options)?;
+            let profiles: Vec<String> = services
+                .iter()
+                .filter_map(|name| project.disabled_services.get(name))
+                .flat_map(|service| service.profiles.iter().cloned())
+                .collect();
+            if profiles.is_empty() {
+                return Ok(project);
+            }
             options.profiles.extend(profiles);
-            project = source.load(&options)?;
-        }
+            Ok(source.load(&options)?)
+        };
+        let project = self.reading_files(load).await?;
         self.warn(&project);
         Ok(project)
     }
 
     /// The project as its files have it, variables replaced or not.
-    pub(crate) fn project_as_written(&self, interpolate: Interpolate) -> Result<Project, Failure> {
+    pub(crate) async fn project_as_written(&self, interpolate: Interpolate) -> Result<Project, Failure> {
         let options = self.load_options(interpolate)?;
-        let project = self.source(&options)?.load(&options)?;
+        let project = self.reading_files(move || Ok(Source::of(&options)?.load(&options)?)).await?;
         self.warn(&project);
         Ok(project)
+    }
+
+    /// Does what may wait for a terminal or a pipe, where a signal ends it.
+    async fn reading_files<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let work = tokio::task::spawn_blocking(work);
+        self.reading(async { work.await.map_err(io::Error::other)? }).await
     }
 
     fn warn(&self, project: &Project) {
@@ -104,28 +126,13 @@ impl Context {
         Ok(options)
     }
 
-    fn source(&self, options: &LoadOptions) -> Result<Source, Failure> {
-        let is_stdin = |file: &std::path::PathBuf| file == Path::new("-");
-        match options.files.as_slice() {
-            [only] if is_stdin(only) => {
-                let mut text = String::new();
-                std::io::stdin().lock().read_to_string(&mut text)?;
-                Ok(Source::Stdin(text))
-            }
-            files if files.iter().any(is_stdin) => {
-                Err(Failure::Usage("`-` (stdin) cannot be merged with other compose files".to_owned()))
-            }
-            _ => Ok(Source::Files),
-        }
-    }
-
     /// The project of the files; or what has the name that was given, if no file was.
-    pub(crate) fn target(&self, services: &[String]) -> Result<Target, Failure> {
+    pub(crate) async fn target(&self, services: &[String]) -> Result<Target, Failure> {
         let target = match (&self.global.project_name, self.files.files.is_empty()) {
             (Some(name), true) => Target::name(
                 ProjectName::new(name.as_str()).map_err(|error| Failure::Usage(error.to_string()))?,
             ),
-            _ => Target::from(self.project(services)?),
+            _ => Target::from(self.project(services).await?),
         };
         Ok(target.services(services.iter().cloned()))
     }
@@ -212,7 +219,22 @@ enum Source {
 }
 
 impl Source {
-    fn load(&mut self, options: &LoadOptions) -> Result<Project, LoadError> {
+    fn of(options: &LoadOptions) -> Result<Self, Failure> {
+        let is_stdin = |file: &PathBuf| file == Path::new("-");
+        match options.files.as_slice() {
+            [only] if is_stdin(only) => {
+                let mut text = String::new();
+                io::stdin().lock().read_to_string(&mut text)?;
+                Ok(Self::Stdin(text))
+            }
+            files if files.iter().any(is_stdin) => {
+                Err(Failure::Usage("`-` (stdin) cannot be merged with other compose files".to_owned()))
+            }
+            _ => Ok(Self::Files),
+        }
+    }
+
+    fn load(&self, options: &LoadOptions) -> Result<Project, LoadError> {
         match self {
             Self::Files => load(options),
             Self::Stdin(text) => {

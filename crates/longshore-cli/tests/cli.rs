@@ -238,6 +238,24 @@ fn what_cannot_be_had_is_one_error_with_help() {
     assert_eq!(ran.code, Some(64), "{}", ran.stderr);
 }
 
+#[test]
+fn a_time_is_a_number_of_seconds_that_can_be_waited() {
+    let shop = Shop::new(SHOP);
+    for arguments in [
+        ["stop", "-t", "18446744073709551615"].as_slice(),
+        &["stop", "-t", "x"],
+        &["down", "--timeout", "-1"],
+        &["up", "-t", "2147483648"],
+        &["up", "--wait", "--wait-timeout", "1.5"],
+    ] {
+        let ran = shop.mock(arguments);
+        assert_eq!(ran.code, Some(64), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("expected a number of seconds"), "{arguments:?}: {}", ran.stderr);
+    }
+    let ran = shop.mock(&["stop", "-t", "2147483647"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_program_that_is_not_podman_is_told() {
@@ -254,7 +272,32 @@ fn echo() -> &'static str {
 
 #[cfg(unix)]
 fn interrupt(id: u32) {
-    assert!(Command::new("kill").args(["-INT", &id.to_string()]).status().unwrap().success());
+    send("-INT", id);
+}
+
+#[cfg(unix)]
+fn send(signal: &str, id: u32) {
+    assert!(Command::new("kill").args([signal, &id.to_string()]).status().unwrap().success());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_the_reading_of_a_file_that_does_not_end() {
+    let shop = Shop::new(SHOP);
+    let pipe = shop.folder().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for (signal, code, arguments) in [
+        ("-INT", 130, ["-f", "pipe", "config"].as_slice()),
+        ("-TERM", 143, &["-f", "pipe", "--runtime", "mock", "up"]),
+        ("-INT", 130, &["--config", "pipe", "--runtime", "mock", "ls"]),
+    ] {
+        let child = shop.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        // It can be opened once the other end is.
+        let open = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+        send(signal, child.id());
+        assert_eq!(shop.ran(child.wait_with_output().unwrap()).code, Some(code), "{arguments:?}");
+        drop(open);
+    }
 }
 
 #[cfg(unix)]

@@ -62,7 +62,7 @@ pub(super) fn machine_words(status: &MachineStatus) -> String {
 
 /// Tries Podman and Docker and says what is the matter with each.
 pub(crate) async fn doctor(context: &Context) -> Result<ExitCode, Failure> {
-    let config = context.config()?;
+    let config = context.config().await?;
     let mut found = Vec::new();
     for kind in [RuntimeKind::Podman, RuntimeKind::Docker] {
         let availability = context.reading(async { Ok(look(kind, &config).await) }).await?;

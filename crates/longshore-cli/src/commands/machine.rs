@@ -17,7 +17,7 @@ pub(crate) async fn machine(verb: &Machine, context: &Context) -> Result<ExitCod
     if let Machine::Init(size) | Machine::Ensure(size) = verb {
         size.add_to(&mut flags);
     }
-    let config = context.config_with(flags)?;
+    let config = context.config_with(flags).await?;
     let kind = config.runtime.and_then(RuntimeChoice::kind).unwrap_or(longshore::RuntimeKind::Podman);
     let runtime = AnyRuntime::construct(kind, &config)?;
     if let Machine::Status = verb {

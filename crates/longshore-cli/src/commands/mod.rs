@@ -48,7 +48,7 @@ pub(crate) async fn run(command: Command, mut context: Context) -> Result<ExitCo
         Command::Ls(args) => list::ls(&args, &context).await,
         Command::Logs(args) => logs::logs(&args, &context).await,
         Command::Pull(args) => pull::pull(&args, &context).await,
-        Command::Config(args) => config::config(&args, &context),
+        Command::Config(args) => config::config(&args, &context).await,
         Command::Status => engine::status(&context).await,
         Command::Doctor => engine::doctor(&context).await,
         Command::Machine(verb) => machine::machine(&verb, &context).await,

@@ -10,7 +10,7 @@ use crate::{
 
 /// Fetches the images of the named services, or of all.
 pub(crate) async fn pull(args: &Pull, context: &Context) -> Result<ExitCode, Failure> {
-    let mut project = context.project(&args.services)?;
+    let mut project = context.project(&args.services).await?;
     if let Some(unknown) = args.services.iter().find(|name| !project.services.contains_key(*name)) {
         return Err(Error::NotFound { kind: ResourceKind::Service, name: unknown.clone() }.into());
     }

@@ -12,7 +12,7 @@ use crate::{
 
 /// Stops containers.
 pub(crate) async fn stop(args: &Stop, context: &Context) -> Result<ExitCode, Failure> {
-    let target = context.target(&args.services)?;
+    let target = context.target(&args.services).await?;
     let runtime = context.runtime().await?;
     let options = StopOptions { timeout: args.timeout.map(Duration::from_secs) };
     let call = context.call();
@@ -22,7 +22,7 @@ pub(crate) async fn stop(args: &Stop, context: &Context) -> Result<ExitCode, Fai
 
 /// Starts containers that were stopped.
 pub(crate) async fn start(args: &Start, context: &Context) -> Result<ExitCode, Failure> {
-    let target = context.target(&args.services)?;
+    let target = context.target(&args.services).await?;
     let runtime = context.runtime().await?;
     let call = context.call();
     context.changing(&*runtime, &target.name, &call, runtime.start(&target, &call)).await?;
@@ -31,7 +31,7 @@ pub(crate) async fn start(args: &Start, context: &Context) -> Result<ExitCode, F
 
 /// Stops and removes containers and networks, and volumes if told so.
 pub(crate) async fn down(args: &Down, context: &Context) -> Result<ExitCode, Failure> {
-    let target = context.target(&args.services)?;
+    let target = context.target(&args.services).await?;
     let runtime = context.runtime().await?;
     let mut options = DownOptions::default();
     options.timeout = args.timeout.map(Duration::from_secs);

@@ -16,7 +16,7 @@ use crate::{
 /// Makes the engine's state the file's. Attached, it shows logs until the containers end or the user stops them.
 pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure> {
     let flags = &args.flags;
-    let project = context.project(&flags.services)?;
+    let project = context.project(&flags.services).await?;
     let options = options(flags);
     let runtime = context.runtime().await?;
     let call = context.call();
@@ -41,7 +41,7 @@ pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure
 
 /// Shows what `up` would do, and why.
 pub(crate) async fn plan(args: &Plan, context: &Context) -> Result<ExitCode, Failure> {
-    let project = context.project(&args.flags.services)?;
+    let project = context.project(&args.flags.services).await?;
     let options = options(&args.flags);
     let runtime = context.runtime().await?;
     let plan = context.reading(async { Ok(runtime.plan(&project, &options).await?) }).await?;
