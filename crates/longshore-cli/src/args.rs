@@ -71,6 +71,23 @@ impl Global {
         config.machine.name = self.machine_name.clone();
         config
     }
+
+    /// What of it says which project on which engine, as it is typed.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let word = |value: Option<clap::builder::PossibleValue>| value.map(|v| v.get_name().to_owned());
+        let said = [
+            ("-p", self.project_name.clone()),
+            ("--project-directory", self.project_directory.as_ref().map(path)),
+            ("--runtime", self.runtime.and_then(|runtime| word(runtime.to_possible_value()))),
+            ("--host", self.host.clone()),
+            ("--podman", self.podman.as_ref().map(path)),
+            ("--machine", self.machine.and_then(|when| word(when.to_possible_value()))),
+            ("--machine-name", self.machine_name.clone()),
+            ("--config", self.config.as_ref().map(path)),
+        ];
+        said.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value?])).flatten().collect()
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -180,6 +197,18 @@ impl Files {
         self.with.env_files.extend(other.with.env_files);
         self.with.profiles.extend(other.with.profiles);
         self
+    }
+
+    /// The flags, as they are typed.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let files = |flag: &'static str, paths: &[PathBuf]| -> Vec<String> {
+            paths.iter().flat_map(|path| [flag.to_owned(), path.to_string_lossy().into_owned()]).collect()
+        };
+        let profiles = self.with.profiles.iter().flat_map(|name| ["--profile".to_owned(), name.clone()]);
+        let mut words = files("-f", &self.files);
+        words.extend(files("--env-file", &self.with.env_files));
+        words.extend(profiles);
+        words
     }
 }
 

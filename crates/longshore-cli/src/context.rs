@@ -16,6 +16,7 @@ use longshore::{
 use serde_json::json;
 
 use crate::{
+    again::Again,
     args::{Files, Format, Global},
     exit::Failure,
     output::Output,
@@ -35,6 +36,18 @@ pub(crate) struct Context {
     pub(crate) output: Output,
     pub(crate) reporter: Arc<Reporter>,
     pub(crate) signals: Signals,
+    pub(crate) again: Again,
+}
+
+/// What a command that is cancelled may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leaves {
+    /// More of the project than there was.
+    More,
+    /// Less of it.
+    Less,
+    /// Images, which are no part of it.
+    Images,
 }
 
 /// Which variables of a file are replaced.
@@ -160,6 +173,7 @@ impl Context {
         &self,
         runtime: &dyn ContainerRuntime,
         project: &ProjectName,
+        leaves: Leaves,
         call: &Call,
         work: impl Future<Output = longshore::Result<T>>,
     ) -> Result<T, Failure> {
@@ -167,8 +181,28 @@ impl Context {
         self.reporter.finish();
         match outcome {
             Ok(outcome) => Ok(outcome?),
-            Err(signal) => Err(Failure::Signal(signal, left(runtime, project).await)),
+            Err(signal) => Err(Failure::Signal(signal, Some(self.left(runtime, project, leaves).await))),
         }
+    }
+
+    /// What a cancelled command leaves of a project, and what to do about it.
+    async fn left(&self, runtime: &dyn ContainerRuntime, project: &ProjectName, leaves: Leaves) -> String {
+        let mut advice = format!("{} completes it", self.again.same());
+        match leaves {
+            Leaves::Images => return advice,
+            Leaves::Less => {}
+            Leaves::More => advice.push_str(&format!(", {} removes it", self.again.other("down"))),
+        }
+        let containers = tokio::time::timeout(LEFT_OVER_BUDGET, runtime.ps(project)).await;
+        let Ok(Ok(containers)) = containers else { return advice };
+        if containers.is_empty() {
+            return format!("no container of the project is left\n{advice}");
+        }
+        let list: Vec<String> = containers
+            .iter()
+            .map(|container| format!("{} ({})", container.name, container.state.as_str()))
+            .collect();
+        format!("left as they are: {}\n{advice}", list.join(", "))
     }
 
     /// Awaits a call, which a signal cancels. The outer error is the signal.
@@ -192,22 +226,6 @@ impl Context {
             _ = self.signals.nth(2) => Err(signal),
         }
     }
-}
-
-/// What is there of a project, as help for who cancelled.
-async fn left(runtime: &dyn ContainerRuntime, project: &ProjectName) -> Option<String> {
-    let containers = tokio::time::timeout(LEFT_OVER_BUDGET, runtime.ps(project)).await.ok()?.ok()?;
-    if containers.is_empty() {
-        return Some("no container of the project is left".to_owned());
-    }
-    let list: Vec<String> = containers
-        .iter()
-        .map(|container| format!("{} ({})", container.name, container.state.as_str()))
-        .collect();
-    Some(format!(
-        "left as they are: {}\n`longshore -p {project} up` completes it, `longshore -p {project} down` removes it",
-        list.join(", ")
-    ))
 }
 
 /// Where the text of the project is.

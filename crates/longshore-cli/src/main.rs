@@ -3,6 +3,7 @@
 //! Results go to stdout, and everything that is only for the user, events and errors, to stderr. The words are made here
 //! and nowhere below.
 
+mod again;
 mod args;
 mod commands;
 mod context;
@@ -19,6 +20,7 @@ use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
+    again::Again,
     args::{Cli, Color, Format},
     context::Context,
     exit::{ExitCode, Failure},
@@ -60,8 +62,15 @@ async fn run(cli: Cli) -> ExitCode {
         }
     };
     let reporter = Arc::new(Reporter::new(output, cli.verbose > 0));
-    let context =
-        Context { global: cli.global, files: cli.files, env, output, reporter: reporter.clone(), signals };
+    let context = Context {
+        global: cli.global,
+        files: cli.files,
+        env,
+        output,
+        reporter: reporter.clone(),
+        signals,
+        again: Again { arguments: arguments(), flags: Vec::new() },
+    };
     let outcome = commands::run(cli.command, context).await;
     reporter.finish();
     match outcome {
@@ -77,10 +86,14 @@ fn output(cli: &Cli, env: &BTreeMap<String, String>) -> Output {
     Output::new(cli.global.format, cli.global.color, env)
 }
 
+/// What was typed after the program's name.
+fn arguments() -> Vec<String> {
+    std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect()
+}
+
 /// Tells what clap found, or the help that it was asked for.
 fn refuse(error: &clap::Error) -> ExitCode {
-    let arguments: Vec<String> =
-        std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let arguments = arguments();
     let wants_json = arguments.iter().any(|argument| argument == "--format=json")
         || arguments.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
     if error.use_stderr() && wants_json {

@@ -328,17 +328,22 @@ fn ctrl_c_stops_an_attached_project_in_order() {
 #[test]
 fn ctrl_c_while_waiting_says_what_is_left() {
     let file = SHOP.replace("healthy-after: 200ms", "unhealthy: 'true'").replace("100ms", "1m");
-    let shop = Shop::new(&file);
+    let shop = Shop::new(SHOP);
+    std::fs::write(shop.folder().join("slow file.yaml"), file).unwrap();
     let mut child = shop
-        .command(&["--runtime", "mock", "up", "-d"])
+        .command(&["-f", "slow file.yaml", "up", "-d", "--runtime", "mock", "-p", "uxs"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(lines.any(|line| line == "Container shop-db-1  Waiting"));
+    assert!(lines.any(|line| line == "Container uxs-db-1  Waiting"));
     interrupt(child.id());
     let rest = lines.collect::<Vec<_>>().join("\n");
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(rest.contains("shop-db-1 (running)") && rest.contains("longshore -p shop down"), "{rest}");
+    insta::assert_snapshot!(rest.split_once("error: ").unwrap().1, @r"
+    cancelled by Ctrl-C
+    help: left as they are: uxs-db-1 (running), uxs-web-1 (created)
+          `longshore -f 'slow file.yaml' up -d --runtime mock -p uxs` completes it, `longshore -f 'slow file.yaml' -p uxs --runtime mock down` removes it
+    ");
 }

@@ -39,7 +39,9 @@ pub(crate) async fn machine(verb: &Machine, context: &Context) -> Result<ExitCod
     context.reporter.finish();
     match outcome {
         Ok(outcome) => outcome?,
-        Err(signal) => return Err(Failure::Signal(signal, None)),
+        Err(signal) => {
+            return Err(Failure::Signal(signal, Some(format!("{} completes it", context.again.same()))));
+        }
     }
     status(&runtime, context).await.map(|_| ExitCode::Ok)
 }

@@ -38,6 +38,8 @@ pub(crate) async fn run(command: Command, mut context: Context) -> Result<ExitCo
         | Command::Completions { .. } => Files::default(),
     };
     context.files = context.files.followed_by(files);
+    context.again.flags = context.files.words();
+    context.again.flags.extend(context.global.words());
     match command {
         Command::Up(args) => up::up(&args, &context).await,
         Command::Plan(args) => up::plan(&args, &context).await,

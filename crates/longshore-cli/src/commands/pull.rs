@@ -4,7 +4,7 @@ use longshore::{Error, ResourceKind};
 
 use crate::{
     args::Pull,
-    context::Context,
+    context::{Context, Leaves},
     exit::{ExitCode, Failure},
 };
 
@@ -19,6 +19,6 @@ pub(crate) async fn pull(args: &Pull, context: &Context) -> Result<ExitCode, Fai
     }
     let runtime = context.runtime().await?;
     let call = context.call();
-    context.changing(&*runtime, &project.name, &call, runtime.pull(&project, &call)).await?;
+    context.changing(&*runtime, &project.name, Leaves::Images, &call, runtime.pull(&project, &call)).await?;
     Ok(ExitCode::Ok)
 }

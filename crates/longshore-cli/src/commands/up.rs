@@ -7,7 +7,7 @@ use longshore::{Dependencies, Orphans, Project, Recreate, RuntimeKind, Start, Ta
 use super::attached::Attached;
 use crate::{
     args::{Format, Plan, Up, UpFlags},
-    context::Context,
+    context::{Context, Leaves},
     exit::{ExitCode, Failure},
     logs::Prefix,
     report::Report,
@@ -22,7 +22,7 @@ pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure
     let call = context.call();
     let work = runtime.up(&project, &options, &call);
     if flags.detach || flags.wait || flags.no_start {
-        context.changing(&*runtime, &project.name, &call, work).await?;
+        context.changing(&*runtime, &project.name, Leaves::More, &call, work).await?;
         if runtime.kind() == RuntimeKind::Mock {
             context.reporter.note("the mock engine ends with this command: nothing remains of it");
         }
