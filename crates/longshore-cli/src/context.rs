@@ -5,13 +5,13 @@ use std::{
     future::Future,
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use longshore::{
-    AnyRuntime, Call, Config, ContainerRuntime, Error, LoadError, LoadOptions, Project, ProjectName, Target,
-    load, load_str,
+    AnyRuntime, Availability, Call, Config, ContainerRuntime, Error, LoadError, LoadOptions, Phase, Project,
+    ProjectName, RuntimeKind, Subject, Target, load, load_str,
 };
 use serde_json::json;
 
@@ -37,6 +37,10 @@ pub(crate) struct Context {
     pub(crate) reporter: Arc<Reporter>,
     pub(crate) signals: Signals,
     pub(crate) again: Again,
+    /// The runtime, once there is one.
+    pub(crate) connected: OnceLock<Arc<dyn ContainerRuntime>>,
+    /// What has failed, and the sentence that was given as the reason.
+    pub(crate) failed: Arc<Mutex<Vec<(Subject, String)>>>,
 }
 
 /// What a command that is cancelled may leave.
@@ -73,7 +77,7 @@ impl Context {
     pub(crate) async fn runtime(&self) -> Result<Arc<dyn ContainerRuntime>, Failure> {
         let config = self.config().await?;
         let runtime = self.reading(async { Ok(AnyRuntime::connect(&config).await?) }).await?;
-        Ok(runtime.into())
+        Ok(self.connected.get_or_init(|| runtime.into()).clone())
     }
 
     /// The project of the files. A service that is named is enabled, whatever its profiles.
@@ -152,8 +156,32 @@ impl Context {
 
     /// A call whose events the user is told.
     pub(crate) fn call(&self) -> Call {
-        let reporter = self.reporter.clone();
-        Call::reporting(move |event| reporter.event(&event))
+        let (reporter, failed) = (self.reporter.clone(), self.failed.clone());
+        Call::reporting(move |event| {
+            if let Phase::Failed { reason, .. } = &event.phase {
+                let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                failed.push((event.subject.clone(), reason.clone()));
+            }
+            reporter.event(&event);
+        })
+    }
+
+    /// A failure with all that can be known of it.
+    pub(crate) async fn explained(&self, failure: Failure) -> Failure {
+        let Failure::Runtime(mut refusal) = failure else { return failure };
+        let sentence = refusal.error.to_string();
+        let failed = std::mem::take(&mut *self.failed.lock().unwrap_or_else(PoisonError::into_inner));
+        refusal.about =
+            failed.into_iter().find(|(_, reason)| *reason == sentence).map(|(subject, _)| subject);
+        if is_no_word_of_podmans(&refusal.error)
+            && let Some(runtime) = self.connected.get()
+            && let Ok(Availability::Unavailable(error)) =
+                tokio::time::timeout(LEFT_OVER_BUDGET, runtime.availability()).await
+            && matches!(error, Error::NotInstalled { .. } | Error::TooOld { .. })
+        {
+            return error.into();
+        }
+        Failure::Runtime(refusal)
     }
 
     /// Awaits something that changes nothing: a signal simply ends it.
@@ -225,6 +253,15 @@ impl Context {
             },
             _ = self.signals.nth(2) => Err(signal),
         }
+    }
+}
+
+/// Whether a program that is not podman may have said it.
+fn is_no_word_of_podmans(error: &Error) -> bool {
+    match error {
+        Error::Command(failure) => !failure.stderr.iter().any(|line| line.starts_with("Error:")),
+        Error::Unexpected { engine, .. } => *engine == RuntimeKind::Podman,
+        _ => false,
     }
 }
 

@@ -10,11 +10,15 @@ mod context;
 mod exit;
 mod logs;
 mod output;
+mod refusal;
 mod report;
 mod signals;
 mod table;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
@@ -61,7 +65,7 @@ async fn run(cli: Cli) -> ExitCode {
             return ExitCode::Failed;
         }
     };
-    let reporter = Arc::new(Reporter::new(output, cli.verbose > 0));
+    let reporter = Arc::new(Reporter::new(output));
     let context = Context {
         global: cli.global,
         files: cli.files,
@@ -69,6 +73,8 @@ async fn run(cli: Cli) -> ExitCode {
         output,
         reporter: reporter.clone(),
         signals,
+        connected: OnceLock::new(),
+        failed: Arc::default(),
         again: Again { arguments: arguments(), flags: Vec::new() },
     };
     let outcome = commands::run(cli.command, context).await;
@@ -83,7 +89,8 @@ async fn run(cli: Cli) -> ExitCode {
 }
 
 fn output(cli: &Cli, env: &BTreeMap<String, String>) -> Output {
-    Output::new(cli.global.format, cli.global.color, env)
+    let output = Output::new(cli.global.format, cli.global.color, env);
+    Output { verbose: cli.verbose > 0, ..output }
 }
 
 /// What was typed after the program's name.

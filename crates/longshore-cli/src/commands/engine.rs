@@ -10,6 +10,7 @@ use crate::{
     context::Context,
     exit::{ExitCode, Failure},
     output::Paint,
+    refusal::Refusal,
 };
 
 /// Shows which engine is used.
@@ -101,7 +102,8 @@ fn words(kind: RuntimeKind, availability: &Availability, paint: Paint) -> String
             format!("{} {kind}: machine {}", paint.yellow("!"), machine_words(status))
         }
         Availability::Unavailable(error) => {
-            let mut text = format!("{} {kind}: {error}", paint.bold_red("✘"));
+            let message = Refusal::from(error.clone()).message();
+            let mut text = format!("{} {kind}: {message}", paint.bold_red("✘"));
             for line in error.help().iter().flat_map(|help| help.lines()) {
                 text.push_str(&format!("\n    {line}"));
             }
@@ -111,8 +113,7 @@ fn words(kind: RuntimeKind, availability: &Availability, paint: Paint) -> String
 }
 
 fn object(kind: RuntimeKind, availability: &Availability) -> Value {
-    let problem =
-        |error: &Error| json!({ "code": error.code(), "message": error.to_string(), "help": error.help() });
+    let problem = |error: &Error| json!({ "code": error.code(), "message": Refusal::from(error.clone()).message(), "help": error.help() });
     match availability {
         Availability::Ready(info) => json!({ "runtime": kind, "available": true, "engine": info }),
         Availability::NeedsMachine(status) => {
