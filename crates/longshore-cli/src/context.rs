@@ -10,8 +10,8 @@ use std::{
 };
 
 use longshore::{
-    AnyRuntime, Availability, Call, Config, ContainerRuntime, Error, LoadError, LoadOptions, Phase, Project,
-    ProjectName, RuntimeKind, Subject, Target, load, load_str,
+    AnyRuntime, Availability, Call, Config, ContainerRuntime, EngineInfo, Error, LoadError, LoadOptions,
+    Phase, Project, ProjectName, RuntimeChoice, RuntimeKind, Subject, Target, load, load_str,
 };
 use serde_json::json;
 
@@ -19,7 +19,9 @@ use crate::{
     again::Again,
     args::{Files, Format, Global},
     exit::Failure,
+    host,
     output::Output,
+    refusal::Refusal,
     report::{Report, Reporter},
     signals::{Signal, Signals},
 };
@@ -70,14 +72,56 @@ impl Context {
     /// The same with these in place of the global flags.
     pub(crate) async fn config_with(&self, flags: Config) -> Result<Config, Failure> {
         let (env, file) = (self.env.clone(), self.global.config.clone());
-        self.reading_files(move || Ok(Config::load(flags, &env, file.as_deref())?)).await
+        let config = self.reading_files(move || Ok(Config::load(flags, &env, file.as_deref())?)).await?;
+        host::check(&config)?;
+        Ok(config)
     }
 
     /// The runtime that was asked for.
     pub(crate) async fn runtime(&self) -> Result<Arc<dyn ContainerRuntime>, Failure> {
         let config = self.config().await?;
         let runtime = self.reading(async { Ok(AnyRuntime::connect(&config).await?) }).await?;
-        Ok(self.connected.get_or_init(|| runtime.into()).clone())
+        self.warn_of_another_engine(&config, runtime.kind()).await?;
+        let runtime = self.connected.get_or_init(|| runtime.into()).clone();
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            self.trace_engine(&*runtime).await?;
+        }
+        Ok(runtime)
+    }
+
+    /// Who names a podman does not expect another engine: says why that podman was not taken.
+    async fn warn_of_another_engine(&self, config: &Config, taken: RuntimeKind) -> Result<(), Failure> {
+        let Some(program) = &config.podman.program else { return Ok(()) };
+        let is_auto = config.runtime.unwrap_or_default() == RuntimeChoice::Auto;
+        if !is_auto || config.host.is_some() || taken == RuntimeKind::Podman {
+            return Ok(());
+        }
+        let look = async {
+            let podman = AnyRuntime::construct(RuntimeKind::Podman, config)?;
+            Ok(tokio::time::timeout(LEFT_OVER_BUDGET, podman.availability()).await)
+        };
+        let why = match self.reading(look).await? {
+            Ok(Availability::Unavailable(error)) => Refusal::from(error).message(),
+            _ => format!("{} does not answer", program.display()),
+        };
+        self.reporter.warn(&format!("{taken} is used, because {why}"));
+        Ok(())
+    }
+
+    async fn trace_engine(&self, runtime: &dyn ContainerRuntime) -> Result<(), Failure> {
+        let kind = runtime.kind();
+        match self.reading(async { Ok(runtime.availability().await) }).await? {
+            Availability::Ready(EngineInfo { name, version, endpoint, .. }) => {
+                tracing::debug!(runtime = %kind, engine = name, version, endpoint, "the engine answers");
+            }
+            Availability::NeedsMachine(status) => {
+                tracing::debug!(runtime = %kind, ?status, "the engine's machine is not ready");
+            }
+            Availability::Unavailable(error) => {
+                tracing::debug!(runtime = %kind, %error, "the engine cannot be used");
+            }
+        }
+        Ok(())
     }
 
     /// The project of the files. A service that is named is enabled, whatever its profiles.
@@ -129,6 +173,8 @@ impl Context {
                 Format::Json => self.output.note(&json!({ "warning": warning }).to_string()),
             }
         }
+        let (services, files) = (project.services.len(), &project.config_files);
+        tracing::debug!(project = %project.name, services, ?files, "the compose files are read");
     }
 
     fn load_options(&self, interpolate: Interpolate) -> Result<LoadOptions, Failure> {
@@ -147,7 +193,7 @@ impl Context {
     pub(crate) async fn target(&self, services: &[String]) -> Result<Target, Failure> {
         let target = match (&self.global.project_name, self.files.files.is_empty()) {
             (Some(name), true) => Target::name(
-                ProjectName::new(name.as_str()).map_err(|error| Failure::Usage(error.to_string()))?,
+                ProjectName::new(name.as_str()).map_err(|error| Failure::Usage(error.to_string(), None))?,
             ),
             _ => Target::from(self.project(services).await?),
         };
@@ -283,7 +329,7 @@ impl Source {
                 Ok(Self::Stdin(text))
             }
             files if files.iter().any(is_stdin) => {
-                Err(Failure::Usage("`-` (stdin) cannot be merged with other compose files".to_owned()))
+                Err(Failure::Usage("`-` (stdin) cannot be merged with other compose files".to_owned(), None))
             }
             _ => Ok(Self::Files),
         }

@@ -89,8 +89,8 @@ pub(crate) enum Failure {
     Load(LoadError),
     /// The configuration.
     Config(ConfigError),
-    /// The command line, where clap cannot tell.
-    Usage(String),
+    /// The command line, where clap cannot tell; and what to do about it.
+    Usage(String, Option<String>),
     /// A file or stream.
     Io(io::Error),
     /// A signal; and what is left.
@@ -142,7 +142,7 @@ impl Failure {
                 _ => ExitCode::Failed,
             },
             Self::Load(_) => ExitCode::InvalidFile,
-            Self::Config(_) | Self::Usage(_) => ExitCode::Usage,
+            Self::Config(_) | Self::Usage(..) => ExitCode::Usage,
             Self::Io(_) => ExitCode::Failed,
             Self::Signal(Signal::Interrupt, _) => ExitCode::Interrupted,
             Self::Signal(Signal::Terminate, _) => ExitCode::Terminated,
@@ -155,7 +155,7 @@ impl Failure {
             Self::Runtime(refusal) => refusal.error.code(),
             Self::Load(_) => "invalid_file",
             Self::Config(_) => "config",
-            Self::Usage(_) => "usage",
+            Self::Usage(..) => "usage",
             Self::Io(_) => "io",
             Self::Signal(..) | Self::Silent(_) => "cancelled",
         }
@@ -166,7 +166,7 @@ impl Failure {
             Self::Runtime(refusal) => refusal.message(),
             Self::Load(error) => error.to_string(),
             Self::Config(error) => error.to_string(),
-            Self::Usage(text) => text.clone(),
+            Self::Usage(text, _) => text.clone(),
             Self::Io(error) => error.to_string(),
             Self::Signal(signal, _) => format!("cancelled by {signal}"),
             Self::Silent(_) => String::new(),
@@ -179,6 +179,7 @@ impl Failure {
             Self::Load(LoadError::NotFound { .. }) => {
                 Some("name the file with -f, or a project that is there with -p".to_owned())
             }
+            Self::Usage(_, help) => help.clone(),
             Self::Signal(_, left) => left.clone(),
             _ => None,
         }

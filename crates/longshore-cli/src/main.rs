@@ -8,6 +8,7 @@ mod args;
 mod commands;
 mod context;
 mod exit;
+mod host;
 mod logs;
 mod output;
 mod refusal;
@@ -107,7 +108,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
         let text = error.render().to_string();
         let message = text.trim().trim_start_matches("error: ").to_owned();
         let output = Output::new(Format::Json, Color::Never, &BTreeMap::new());
-        Failure::Usage(message).tell(&output);
+        Failure::Usage(message, None).tell(&output);
     } else {
         // A help that nobody reads to its end is no failure.
         let _ = error.print();

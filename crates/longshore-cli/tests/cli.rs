@@ -293,6 +293,72 @@ fn a_server_that_is_not_docker_is_told() {
     }
 }
 
+#[test]
+fn an_address_that_cannot_be_used_is_a_wrong_command_line() {
+    let shop = Shop::new(SHOP);
+    let mut all = String::new();
+    for (runtime, host) in
+        [("docker", "/var/run/docker.sock"), ("auto", "bogus://x"), ("docker", ""), ("podman", "http://x")]
+    {
+        let ran = shop.run(&["--runtime", runtime, "--host", host, "ps"]);
+        assert_eq!(ran.code, Some(64), "{}", ran.stderr);
+        all.push_str(&ran.stderr);
+    }
+    insta::assert_snapshot!(all, @r#"
+    error: "/var/run/docker.sock" is no address of an engine: expected unix:///PATH, tcp://ADDRESS, http://ADDRESS
+    help: for example --host unix:///var/run/docker.sock
+    error: "bogus://x" is no address of an engine: expected unix:///PATH, tcp://ADDRESS, http://ADDRESS
+    help: for example --host unix:///var/run/docker.sock
+    error: "" is no address of an engine: expected unix:///PATH, tcp://ADDRESS, http://ADDRESS
+    help: for example --host unix:///var/run/docker.sock
+    error: "http://x" is no address of an engine: expected unix:///PATH, tcp://ADDRESS, ssh://ADDRESS
+    help: for example --host unix:///run/podman/podman.sock
+    "#);
+    let ran = shop.run(&["--host", "unix:///nonexistent/docker.sock", "ps"]);
+    assert_eq!(ran.code, Some(69), "{}", ran.stderr);
+    assert!(ran.stderr.contains("help: start the Docker daemon"), "{}", ran.stderr);
+}
+
+#[test]
+fn verbose_tells_the_engine_and_the_plan() {
+    let ran = Shop::new(SHOP).mock(&["-v", "up", "-d"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    for part in ["Engine in memory", "steps=8", "create network shop_default (not there)"] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+}
+
+/// A docker that answers what `auto` asks, and nothing else.
+#[cfg(unix)]
+#[test]
+fn a_podman_that_is_named_is_not_passed_over_in_silence() {
+    let shop = Shop::new(SHOP);
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = format!("tcp://{}", server.local_addr().unwrap());
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = server.accept() {
+            std::thread::spawn(move || {
+                let mut request = [0; 4096];
+                while let Ok(1..) = std::io::Read::read(&mut stream, &mut request) {
+                    let version = r#"{"ApiVersion": "1.41", "Version": "20.10.24", "MinAPIVersion": "1.12"}"#;
+                    let body =
+                        if request.windows(8).any(|part| part == b"/version") { version } else { "[]" };
+                    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length:";
+                    let _ = stream.write_all(format!("{head} {}\r\n\r\n{body}", body.len()).as_bytes());
+                }
+            });
+        }
+    });
+    let mut command = shop.command(&["ls", "--quiet"]);
+    command.env("LONGSHORE_PODMAN", "/nonexistent/podman").env("DOCKER_HOST", &host);
+    let ran = shop.ran(command.output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(
+        ran.stderr,
+        "warning: docker is used, because /nonexistent/podman cannot be used as Podman: there is no such program\n"
+    );
+}
+
 /// A shell script called `podman`.
 #[cfg(unix)]
 fn script(shop: &Shop, text: &str) -> String {

@@ -129,6 +129,7 @@ impl Connection {
         }
         let podman = version.components.unwrap_or_default().iter().any(|part| part.name.contains("Podman"));
         self.podman.store(podman, Ordering::Relaxed);
+        tracing::debug!(endpoint, api = %spoken, podman, "connected");
         Ok(docker)
     }
 
@@ -152,11 +153,16 @@ impl Connection {
         asked: Asked<'_>,
         work: impl Future<Output = Result<T, Bollard>>,
     ) -> Result<T> {
-        match timeout(deadline, work).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(Bollard::RequestTimeoutError)) | Err(_) => Err(asked.late(deadline)),
-            Ok(Err(error)) => Err(explain(&error, asked, &self.endpoint())),
-        }
+        let Asked { operation, name, .. } = asked;
+        tracing::trace!(operation, name, "asking");
+        let error = match timeout(deadline, work).await {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(Bollard::RequestTimeoutError)) | Err(_) => asked.late(deadline),
+            Ok(Err(error)) => explain(&error, asked, &self.endpoint()),
+        };
+        // What it says may repeat what it was asked with, so only the kind is told here.
+        tracing::debug!(operation, name, error = error.code(), "refused");
+        Err(error)
     }
 
     /// Makes one request with the usual deadline.

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use longshore::{Dependencies, Orphans, Project, Recreate, RuntimeKind, Start, Target, UpOptions, Wait};
+use longshore::{
+    ContainerRuntime, Dependencies, Orphans, Project, Recreate, RuntimeKind, Start, Target, UpOptions, Wait,
+};
 
 use super::attached::Attached;
 use crate::{
@@ -19,6 +21,9 @@ pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure
     let project = context.project(&flags.services).await?;
     let options = options(flags);
     let runtime = context.runtime().await?;
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        trace_plan(&*runtime, &project, &options, context).await?;
+    }
     let call = context.call();
     let work = runtime.up(&project, &options, &call);
     if flags.detach || flags.wait || flags.no_start {
@@ -37,6 +42,25 @@ pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure
         Ok(outcome) => attached.follow(&outcome?.started).await,
         Err(signal) => attached.stop(Some(signal)).await,
     }
+}
+
+/// What is about to be done, and why. That it cannot be told yet, of a machine that is off for one, is no failure.
+async fn trace_plan(
+    runtime: &dyn ContainerRuntime,
+    project: &Project,
+    options: &UpOptions,
+    context: &Context,
+) -> Result<(), Failure> {
+    match context.reading(async { Ok(runtime.plan(project, options).await) }).await? {
+        Ok(plan) => {
+            tracing::debug!(steps = plan.steps.len(), unchanged = plan.unchanged.len(), "the plan");
+            for step in plan.to_string().lines() {
+                tracing::debug!("{step}");
+            }
+        }
+        Err(error) => tracing::debug!(%error, "there is no plan yet"),
+    }
+    Ok(())
 }
 
 /// Shows what `up` would do, and why.

@@ -20,6 +20,9 @@ pub(crate) trait Report {
     /// A line beside the events.
     fn note(&self, text: &str);
 
+    /// Something to know, beside the events.
+    fn warn(&self, text: &str);
+
     /// Nothing more will happen for now: what is shown stays as it is.
     fn finish(&self);
 }
