@@ -444,6 +444,29 @@ fn a_signal_ends_the_reading_of_a_file_that_does_not_end() {
     }
 }
 
+#[test]
+fn an_attached_up_says_how_each_container_ended() {
+    let shop = Shop::new(
+        "
+services:
+  good: {image: example/a:1, labels: {io.longshore.mock.log: one, io.longshore.mock.exit: '0'}}
+  web:
+    image: example/a:1
+    labels: {io.longshore.mock.log: two, io.longshore.mock.run-for: 200ms, io.longshore.mock.exit: '3'}
+",
+    );
+    let ran = shop.mock(&["up"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let lines: BTreeSet<&str> = ran.stdout.lines().collect();
+    let expected =
+        ["good-1  | one", "good-1 exited with code 0", "web-1   | two", "web-1 exited with code 3"];
+    assert_eq!(lines, BTreeSet::from(expected));
+    let ran = shop.mock(&["up", "--format", "json"]);
+    let exited =
+        ran.stderr.lines().map(json).find(|event| event["event"] == "exited" && event["service"] == "web");
+    assert_eq!(exited.unwrap()["exit_code"], 3);
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_stops_an_attached_project_in_order() {
