@@ -71,6 +71,23 @@ impl Global {
         config.machine.name = self.machine_name.clone();
         config
     }
+
+    /// What of it says which project on which engine, as it is typed.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let word = |value: Option<clap::builder::PossibleValue>| value.map(|v| v.get_name().to_owned());
+        let said = [
+            ("-p", self.project_name.clone()),
+            ("--project-directory", self.project_directory.as_ref().map(path)),
+            ("--runtime", self.runtime.and_then(|runtime| word(runtime.to_possible_value()))),
+            ("--host", self.host.clone()),
+            ("--podman", self.podman.as_ref().map(path)),
+            ("--machine", self.machine.and_then(|when| word(when.to_possible_value()))),
+            ("--machine-name", self.machine_name.clone()),
+            ("--config", self.config.as_ref().map(path)),
+        ];
+        said.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value?])).flatten().collect()
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -180,6 +197,18 @@ impl Files {
         self.with.env_files.extend(other.with.env_files);
         self.with.profiles.extend(other.with.profiles);
         self
+    }
+
+    /// The flags, as they are typed.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let files = |flag: &'static str, paths: &[PathBuf]| -> Vec<String> {
+            paths.iter().flat_map(|path| [flag.to_owned(), path.to_string_lossy().into_owned()]).collect()
+        };
+        let profiles = self.with.profiles.iter().flat_map(|name| ["--profile".to_owned(), name.clone()]);
+        let mut words = files("-f", &self.files);
+        words.extend(files("--env-file", &self.with.env_files));
+        words.extend(profiles);
+        words
     }
 }
 
@@ -302,10 +331,10 @@ pub(crate) struct UpFlags {
     #[arg(long)]
     pub(crate) wait: bool,
     /// How many seconds to wait at most.
-    #[arg(long, value_name = "SECONDS", requires = "wait")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, requires = "wait")]
     pub(crate) wait_timeout: Option<u64>,
     /// How many seconds a container has to stop when it is replaced.
-    #[arg(short, long, value_name = "SECONDS")]
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) timeout: Option<u64>,
     /// Return when the containers are started, and leave them running.
     #[arg(short, long)]
@@ -320,6 +349,14 @@ impl UpFlags {
     pub(crate) fn scale(&self) -> BTreeMap<String, u32> {
         self.scale.iter().cloned().collect()
     }
+}
+
+/// More is no time that anybody waits, and what an engine counts in 32 bits.
+const MOST_SECONDS: u64 = i32::MAX as u64;
+
+fn seconds(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|seconds| *seconds <= MOST_SECONDS);
+    number.ok_or_else(|| format!("expected a number of seconds, from 0 to {MOST_SECONDS}"))
 }
 
 fn scale(text: &str) -> Result<(String, u32), String> {
@@ -350,7 +387,7 @@ pub(crate) struct Plan {
 #[derive(Debug, Args)]
 pub(crate) struct Stop {
     /// How many seconds a container has to stop before it is killed.
-    #[arg(short, long, value_name = "SECONDS")]
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) timeout: Option<u64>,
     /// Only these services.
     #[arg(value_name = "SERVICE")]
@@ -377,7 +414,7 @@ pub(crate) struct Down {
     #[arg(long)]
     pub(crate) remove_orphans: bool,
     /// How many seconds a container has to stop before it is killed.
-    #[arg(short, long, value_name = "SECONDS")]
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) timeout: Option<u64>,
     /// Only these services.
     #[arg(value_name = "SERVICE")]

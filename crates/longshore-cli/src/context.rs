@@ -1,17 +1,27 @@
 //! What every command works with: the settings, the project, the runtime, and the way out.
 
-use std::{collections::BTreeMap, future::Future, io::Read, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use longshore::{
-    AnyRuntime, Call, Config, ContainerRuntime, Error, LoadError, LoadOptions, Project, ProjectName, Target,
-    load, load_str,
+    AnyRuntime, Availability, Call, Config, ContainerRuntime, EngineInfo, Error, LoadError, LoadOptions,
+    Phase, Project, ProjectName, RuntimeChoice, RuntimeKind, Subject, Target, load, load_str,
 };
 use serde_json::json;
 
 use crate::{
+    again::Again,
     args::{Files, Format, Global},
     exit::Failure,
+    host,
     output::Output,
+    refusal::Refusal,
     report::{Report, Reporter},
     signals::{Signal, Signals},
 };
@@ -28,6 +38,22 @@ pub(crate) struct Context {
     pub(crate) output: Output,
     pub(crate) reporter: Arc<Reporter>,
     pub(crate) signals: Signals,
+    pub(crate) again: Again,
+    /// The runtime, once there is one.
+    pub(crate) connected: OnceLock<Arc<dyn ContainerRuntime>>,
+    /// What has failed, and the sentence that was given as the reason.
+    pub(crate) failed: Arc<Mutex<Vec<(Subject, String)>>>,
+}
+
+/// What a command that is cancelled may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leaves {
+    /// More of the project than there was.
+    More,
+    /// Less of it.
+    Less,
+    /// Images, which are no part of it.
+    Images,
 }
 
 /// Which variables of a file are replaced.
@@ -39,46 +65,103 @@ pub(crate) enum Interpolate {
 
 impl Context {
     /// The engine's settings: flags, environment, file.
-    pub(crate) fn config(&self) -> Result<Config, Failure> {
-        self.config_with(self.global.flags())
+    pub(crate) async fn config(&self) -> Result<Config, Failure> {
+        self.config_with(self.global.flags()).await
     }
 
     /// The same with these in place of the global flags.
-    pub(crate) fn config_with(&self, flags: Config) -> Result<Config, Failure> {
-        Ok(Config::load(flags, &self.env, self.global.config.as_deref())?)
+    pub(crate) async fn config_with(&self, flags: Config) -> Result<Config, Failure> {
+        let (env, file) = (self.env.clone(), self.global.config.clone());
+        let config = self.reading_files(move || Ok(Config::load(flags, &env, file.as_deref())?)).await?;
+        host::check(&config)?;
+        Ok(config)
     }
 
     /// The runtime that was asked for.
     pub(crate) async fn runtime(&self) -> Result<Arc<dyn ContainerRuntime>, Failure> {
-        let config = self.config()?;
+        let config = self.config().await?;
         let runtime = self.reading(async { Ok(AnyRuntime::connect(&config).await?) }).await?;
-        Ok(runtime.into())
+        self.warn_of_another_engine(&config, runtime.kind()).await?;
+        let runtime = self.connected.get_or_init(|| runtime.into()).clone();
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            self.trace_engine(&*runtime).await?;
+        }
+        Ok(runtime)
+    }
+
+    /// Who names a podman does not expect another engine: says why that podman was not taken.
+    async fn warn_of_another_engine(&self, config: &Config, taken: RuntimeKind) -> Result<(), Failure> {
+        let Some(program) = &config.podman.program else { return Ok(()) };
+        let is_auto = config.runtime.unwrap_or_default() == RuntimeChoice::Auto;
+        if !is_auto || config.host.is_some() || taken == RuntimeKind::Podman {
+            return Ok(());
+        }
+        let look = async {
+            let podman = AnyRuntime::construct(RuntimeKind::Podman, config)?;
+            Ok(tokio::time::timeout(LEFT_OVER_BUDGET, podman.availability()).await)
+        };
+        let why = match self.reading(look).await? {
+            Ok(Availability::Unavailable(error)) => Refusal::from(error).message(),
+            _ => format!("{} does not answer", program.display()),
+        };
+        self.reporter.warn(&format!("{taken} is used, because {why}"));
+        Ok(())
+    }
+
+    async fn trace_engine(&self, runtime: &dyn ContainerRuntime) -> Result<(), Failure> {
+        let kind = runtime.kind();
+        match self.reading(async { Ok(runtime.availability().await) }).await? {
+            Availability::Ready(EngineInfo { name, version, endpoint, .. }) => {
+                tracing::debug!(runtime = %kind, engine = name, version, endpoint, "the engine answers");
+            }
+            Availability::NeedsMachine(status) => {
+                tracing::debug!(runtime = %kind, ?status, "the engine's machine is not ready");
+            }
+            Availability::Unavailable(error) => {
+                tracing::debug!(runtime = %kind, %error, "the engine cannot be used");
+            }
+        }
+        Ok(())
     }
 
     /// The project of the files. A service that is named is enabled, whatever its profiles.
-    pub(crate) fn project(&self, services: &[String]) -> Result<Project, Failure> {
+    pub(crate) async fn project(&self, services: &[String]) -> Result<Project, Failure> {
         let mut options = self.load_options(Interpolate::Yes)?;
-        let mut source = self.source(&options)?;
-        let mut project = source.load(&options)?;
-        let profiles: Vec<String> = services
-            .iter()
-            .filter_map(|name| project.disabled_services.get(name))
-            .flat_map(|service| service.profiles.iter().cloned())
-            .collect();
-        if !profiles.is_empty() {
+        let services = services.to_vec();
+        let load = move || {
+            let source = Source::of(&options)?;
+            let project = source.load(&options)?;
+            let profiles: Vec<String> = services
+                .iter()
+                .filter_map(|name| project.disabled_services.get(name))
+                .flat_map(|service| service.profiles.iter().cloned())
+                .collect();
+            if profiles.is_empty() {
+                return Ok(project);
+            }
             options.profiles.extend(profiles);
-            project = source.load(&options)?;
-        }
+            Ok(source.load(&options)?)
+        };
+        let project = self.reading_files(load).await?;
         self.warn(&project);
         Ok(project)
     }
 
     /// The project as its files have it, variables replaced or not.
-    pub(crate) fn project_as_written(&self, interpolate: Interpolate) -> Result<Project, Failure> {
+    pub(crate) async fn project_as_written(&self, interpolate: Interpolate) -> Result<Project, Failure> {
         let options = self.load_options(interpolate)?;
-        let project = self.source(&options)?.load(&options)?;
+        let project = self.reading_files(move || Ok(Source::of(&options)?.load(&options)?)).await?;
         self.warn(&project);
         Ok(project)
+    }
+
+    /// Does what may wait for a terminal or a pipe, where a signal ends it.
+    async fn reading_files<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let work = tokio::task::spawn_blocking(work);
+        self.reading(async { work.await.map_err(io::Error::other)? }).await
     }
 
     fn warn(&self, project: &Project) {
@@ -90,6 +173,8 @@ impl Context {
                 Format::Json => self.output.note(&json!({ "warning": warning }).to_string()),
             }
         }
+        let (services, files) = (project.services.len(), &project.config_files);
+        tracing::debug!(project = %project.name, services, ?files, "the compose files are read");
     }
 
     fn load_options(&self, interpolate: Interpolate) -> Result<LoadOptions, Failure> {
@@ -104,36 +189,45 @@ impl Context {
         Ok(options)
     }
 
-    fn source(&self, options: &LoadOptions) -> Result<Source, Failure> {
-        let is_stdin = |file: &std::path::PathBuf| file == Path::new("-");
-        match options.files.as_slice() {
-            [only] if is_stdin(only) => {
-                let mut text = String::new();
-                std::io::stdin().lock().read_to_string(&mut text)?;
-                Ok(Source::Stdin(text))
-            }
-            files if files.iter().any(is_stdin) => {
-                Err(Failure::Usage("`-` (stdin) cannot be merged with other compose files".to_owned()))
-            }
-            _ => Ok(Source::Files),
-        }
-    }
-
     /// The project of the files; or what has the name that was given, if no file was.
-    pub(crate) fn target(&self, services: &[String]) -> Result<Target, Failure> {
+    pub(crate) async fn target(&self, services: &[String]) -> Result<Target, Failure> {
         let target = match (&self.global.project_name, self.files.files.is_empty()) {
             (Some(name), true) => Target::name(
-                ProjectName::new(name.as_str()).map_err(|error| Failure::Usage(error.to_string()))?,
+                ProjectName::new(name.as_str()).map_err(|error| Failure::Usage(error.to_string(), None))?,
             ),
-            _ => Target::from(self.project(services)?),
+            _ => Target::from(self.project(services).await?),
         };
         Ok(target.services(services.iter().cloned()))
     }
 
     /// A call whose events the user is told.
     pub(crate) fn call(&self) -> Call {
-        let reporter = self.reporter.clone();
-        Call::reporting(move |event| reporter.event(&event))
+        let (reporter, failed) = (self.reporter.clone(), self.failed.clone());
+        Call::reporting(move |event| {
+            if let Phase::Failed { reason, .. } = &event.phase {
+                let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                failed.push((event.subject.clone(), reason.clone()));
+            }
+            reporter.event(&event);
+        })
+    }
+
+    /// A failure with all that can be known of it.
+    pub(crate) async fn explained(&self, failure: Failure) -> Failure {
+        let Failure::Runtime(mut refusal) = failure else { return failure };
+        let sentence = refusal.error.to_string();
+        let failed = std::mem::take(&mut *self.failed.lock().unwrap_or_else(PoisonError::into_inner));
+        refusal.about =
+            failed.into_iter().find(|(_, reason)| *reason == sentence).map(|(subject, _)| subject);
+        if is_no_word_of_podmans(&refusal.error)
+            && let Some(runtime) = self.connected.get()
+            && let Ok(Availability::Unavailable(error)) =
+                tokio::time::timeout(LEFT_OVER_BUDGET, runtime.availability()).await
+            && matches!(error, Error::NotInstalled { .. } | Error::TooOld { .. })
+        {
+            return error.into();
+        }
+        Failure::Runtime(refusal)
     }
 
     /// Awaits something that changes nothing: a signal simply ends it.
@@ -153,6 +247,7 @@ impl Context {
         &self,
         runtime: &dyn ContainerRuntime,
         project: &ProjectName,
+        leaves: Leaves,
         call: &Call,
         work: impl Future<Output = longshore::Result<T>>,
     ) -> Result<T, Failure> {
@@ -160,8 +255,28 @@ impl Context {
         self.reporter.finish();
         match outcome {
             Ok(outcome) => Ok(outcome?),
-            Err(signal) => Err(Failure::Signal(signal, left(runtime, project).await)),
+            Err(signal) => Err(Failure::Signal(signal, Some(self.left(runtime, project, leaves).await))),
         }
+    }
+
+    /// What a cancelled command leaves of a project, and what to do about it.
+    async fn left(&self, runtime: &dyn ContainerRuntime, project: &ProjectName, leaves: Leaves) -> String {
+        let mut advice = format!("{} completes it", self.again.same());
+        match leaves {
+            Leaves::Images => return advice,
+            Leaves::Less => {}
+            Leaves::More => advice.push_str(&format!(", {} removes it", self.again.other("down"))),
+        }
+        let containers = tokio::time::timeout(LEFT_OVER_BUDGET, runtime.ps(project)).await;
+        let Ok(Ok(containers)) = containers else { return advice };
+        if containers.is_empty() {
+            return format!("no container of the project is left\n{advice}");
+        }
+        let list: Vec<String> = containers
+            .iter()
+            .map(|container| format!("{} ({})", container.name, container.state.as_str()))
+            .collect();
+        format!("left as they are: {}\n{advice}", list.join(", "))
     }
 
     /// Awaits a call, which a signal cancels. The outer error is the signal.
@@ -187,20 +302,13 @@ impl Context {
     }
 }
 
-/// What is there of a project, as help for who cancelled.
-async fn left(runtime: &dyn ContainerRuntime, project: &ProjectName) -> Option<String> {
-    let containers = tokio::time::timeout(LEFT_OVER_BUDGET, runtime.ps(project)).await.ok()?.ok()?;
-    if containers.is_empty() {
-        return Some("no container of the project is left".to_owned());
+/// Whether a program that is not podman may have said it.
+fn is_no_word_of_podmans(error: &Error) -> bool {
+    match error {
+        Error::Command(failure) => !failure.stderr.iter().any(|line| line.starts_with("Error:")),
+        Error::Unexpected { engine, .. } => *engine == RuntimeKind::Podman,
+        _ => false,
     }
-    let list: Vec<String> = containers
-        .iter()
-        .map(|container| format!("{} ({})", container.name, container.state.as_str()))
-        .collect();
-    Some(format!(
-        "left as they are: {}\n`longshore -p {project} up` completes it, `longshore -p {project} down` removes it",
-        list.join(", ")
-    ))
 }
 
 /// Where the text of the project is.
@@ -212,7 +320,22 @@ enum Source {
 }
 
 impl Source {
-    fn load(&mut self, options: &LoadOptions) -> Result<Project, LoadError> {
+    fn of(options: &LoadOptions) -> Result<Self, Failure> {
+        let is_stdin = |file: &PathBuf| file == Path::new("-");
+        match options.files.as_slice() {
+            [only] if is_stdin(only) => {
+                let mut text = String::new();
+                io::stdin().lock().read_to_string(&mut text)?;
+                Ok(Self::Stdin(text))
+            }
+            files if files.iter().any(is_stdin) => {
+                Err(Failure::Usage("`-` (stdin) cannot be merged with other compose files".to_owned(), None))
+            }
+            _ => Ok(Self::Files),
+        }
+    }
+
+    fn load(&self, options: &LoadOptions) -> Result<Project, LoadError> {
         match self {
             Self::Files => load(options),
             Self::Stdin(text) => {

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::{
     args::Format,
     output::{Output, Paint},
+    refusal::Refusal,
     signals::Signal,
 };
 
@@ -83,13 +84,13 @@ impl From<ExitCode> for std::process::ExitCode {
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The runtime's answer.
-    Runtime(Error),
+    Runtime(Box<Refusal>),
     /// The compose file.
     Load(LoadError),
     /// The configuration.
     Config(ConfigError),
-    /// The command line, where clap cannot tell.
-    Usage(String),
+    /// The command line, where clap cannot tell; and what to do about it.
+    Usage(String, Option<String>),
     /// A file or stream.
     Io(io::Error),
     /// A signal; and what is left.
@@ -100,7 +101,7 @@ pub(crate) enum Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Runtime(error)
+        Self::Runtime(Box::new(error.into()))
     }
 }
 
@@ -130,7 +131,7 @@ impl Failure {
     /// What the process ends with.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Runtime(error) => match error {
+            Self::Runtime(refusal) => match &refusal.error {
                 Error::NotInstalled { .. }
                 | Error::TooOld { .. }
                 | Error::NotReachable { .. }
@@ -141,7 +142,7 @@ impl Failure {
                 _ => ExitCode::Failed,
             },
             Self::Load(_) => ExitCode::InvalidFile,
-            Self::Config(_) | Self::Usage(_) => ExitCode::Usage,
+            Self::Config(_) | Self::Usage(..) => ExitCode::Usage,
             Self::Io(_) => ExitCode::Failed,
             Self::Signal(Signal::Interrupt, _) => ExitCode::Interrupted,
             Self::Signal(Signal::Terminate, _) => ExitCode::Terminated,
@@ -151,10 +152,10 @@ impl Failure {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::Runtime(error) => error.code(),
+            Self::Runtime(refusal) => refusal.error.code(),
             Self::Load(_) => "invalid_file",
             Self::Config(_) => "config",
-            Self::Usage(_) => "usage",
+            Self::Usage(..) => "usage",
             Self::Io(_) => "io",
             Self::Signal(..) | Self::Silent(_) => "cancelled",
         }
@@ -162,10 +163,10 @@ impl Failure {
 
     fn message(&self) -> String {
         match self {
-            Self::Runtime(error) => error.to_string(),
+            Self::Runtime(refusal) => refusal.message(),
             Self::Load(error) => error.to_string(),
             Self::Config(error) => error.to_string(),
-            Self::Usage(text) => text.clone(),
+            Self::Usage(text, _) => text.clone(),
             Self::Io(error) => error.to_string(),
             Self::Signal(signal, _) => format!("cancelled by {signal}"),
             Self::Silent(_) => String::new(),
@@ -174,10 +175,11 @@ impl Failure {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Runtime(error) => error.help(),
+            Self::Runtime(refusal) => refusal.help(),
             Self::Load(LoadError::NotFound { .. }) => {
                 Some("name the file with -f, or a project that is there with -p".to_owned())
             }
+            Self::Usage(_, help) => help.clone(),
             Self::Signal(_, left) => left.clone(),
             _ => None,
         }
@@ -191,7 +193,14 @@ impl Failure {
         if output.format == Format::Json {
             let mut error = json!({ "code": self.code(), "message": self.message(), "help": self.help() });
             match self {
-                Self::Runtime(Error::Dependency { log, .. }) => error["log"] = json!(log),
+                Self::Runtime(refusal) => {
+                    if let Error::Dependency { log, .. } = &refusal.error {
+                        error["log"] = json!(log);
+                    }
+                    if let Some(command) = refusal.object() {
+                        error["command"] = command;
+                    }
+                }
                 Self::Load(LoadError::Invalid(found)) => error["diagnostics"] = json!(found),
                 _ => {}
             }
@@ -205,7 +214,12 @@ impl Failure {
             return;
         }
         let mut block = format!("{} {}", paint.bold_red("error:"), self.message());
-        if let Self::Runtime(Error::Dependency { log, .. }) = self {
+        if let Self::Runtime(refusal) = self {
+            let details = refusal.details().filter(|_| output.verbose);
+            let log: Vec<&str> = match &refusal.error {
+                Error::Dependency { log, .. } => log.iter().map(String::as_str).collect(),
+                _ => details.iter().flat_map(|details| details.lines()).collect(),
+            };
             for line in log {
                 let _ = write!(block, "\n  {} {line}", paint.dim("|"));
             }

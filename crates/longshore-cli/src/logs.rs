@@ -6,7 +6,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use longshore::{ProjectName, ServiceLine};
+use longshore::{Container, ProjectName, ServiceLine};
+use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
@@ -79,6 +80,22 @@ impl Printer {
         let color = self.color(&line.container);
         let prefix = format!("{:1$}  |", short(&self.project, &line.container), self.width);
         self.output.line(&format!("{} {text}", Paint(self.output.stdout_colors).with(color, &prefix)))
+    }
+}
+
+impl Printer {
+    /// Says that a container has ended. For programs it is an event, because stdout has lines of logs only.
+    ///
+    /// # Errors
+    /// When nobody reads stdout any more.
+    pub(crate) fn exited(&self, container: &Container, code: i64) -> io::Result<()> {
+        if self.output.format == Format::Json {
+            let event = json!({ "event": "exited", "kind": "container", "name": container.name,
+                "service": container.service(), "exit_code": code });
+            self.output.note(&event.to_string());
+            return Ok(());
+        }
+        self.output.line(&format!("{} exited with code {code}", short(&self.project, &container.name)))
     }
 }
 

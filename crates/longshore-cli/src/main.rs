@@ -3,22 +3,29 @@
 //! Results go to stdout, and everything that is only for the user, events and errors, to stderr. The words are made here
 //! and nowhere below.
 
+mod again;
 mod args;
 mod commands;
 mod context;
 mod exit;
+mod host;
 mod logs;
 mod output;
+mod refusal;
 mod report;
 mod signals;
 mod table;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
+    again::Again,
     args::{Cli, Color, Format},
     context::Context,
     exit::{ExitCode, Failure},
@@ -59,9 +66,18 @@ async fn run(cli: Cli) -> ExitCode {
             return ExitCode::Failed;
         }
     };
-    let reporter = Arc::new(Reporter::new(output, cli.verbose > 0));
-    let context =
-        Context { global: cli.global, files: cli.files, env, output, reporter: reporter.clone(), signals };
+    let reporter = Arc::new(Reporter::new(output));
+    let context = Context {
+        global: cli.global,
+        files: cli.files,
+        env,
+        output,
+        reporter: reporter.clone(),
+        signals,
+        connected: OnceLock::new(),
+        failed: Arc::default(),
+        again: Again { arguments: arguments(), flags: Vec::new() },
+    };
     let outcome = commands::run(cli.command, context).await;
     reporter.finish();
     match outcome {
@@ -74,20 +90,25 @@ async fn run(cli: Cli) -> ExitCode {
 }
 
 fn output(cli: &Cli, env: &BTreeMap<String, String>) -> Output {
-    Output::new(cli.global.format, cli.global.color, env)
+    let output = Output::new(cli.global.format, cli.global.color, env);
+    Output { verbose: cli.verbose > 0, ..output }
+}
+
+/// What was typed after the program's name.
+fn arguments() -> Vec<String> {
+    std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
 
 /// Tells what clap found, or the help that it was asked for.
 fn refuse(error: &clap::Error) -> ExitCode {
-    let arguments: Vec<String> =
-        std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let arguments = arguments();
     let wants_json = arguments.iter().any(|argument| argument == "--format=json")
         || arguments.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
     if error.use_stderr() && wants_json {
         let text = error.render().to_string();
         let message = text.trim().trim_start_matches("error: ").to_owned();
         let output = Output::new(Format::Json, Color::Never, &BTreeMap::new());
-        Failure::Usage(message).tell(&output);
+        Failure::Usage(message, None).tell(&output);
     } else {
         // A help that nobody reads to its end is no failure.
         let _ = error.print();

@@ -17,6 +17,8 @@ pub(crate) struct Output {
     pub(crate) stderr_colors: bool,
     /// Whether stderr can show lines that change.
     pub(crate) live: bool,
+    /// Whether the user wants to know more.
+    pub(crate) verbose: bool,
 }
 
 impl Output {
@@ -34,6 +36,7 @@ impl Output {
             stdout_colors: colors(io::stdout().is_terminal()),
             stderr_colors: colors(stderr),
             live: stderr && !dumb && format == Format::Text,
+            verbose: false,
         }
     }
 

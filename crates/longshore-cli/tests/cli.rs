@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
+    collections::BTreeSet,
     io::{BufRead, BufReader, Write},
-    path::Path,
+    net::TcpListener,
     process::{Command, Output, Stdio},
 };
 
@@ -184,9 +185,21 @@ fn auto_lists_what_was_tried() {
         shop.command(&["ps", "--podman", "/nonexistent/podman"]).env("DOCKER_HOST", &host).output().unwrap(),
     );
     assert_eq!(ran.code, Some(69), "{}", ran.stderr);
-    for part in ["podman:", "/nonexistent/podman", "docker:", "none.sock", "help: ", "apt install"] {
-        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
-    }
+    insta::assert_snapshot!(ran.stderr, @r"
+    error: no container engine is usable here
+      podman: /nonexistent/podman cannot be used as Podman: there is no such program
+      docker: docker does not answer at unix://DIR/shop/none.sock: there is no socket at DIR/shop/none.sock
+    help: name the program itself; without a name, `podman` is looked for on the PATH
+          start the Docker daemon (`systemctl start docker`, or open Docker Desktop), or name another engine with --runtime or --host
+    ");
+    let ran = shop
+        .ran(shop.command(&["ps"]).env("DOCKER_HOST", &host).env("PATH", "/nonexistent").output().unwrap());
+    assert!(ran.stderr.contains("to install Podman: "), "{}", ran.stderr);
+    assert!(
+        !ran.stderr.contains("to install Docker: "),
+        "what is only off is not to be installed: {}",
+        ran.stderr
+    );
 }
 
 /// Each gives one block that says what, where and what to do.
@@ -238,23 +251,220 @@ fn what_cannot_be_had_is_one_error_with_help() {
     assert_eq!(ran.code, Some(64), "{}", ran.stderr);
 }
 
+#[test]
+fn a_time_is_a_number_of_seconds_that_can_be_waited() {
+    let shop = Shop::new(SHOP);
+    for arguments in [
+        ["stop", "-t", "18446744073709551615"].as_slice(),
+        &["stop", "-t", "x"],
+        &["down", "--timeout", "-1"],
+        &["up", "-t", "2147483648"],
+        &["up", "--wait", "--wait-timeout", "1.5"],
+    ] {
+        let ran = shop.mock(arguments);
+        assert_eq!(ran.code, Some(64), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("expected a number of seconds"), "{arguments:?}: {}", ran.stderr);
+    }
+    let ran = shop.mock(&["stop", "-t", "2147483647"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}
+
+#[test]
+fn a_server_that_is_not_docker_is_told() {
+    let shop = Shop::new(SHOP);
+    for (answer, told) in [
+        ("HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nnot found", "404 Not Found"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", "expected value"),
+        ("SSH-2.0-OpenSSH_9.2\r\n", ""),
+    ] {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = format!("tcp://{}", server.local_addr().unwrap());
+        std::thread::spawn(move || {
+            while let Ok((mut stream, _)) = server.accept() {
+                let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        let ran = shop.run(&["--runtime", "docker", "--host", &host, "ps"]);
+        assert_eq!(ran.code, Some(69), "{answer}: {}", ran.stderr);
+        assert!(ran.stderr.contains(told) && ran.stderr.contains(&host), "{}", ran.stderr);
+        let is_http = answer.starts_with("HTTP");
+        assert_eq!(ran.stderr.contains("what answers there is not Docker's API"), is_http, "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_used_is_a_wrong_command_line() {
+    let shop = Shop::new(SHOP);
+    let mut all = String::new();
+    for (runtime, host) in
+        [("docker", "/var/run/docker.sock"), ("auto", "bogus://x"), ("docker", ""), ("podman", "http://x")]
+    {
+        let ran = shop.run(&["--runtime", runtime, "--host", host, "ps"]);
+        assert_eq!(ran.code, Some(64), "{}", ran.stderr);
+        all.push_str(&ran.stderr);
+    }
+    insta::assert_snapshot!(all, @r#"
+    error: "/var/run/docker.sock" is no address of an engine: expected unix:///PATH, tcp://ADDRESS, http://ADDRESS
+    help: for example --host unix:///var/run/docker.sock
+    error: "bogus://x" is no address of an engine: expected unix:///PATH, tcp://ADDRESS, http://ADDRESS
+    help: for example --host unix:///var/run/docker.sock
+    error: "" is no address of an engine: expected unix:///PATH, tcp://ADDRESS, http://ADDRESS
+    help: for example --host unix:///var/run/docker.sock
+    error: "http://x" is no address of an engine: expected unix:///PATH, tcp://ADDRESS, ssh://ADDRESS
+    help: for example --host unix:///run/podman/podman.sock
+    "#);
+    let ran = shop.run(&["--host", "unix:///nonexistent/docker.sock", "ps"]);
+    assert_eq!(ran.code, Some(69), "{}", ran.stderr);
+    assert!(ran.stderr.contains("help: start the Docker daemon"), "{}", ran.stderr);
+}
+
+#[test]
+fn verbose_tells_the_engine_and_the_plan() {
+    let ran = Shop::new(SHOP).mock(&["-v", "up", "-d"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    for part in ["Engine in memory", "steps=8", "create network shop_default (not there)"] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+}
+
+/// A docker that answers what `auto` asks, and nothing else.
+#[cfg(unix)]
+#[test]
+fn a_podman_that_is_named_is_not_passed_over_in_silence() {
+    let shop = Shop::new(SHOP);
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = format!("tcp://{}", server.local_addr().unwrap());
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = server.accept() {
+            std::thread::spawn(move || {
+                let mut request = [0; 4096];
+                while let Ok(1..) = std::io::Read::read(&mut stream, &mut request) {
+                    let version = r#"{"ApiVersion": "1.41", "Version": "20.10.24", "MinAPIVersion": "1.12"}"#;
+                    let body =
+                        if request.windows(8).any(|part| part == b"/version") { version } else { "[]" };
+                    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length:";
+                    let _ = stream.write_all(format!("{head} {}\r\n\r\n{body}", body.len()).as_bytes());
+                }
+            });
+        }
+    });
+    let mut command = shop.command(&["ls", "--quiet"]);
+    command.env("LONGSHORE_PODMAN", "/nonexistent/podman").env("DOCKER_HOST", &host);
+    let ran = shop.ran(command.output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(
+        ran.stderr,
+        "warning: docker is used, because /nonexistent/podman cannot be used as Podman: there is no such program\n"
+    );
+}
+
+/// A shell script called `podman`.
+#[cfg(unix)]
+fn script(shop: &Shop, text: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let path = shop.dir.path().join("podman");
+    // Written by another process, so that no child of this one has it open while it is run.
+    let mut child =
+        Command::new("tee").arg(&path).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("#!/bin/sh\n{text}\n").as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_string_lossy().into_owned()
+}
+
 #[cfg(unix)]
 #[test]
 fn a_program_that_is_not_podman_is_told() {
     let shop = Shop::new(SHOP);
-    let ran = shop.run(&["--runtime", "podman", "--podman", echo(), "ps"]);
-    assert!(matches!(ran.code, Some(1 | 69)), "{}", ran.stderr);
-    assert!(ran.stderr.contains("help: "), "{}", ran.stderr);
+    let mut all = String::new();
+    for text in ["echo 'invalid option --quiet' >&2; exit 2", "echo hello", "exit 1"] {
+        let program = script(&shop, text);
+        for command in ["ps", "status"] {
+            let ran = shop.run(&["--runtime", "podman", "--podman", &program, command]);
+            assert_eq!(ran.code, Some(69), "{text}: {}", ran.stderr);
+            all.push_str(&format!("== {text}, {command}\n{}\n", ran.stderr));
+        }
+    }
+    let folder = shop.folder();
+    let plain = folder.join("compose.yaml");
+    for (what, program) in [("a folder", folder.as_path()), ("no program", &plain)] {
+        let ran = shop.run(&["--runtime", "podman", "--podman", &program.to_string_lossy(), "ps"]);
+        assert_eq!(ran.code, Some(69), "{what}: {}", ran.stderr);
+        all.push_str(&format!("== {what}\n{}\n", ran.stderr));
+    }
+    insta::assert_snapshot!(all);
 }
 
 #[cfg(unix)]
-fn echo() -> &'static str {
-    ["/bin/echo", "/usr/bin/echo"].into_iter().find(|path| Path::new(path).exists()).unwrap()
+#[test]
+fn a_command_that_fails_is_told_as_one_sentence() {
+    let shop = Shop::new(SHOP);
+    let program = script(&shop, "echo 'level=warning' >&2; echo 'Error: the disk is full' >&2; exit 125");
+    let run = |more: &[&str]| {
+        let ran = shop.run(&[&["--runtime", "podman", "--podman", &program, "ps"], more].concat());
+        assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+        ran.stderr
+    };
+    assert_eq!(run(&[]), "error: podman ps failed: the disk is full\n");
+    let error = json(&run(&["--format", "json"]))["error"].clone();
+    assert_eq!(error["message"], "podman ps failed: the disk is full");
+    assert!(error["command"]["line"].as_str().unwrap().contains("--no-trunc"), "{error}");
+    let more = run(&["-v"]);
+    assert!(more.contains("--no-trunc") && more.contains("level=warning"), "{more}");
 }
 
 #[cfg(unix)]
 fn interrupt(id: u32) {
-    assert!(Command::new("kill").args(["-INT", &id.to_string()]).status().unwrap().success());
+    send("-INT", id);
+}
+
+#[cfg(unix)]
+fn send(signal: &str, id: u32) {
+    assert!(Command::new("kill").args([signal, &id.to_string()]).status().unwrap().success());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_the_reading_of_a_file_that_does_not_end() {
+    let shop = Shop::new(SHOP);
+    let pipe = shop.folder().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for (signal, code, arguments) in [
+        ("-INT", 130, ["-f", "pipe", "config"].as_slice()),
+        ("-TERM", 143, &["-f", "pipe", "--runtime", "mock", "up"]),
+        ("-INT", 130, &["--config", "pipe", "--runtime", "mock", "ls"]),
+    ] {
+        let child = shop.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        // It can be opened once the other end is.
+        let open = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+        send(signal, child.id());
+        assert_eq!(shop.ran(child.wait_with_output().unwrap()).code, Some(code), "{arguments:?}");
+        drop(open);
+    }
+}
+
+#[test]
+fn an_attached_up_says_how_each_container_ended() {
+    let shop = Shop::new(
+        "
+services:
+  good: {image: example/a:1, labels: {io.longshore.mock.log: one, io.longshore.mock.exit: '0'}}
+  web:
+    image: example/a:1
+    labels: {io.longshore.mock.log: two, io.longshore.mock.run-for: 200ms, io.longshore.mock.exit: '3'}
+",
+    );
+    let ran = shop.mock(&["up"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let lines: BTreeSet<&str> = ran.stdout.lines().collect();
+    let expected =
+        ["good-1  | one", "good-1 exited with code 0", "web-1   | two", "web-1 exited with code 3"];
+    assert_eq!(lines, BTreeSet::from(expected));
+    let ran = shop.mock(&["up", "--format", "json"]);
+    let exited =
+        ran.stderr.lines().map(json).find(|event| event["event"] == "exited" && event["service"] == "web");
+    assert_eq!(exited.unwrap()["exit_code"], 3);
 }
 
 #[cfg(unix)]
@@ -285,17 +495,25 @@ fn ctrl_c_stops_an_attached_project_in_order() {
 #[test]
 fn ctrl_c_while_waiting_says_what_is_left() {
     let file = SHOP.replace("healthy-after: 200ms", "unhealthy: 'true'").replace("100ms", "1m");
-    let shop = Shop::new(&file);
+    let shop = Shop::new(SHOP);
+    std::fs::write(shop.folder().join("slow file.yaml"), file).unwrap();
     let mut child = shop
-        .command(&["--runtime", "mock", "up", "-d"])
+        .command(&["-f", "slow file.yaml", "up", "-d", "--runtime", "mock", "-p", "uxs"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(lines.any(|line| line == "Container shop-db-1  Waiting"));
+    let mut open = BTreeSet::from(["Container uxs-db-1  Waiting", "Container uxs-web-1  Created"]);
+    while !open.is_empty() {
+        open.remove(lines.next().unwrap().as_str());
+    }
     interrupt(child.id());
     let rest = lines.collect::<Vec<_>>().join("\n");
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(rest.contains("shop-db-1 (running)") && rest.contains("longshore -p shop down"), "{rest}");
+    insta::assert_snapshot!(rest.split_once("error: ").unwrap().1, @r"
+    cancelled by Ctrl-C
+    help: left as they are: uxs-db-1 (running), uxs-web-1 (created)
+          `longshore -f 'slow file.yaml' up -d --runtime mock -p uxs` completes it, `longshore -f 'slow file.yaml' -p uxs --runtime mock down` removes it
+    ");
 }

@@ -18,7 +18,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The engine's program is not on this computer.
-    #[error("{program} is not installed: {reason}")]
+    #[error("{}", not_installed(.program, .reason))]
     NotInstalled {
         /// The program that was looked for.
         program: String,
@@ -245,25 +245,21 @@ impl Error {
     /// What to do about it, when that can be known.
     pub fn help(&self) -> Option<String> {
         let text = match self {
-            Self::NotInstalled { program, .. } => install_help(program),
-            Self::NotReachable { engine: RuntimeKind::Docker, .. } => {
-                "start the Docker daemon (`systemctl start docker`, or open Docker Desktop), or name another engine with --runtime or --host"
-                    .into()
-            }
-            Self::NotReachable { engine: RuntimeKind::Podman, .. } => {
-                "`podman info` shows what Podman says of itself; with a machine, `podman machine start`".into()
-            }
-            Self::NotPermitted { what, .. } if what.contains("docker") => {
-                "add yourself to the group of the socket (`sudo usermod -aG docker $USER`, then log in again), or use Podman, which needs no group".into()
-            }
+            Self::NotInstalled { program, reason } => program_help(program, reason),
+            Self::NotReachable { engine, reason, .. } => start_help(*engine, reason)?,
+            Self::NotPermitted { what, .. } => permission_help(what)?,
             Self::NoEngine(attempts) => attempts
                 .iter()
-                .map(|(kind, _)| install_help(kind.as_str()))
+                .filter_map(|(kind, why)| attempt_help(*kind, why))
                 .collect::<Vec<_>>()
                 .join("\n"),
+            Self::Image { reason, .. } if reason.contains("pull_policy never") => {
+                "build or load it, or take `pull_policy: never` away".into()
+            }
             Self::Image { .. } => "check the reference and that the registry can be reached; `longshore pull` tries again".into(),
             Self::PortInUse { .. } => "stop what uses the port, or publish another one; the container was created and the next `up` starts it".into(),
             Self::NameInUse { .. } => "remove or rename what has the name, or use another project name (-p)".into(),
+            Self::Dependency { failure: DependencyFailure::Gone, .. } => "the next `longshore up` makes it anew".into(),
             Self::Dependency { .. } => "the container is still there: `longshore logs` shows all that it said".into(),
             Self::Unexpected { engine: RuntimeKind::Podman, .. } => {
                 "see whether the program is Podman, 4.3 or later: `podman --version`".into()
@@ -278,9 +274,100 @@ impl Error {
             Self::InUse { kind: ResourceKind::Container, .. } => {
                 "another container uses its network; remove that first (with --remove-orphans, if its service is no longer in the file)".into()
             }
+            Self::Command(failure) => refusal_help(&failure.stderr.join("\n"))?.into(),
+            Self::Api { message, .. } => refusal_help(message)?.into(),
             _ => return None,
         };
         Some(text)
+    }
+}
+
+/// A program that is only a name is one that nobody chose.
+fn is_default(program: &str) -> bool {
+    matches!(program, "podman" | "docker")
+}
+
+fn not_installed(program: &str, reason: &str) -> String {
+    if is_default(program) && reason.starts_with(NOWHERE) {
+        format!("{program} is not installed: {reason}")
+    } else {
+        format!("{program} cannot be used as {}: {reason}", title(program))
+    }
+}
+
+/// How the reason begins when there is nothing at all.
+const NOWHERE: &str = "there is no";
+
+fn title(program: &str) -> &'static str {
+    if program == "docker" { "Docker" } else { "Podman" }
+}
+
+/// Help for a program that is not there, or is another one.
+fn program_help(program: &str, reason: &str) -> String {
+    if is_default(program) {
+        return install_help(program);
+    }
+    if reason.starts_with(NOWHERE) || reason == "it is a folder" {
+        return "name the program itself; without a name, `podman` is looked for on the PATH".into();
+    }
+    format!("see whether it is Podman 4.3 or later: `{program} --version`")
+}
+
+fn permission_help(what: &str) -> Option<String> {
+    if let Some(program) = what.strip_prefix("running ") {
+        return Some(format!("make it executable (`chmod +x {program}`), or name another program"));
+    }
+    let is_socket = what.contains("docker");
+    is_socket.then(|| {
+        "add yourself to the group of the socket (`sudo usermod -aG docker $USER`, then log in again), or use Podman, which needs no group".into()
+    })
+}
+
+fn start_help(engine: RuntimeKind, reason: &str) -> Option<String> {
+    let text = match engine {
+        RuntimeKind::Docker if reason.contains("is not Docker's API") => {
+            "name the address of a Docker, 20.10 or later, with --host"
+        }
+        RuntimeKind::Docker => {
+            "start the Docker daemon (`systemctl start docker`, or open Docker Desktop), or name another engine with --runtime or --host"
+        }
+        RuntimeKind::Podman => {
+            "`podman info` shows what Podman says of itself; with a machine, `podman machine start`"
+        }
+        RuntimeKind::Mock => return None,
+    };
+    Some(text.to_owned())
+}
+
+/// Help for what `auto` tried, of which there is only the sentence.
+fn attempt_help(kind: RuntimeKind, why: &str) -> Option<String> {
+    let named = why.split_once(" cannot be used as Podman: ");
+    if why.starts_with(&format!("{kind} is not installed")) {
+        Some(install_help(kind.as_str()))
+    } else if let Some((program, reason)) = named {
+        Some(program_help(program, reason))
+    } else if let Some(what) = why.strip_prefix("no permission for ") {
+        permission_help(what.split_once(": ").map_or(what, |(what, _)| what))
+    } else {
+        start_help(kind, why)
+    }
+}
+
+/// Help for what engines say of a container that they cannot create or start.
+fn refusal_help(said: &str) -> Option<&'static str> {
+    let is_exec = said.contains("exec: ") || said.contains("executable file");
+    if is_exec && (said.contains("executable file") || said.contains("no such file")) {
+        Some("the image has no such program; check `command` and `entrypoint`")
+    } else if is_exec && said.contains("permission denied") {
+        Some("the image has it, and it is no program; check `command` and `entrypoint`")
+    } else if said.contains("unable to find user") {
+        Some("the image has no such user; check `user`, or give its number")
+    } else if said.contains("workdir") && said.contains("does not exist") {
+        Some("the image has no such folder; check `working_dir`")
+    } else if said.contains("container-init binary not found") || said.contains("catatonit") {
+        Some("install catatonit, or drop `init: true`")
+    } else {
+        None
     }
 }
 
@@ -310,13 +397,13 @@ fn machine_help(name: &str, problem: &MachineProblem) -> Option<String> {
 }
 
 fn install_help(program: &str) -> String {
-    let name = if program.contains("docker") { "docker" } else { "podman" };
-    let (title, page) = if name == "docker" {
-        ("Docker", "https://docs.docker.com/engine/install/")
+    let title = title(program);
+    let page = if program == "docker" {
+        "https://docs.docker.com/engine/install/"
     } else {
-        ("Podman", "https://podman.io/docs/installation")
+        "https://podman.io/docs/installation"
     };
-    let command = match (std::env::consts::OS, name) {
+    let command = match (std::env::consts::OS, program) {
         ("macos", "docker") => "brew install --cask docker",
         ("macos", _) => "brew install podman",
         ("windows", "docker") => "winget install Docker.DockerDesktop",

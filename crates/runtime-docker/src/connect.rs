@@ -120,7 +120,8 @@ impl Connection {
             let version = docker.version().await?;
             Ok::<_, Bollard>((docker, version))
         };
-        let (docker, version) = self.within(self.config.deadline, asked, work).await?;
+        let connected = self.within(self.config.deadline, asked, work).await;
+        let (docker, version) = connected.map_err(|error| no_docker(error, &endpoint))?;
         let spoken = docker.client_version();
         if (spoken.major_version, spoken.minor_version) < OLDEST_API {
             let needed = format!("{}.{} (Docker 20.10)", OLDEST_API.0, OLDEST_API.1);
@@ -128,6 +129,7 @@ impl Connection {
         }
         let podman = version.components.unwrap_or_default().iter().any(|part| part.name.contains("Podman"));
         self.podman.store(podman, Ordering::Relaxed);
+        tracing::debug!(endpoint, api = %spoken, podman, "connected");
         Ok(docker)
     }
 
@@ -151,11 +153,16 @@ impl Connection {
         asked: Asked<'_>,
         work: impl Future<Output = Result<T, Bollard>>,
     ) -> Result<T> {
-        match timeout(deadline, work).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(Bollard::RequestTimeoutError)) | Err(_) => Err(asked.late(deadline)),
-            Ok(Err(error)) => Err(explain(&error, asked, &self.endpoint())),
-        }
+        let Asked { operation, name, .. } = asked;
+        tracing::trace!(operation, name, "asking");
+        let error = match timeout(deadline, work).await {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(Bollard::RequestTimeoutError)) | Err(_) => asked.late(deadline),
+            Ok(Err(error)) => explain(&error, asked, &self.endpoint()),
+        };
+        // What it says may repeat what it was asked with, so only the kind is told here.
+        tracing::debug!(operation, name, error = error.code(), "refused");
+        Err(error)
     }
 
     /// Makes one request with the usual deadline.
@@ -191,9 +198,33 @@ impl Connection {
     }
 }
 
+/// What does not know the question for the version, or answers it with something else, is another server.
+fn no_docker(error: Error, endpoint: &str) -> Error {
+    let answered = match &error {
+        Error::NotFound { .. } => "404 Not Found".to_owned(),
+        Error::Api { status: Some(status @ 300..500), .. } => format!("status {status}"),
+        Error::Unexpected { quote, .. } => quote.clone(),
+        _ => return error,
+    };
+    let reason =
+        format!("what answers there is not Docker's API ({answered} to the question for its version)");
+    Error::NotReachable { engine: RuntimeKind::Docker, endpoint: endpoint.to_owned(), reason }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_server_is_told_from_docker() {
+        let not_found = Error::NotFound { kind: ResourceKind::Machine, name: String::new() };
+        let told = no_docker(not_found, "tcp://127.0.0.1:80");
+        assert_eq!(
+            told.to_string(),
+            "docker does not answer at tcp://127.0.0.1:80: what answers there is not Docker's API (404 Not Found to the question for its version)"
+        );
+        assert_eq!(no_docker(Error::ShuttingDown, ""), Error::ShuttingDown);
+    }
 
     #[test]
     fn where_docker_is() {

@@ -27,7 +27,7 @@ pub(crate) fn explain(error: &Bollard, asked: Asked<'_>, endpoint: &str) -> Erro
     match error {
         Bollard::DockerResponseServerError { status_code, message } => refused(*status_code, message, asked),
         Bollard::DockerStreamError { error } if kind == ResourceKind::Image => {
-            Error::Image { image: name.to_owned(), reason: error.clone() }
+            Error::Image { image: name.to_owned(), reason: said(error) }
         }
         Bollard::SocketNotFoundError(path) => unreachable(endpoint, format!("there is no socket at {path}")),
         Bollard::JsonDataError { message, .. } => unexpected(operation, name, message),
@@ -94,11 +94,40 @@ fn causes(error: &dyn std::error::Error) -> Vec<String> {
     all
 }
 
-fn refused(status: u16, message: &str, Asked { operation, kind, name }: Asked<'_>) -> Error {
+/// What an engine said, or that it said nothing.
+fn said(message: &str) -> String {
+    match message.trim() {
+        "" => "the engine gives no reason".to_owned(),
+        reason => reason.to_owned(),
+    }
+}
+
+/// The name in a sentence like `No such container: db`, or `no container with name or ID "db" found: …`.
+fn named<'a>(message: &'a str, before: &str) -> Option<&'a str> {
+    let at = message.to_lowercase().find(before)? + before.len();
+    let rest = message.get(at..)?.trim_start().trim_start_matches('"');
+    let name = rest.split(|c: char| c.is_whitespace() || c == '"').next()?;
+    (!name.is_empty()).then_some(name)
+}
+
+/// What is not there: it need not be what was asked about.
+fn missing(message: &str, Asked { kind, name, .. }: Asked<'_>) -> Error {
+    if kind != ResourceKind::Container {
+        return Error::NotFound { kind, name: name.to_owned() };
+    }
+    let network = named(message, "network ").filter(|_| message.ends_with("not found"));
+    if let Some(network) = network {
+        return Error::NotFound { kind: ResourceKind::Network, name: network.to_owned() };
+    }
+    let other = named(message, "no such container:").or_else(|| named(message, "with name or id "));
+    Error::NotFound { kind, name: other.unwrap_or(name).to_owned() }
+}
+
+fn refused(status: u16, message: &str, asked @ Asked { operation, kind, name }: Asked<'_>) -> Error {
     let lower = message.to_lowercase();
     let has = |part: &str| lower.contains(part);
     let owned = name.to_owned();
-    let reason = message.trim().to_owned();
+    let reason = said(message);
     if has("port is already allocated") || has("address already in use") || has("ports are not available") {
         return Error::PortInUse { container: owned, reason };
     }
@@ -119,12 +148,13 @@ fn refused(status: u16, message: &str, Asked { operation, kind, name }: Asked<'_
     {
         return Error::InUse { kind, name: owned, reason };
     }
-    // Podman's service answers so when it is removed while it is looked at.
+    // Podman's service answers so when it is removed while it is looked at, and Docker when its log is read then.
     let is_gone =
         kind == ResourceKind::Container && (has("no such container") || has("dead or marked for removal"));
     match status {
-        _ if is_gone => Error::NotFound { kind, name: owned },
-        404 => Error::NotFound { kind, name: owned },
+        _ if is_gone => missing(&reason, asked),
+        // What is missing is a driver, not what was to be made with it.
+        404 if !has("plugin") => missing(&reason, asked),
         400 if has("client version") && has("too") => {
             Error::TooOld { what: "Docker".into(), found: reason, needed: "API 1.41".into() }
         }
@@ -182,5 +212,30 @@ mod tests {
         assert!(matches!(explained(Volume, 409, "remove x: volume is in use - [1]"), Error::InUse { .. }));
         assert!(matches!(explained(Image, 500, "manifest unknown"), Error::Image { .. }));
         assert!(matches!(explained(Container, 500, "other"), Error::Api { status: Some(500), .. }));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let gone = |kind, name: &str| Error::NotFound { kind, name: name.to_owned() };
+        assert_eq!(explained(Container, 404, "No such container: other"), gone(Container, "other"));
+        let podmans = "looking up container to share net namespace with: no container with name or ID \"other\" found: no such container";
+        assert_eq!(explained(Container, 404, podmans), gone(Container, "other"));
+        assert_eq!(explained(Container, 404, "network other not found"), gone(Network, "other"));
+        assert_eq!(explained(Network, 404, "network other not found"), gone(Network, "x"));
+        let log = "can not get logs from container which is dead or marked for removal";
+        assert_eq!(explained(Container, 409, log), gone(Container, "x"));
+        for message in [
+            "plugin \"nope\" not found",
+            "create x: error looking up volume plugin nope: plugin \"nope\" not found",
+        ] {
+            for kind in [Network, Volume] {
+                let Error::Api { message: said, .. } = explained(kind, 404, message) else {
+                    panic!("{message}")
+                };
+                assert_eq!(said, message);
+            }
+        }
+        let silent = explained(Image, 500, " ");
+        assert_eq!(silent.to_string(), "image x: the engine gives no reason");
     }
 }

@@ -31,6 +31,14 @@ pub(crate) fn explain(finished: &Finished, subject: Subject<'_>) -> Error {
             reason: reason(),
         };
     }
+    // Podman's last word begins with "Error:". Another program that is asked for its version has words of its own.
+    let is_podmans = finished.stderr.iter().any(|line| line.starts_with("Error:"));
+    let asked_version = finished.command.split(' ').any(|word| word == "version");
+    if kind == ResourceKind::Machine && asked_version && finished.exit_code.is_some() && !is_podmans {
+        let said = finished.stderr.first().map_or("nothing", String::as_str);
+        let reason = format!("what it says to `version` is not podman's: {said}");
+        return Error::NotInstalled { program: name, reason };
+    }
     if has("address already in use")
         || has("port is already allocated")
         || has("ports are not available")
@@ -53,10 +61,13 @@ pub(crate) fn explain(finished: &Finished, subject: Subject<'_>) -> Error {
         return Error::NameInUse { name, by };
     }
     if has("no such container") || has("no container with name or id") || has("does not exist in database") {
+        // Another one, when this one was to share its network.
+        let name = named(&reason()).map_or(name, str::to_owned);
         return Error::NotFound { kind: ResourceKind::Container, name };
     }
-    if kind == ResourceKind::Network && (has("network not found") || has("unable to find network")) {
-        return Error::NotFound { kind, name };
+    if has("network not found") || has("unable to find network") {
+        let other = named(&reason()).filter(|_| kind != ResourceKind::Network).map(str::to_owned);
+        return Error::NotFound { kind: ResourceKind::Network, name: other.unwrap_or(name) };
     }
     if kind == ResourceKind::Volume && (has("no such volume") || has("no volume with name")) {
         return Error::NotFound { kind, name };
@@ -79,6 +90,13 @@ pub(crate) fn explain(finished: &Finished, subject: Subject<'_>) -> Error {
         return Error::NotPermitted { what: name, reason: reason() };
     }
     Error::Command(finished.failure())
+}
+
+/// The name in `with name or ID "x" found: …` and `with name or ID x: …`.
+fn named(reason: &str) -> Option<&str> {
+    let (_, rest) = reason.split_once("with name or ID ")?;
+    let name = rest.trim_start_matches('"').split(['"', ':', ' ']).next()?;
+    (!name.is_empty()).then_some(name)
 }
 
 /// An answer that cannot be read.
@@ -114,6 +132,10 @@ mod tests {
             explained(Container, "Error: no container with name or ID \"x\" found: no such container"),
             Error::NotFound { .. }
         ));
+        let shared = "Error: looking up container to share net namespace with: no container with name or ID \"other\" found: no such container";
+        assert_eq!(explained(Container, shared), Error::NotFound { kind: Container, name: "other".into() });
+        let network = "Error: unable to find network with name or ID other: network not found";
+        assert_eq!(explained(Container, network), Error::NotFound { kind: Network, name: "other".into() });
         assert!(matches!(
             explained(Network, "Error: unable to find network with name or ID x: network not found"),
             Error::NotFound { kind: Network, .. }
@@ -143,5 +165,22 @@ mod tests {
         let away = "Cannot connect to Podman. Please verify your connection to the Linux system using `podman system connection list`\nError: unable to connect to Podman socket: refused";
         assert!(matches!(explained(Container, away), Error::NotReachable { .. }));
         assert!(matches!(explained(Container, "Error: something else"), Error::Command(_)));
+    }
+
+    #[test]
+    fn another_programs_words_are_told_from_podmans() {
+        let asked = |stderr: &[&str]| {
+            let stderr = stderr.iter().map(|line| (*line).to_owned()).collect();
+            let command = "ls version --format json".into();
+            let finished = Finished { exit_code: Some(2), stdout: vec![], stderr, command };
+            explain(&finished, Subject { kind: ResourceKind::Machine, name: "/bin/ls" })
+        };
+        let ls = asked(&["/bin/ls: invalid argument 'json' for '--format'", "Valid arguments are:"]);
+        assert_eq!(
+            ls.to_string(),
+            "/bin/ls cannot be used as Podman: what it says to `version` is not podman's: /bin/ls: invalid argument 'json' for '--format'"
+        );
+        assert!(matches!(asked(&[]), Error::NotInstalled { .. }));
+        assert!(matches!(asked(&["Error: no space left"]), Error::Command(_)));
     }
 }

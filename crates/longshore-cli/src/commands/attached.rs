@@ -1,9 +1,14 @@
 //! `up` in the foreground: logs until the containers end by themselves or are stopped by a signal.
 
-use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use futures_util::StreamExt;
-use longshore::{Call, ContainerRuntime, ProjectLogs, StopOptions, Target};
+use longshore::{Call, Container, ContainerRuntime, ContainerState, ProjectLogs, StopOptions, Target};
 
 use crate::{
     context::Context,
@@ -15,6 +20,8 @@ use crate::{
 
 /// How long the last lines of containers that have ended may take to arrive.
 const LAST_LINES: Duration = Duration::from_secs(2);
+/// The time between two looks at which containers have ended.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// The containers that this command is attached to.
 #[derive(Debug)]
@@ -23,6 +30,28 @@ pub(crate) struct Attached<'a> {
     pub(crate) target: Target,
     pub(crate) context: &'a Context,
     pub(crate) prefix: Prefix,
+}
+
+/// The runs that are known to be over: the container, and when it ended.
+#[derive(Debug, Default)]
+struct Ended(BTreeSet<(String, Option<SystemTime>)>);
+
+impl Ended {
+    /// What was over before anything was started.
+    fn before(containers: &[Container], started: &BTreeSet<String>) -> Self {
+        let mut ended = Self::default();
+        for container in containers.iter().filter(|container| !started.contains(&container.name)) {
+            ended.newly(container);
+        }
+        ended
+    }
+
+    /// The exit code of a run that is over and was not known to be.
+    fn newly(&mut self, container: &Container) -> Option<i64> {
+        let is_over = matches!(container.state, ContainerState::Exited | ContainerState::Dead);
+        let code = container.exit_code.filter(|_| is_over)?;
+        self.0.insert((container.name.clone(), container.finished)).then_some(code)
+    }
 }
 
 /// Logs, and where they are written.
@@ -69,16 +98,31 @@ impl Attached<'_> {
         let containers = self.runtime.ps(&self.target.name).await?;
         let names = containers
             .iter()
-            .filter(|container| {
-                self.target.services.is_empty()
-                    || container.service().is_some_and(|name| self.target.services.contains(name))
-            })
+            .filter(|container| self.is_about(container))
             .map(|container| container.name.as_str());
         let printer = Printer::new(self.context.output, self.prefix, &self.target.name, names);
+        let mut ended = Ended::before(&containers, started);
         let lines = self.runtime.attach(&self.target, started).await?;
         let mut following = Following { lines: Some(lines), printer };
         let ended = async {
-            while following.step().await? {}
+            // Which of several containers has ended is told by no line.
+            let look = || async {
+                tokio::time::sleep(LOOK).await;
+                self.runtime.ps(&self.target.name).await
+            };
+            let mut looking = pin!(look());
+            loop {
+                tokio::select! {
+                    biased;
+                    more = following.step() => if !more? { break },
+                    containers = &mut looking => {
+                        self.tell(&mut ended, &containers.unwrap_or_default(), &following.printer)?;
+                        looking.set(look());
+                    }
+                }
+            }
+            let containers = self.runtime.ps(&self.target.name).await.unwrap_or_default();
+            self.tell(&mut ended, &containers, &following.printer)?;
             Ok(ExitCode::Ok)
         };
         let signal = tokio::select! {
@@ -91,6 +135,21 @@ impl Attached<'_> {
             },
         };
         self.stop_beside(signal, following).await
+    }
+
+    fn is_about(&self, container: &Container) -> bool {
+        self.target.services.is_empty()
+            || container.service().is_some_and(|name| self.target.services.contains(name))
+    }
+
+    /// Tells which containers have ended since it was told last.
+    fn tell(&self, ended: &mut Ended, containers: &[Container], printer: &Printer) -> Result<(), Failure> {
+        for container in containers.iter().filter(|container| self.is_about(container)) {
+            if let Some(code) = ended.newly(container) {
+                printer.exited(container, code)?;
+            }
+        }
+        Ok(())
     }
 
     /// Stops the containers in reverse order of dependency; after a second signal, at once.

@@ -15,9 +15,9 @@ use crate::{
 };
 
 /// Checks the file and shows what it means.
-pub(crate) fn config(args: &ConfigCommand, context: &Context) -> Result<ExitCode, Failure> {
+pub(crate) async fn config(args: &ConfigCommand, context: &Context) -> Result<ExitCode, Failure> {
     let interpolate = if args.no_interpolate { Interpolate::No } else { Interpolate::Yes };
-    let project = context.project_as_written(interpolate)?;
+    let project = context.project_as_written(interpolate).await?;
     let view = &args.view;
     if view.quiet {
         return Ok(ExitCode::Ok);

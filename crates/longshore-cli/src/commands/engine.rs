@@ -10,6 +10,7 @@ use crate::{
     context::Context,
     exit::{ExitCode, Failure},
     output::Paint,
+    refusal::Refusal,
 };
 
 /// Shows which engine is used.
@@ -62,7 +63,7 @@ pub(super) fn machine_words(status: &MachineStatus) -> String {
 
 /// Tries Podman and Docker and says what is the matter with each.
 pub(crate) async fn doctor(context: &Context) -> Result<ExitCode, Failure> {
-    let config = context.config()?;
+    let config = context.config().await?;
     let mut found = Vec::new();
     for kind in [RuntimeKind::Podman, RuntimeKind::Docker] {
         let availability = context.reading(async { Ok(look(kind, &config).await) }).await?;
@@ -101,7 +102,8 @@ fn words(kind: RuntimeKind, availability: &Availability, paint: Paint) -> String
             format!("{} {kind}: machine {}", paint.yellow("!"), machine_words(status))
         }
         Availability::Unavailable(error) => {
-            let mut text = format!("{} {kind}: {error}", paint.bold_red("✘"));
+            let message = Refusal::from(error.clone()).message();
+            let mut text = format!("{} {kind}: {message}", paint.bold_red("✘"));
             for line in error.help().iter().flat_map(|help| help.lines()) {
                 text.push_str(&format!("\n    {line}"));
             }
@@ -111,8 +113,7 @@ fn words(kind: RuntimeKind, availability: &Availability, paint: Paint) -> String
 }
 
 fn object(kind: RuntimeKind, availability: &Availability) -> Value {
-    let problem =
-        |error: &Error| json!({ "code": error.code(), "message": error.to_string(), "help": error.help() });
+    let problem = |error: &Error| json!({ "code": error.code(), "message": Refusal::from(error.clone()).message(), "help": error.help() });
     match availability {
         Availability::Ready(info) => json!({ "runtime": kind, "available": true, "engine": info }),
         Availability::NeedsMachine(status) => {

@@ -13,7 +13,7 @@ use crate::{
 
 /// Lists the project's containers.
 pub(crate) async fn ps(args: &Ps, context: &Context) -> Result<ExitCode, Failure> {
-    let target = context.target(&args.only)?;
+    let target = context.target(&args.only).await?;
     let runtime = context.runtime().await?;
     let mut containers = context.reading(async { Ok(runtime.ps(&target.name).await?) }).await?;
     let named = |container: &Container| {

@@ -12,7 +12,7 @@ use crate::{
 
 /// Shows what containers have written.
 pub(crate) async fn logs(args: &Logs, context: &Context) -> Result<ExitCode, Failure> {
-    let target = context.target(&args.services)?;
+    let target = context.target(&args.services).await?;
     let runtime = context.runtime().await?;
     let options =
         LogOptions { follow: args.follow, tail: args.tail.0, since: args.since, timestamps: args.timestamps };

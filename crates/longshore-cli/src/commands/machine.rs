@@ -17,7 +17,7 @@ pub(crate) async fn machine(verb: &Machine, context: &Context) -> Result<ExitCod
     if let Machine::Init(size) | Machine::Ensure(size) = verb {
         size.add_to(&mut flags);
     }
-    let config = context.config_with(flags)?;
+    let config = context.config_with(flags).await?;
     let kind = config.runtime.and_then(RuntimeChoice::kind).unwrap_or(longshore::RuntimeKind::Podman);
     let runtime = AnyRuntime::construct(kind, &config)?;
     if let Machine::Status = verb {
@@ -39,7 +39,9 @@ pub(crate) async fn machine(verb: &Machine, context: &Context) -> Result<ExitCod
     context.reporter.finish();
     match outcome {
         Ok(outcome) => outcome?,
-        Err(signal) => return Err(Failure::Signal(signal, None)),
+        Err(signal) => {
+            return Err(Failure::Signal(signal, Some(format!("{} completes it", context.again.same()))));
+        }
     }
     status(&runtime, context).await.map(|_| ExitCode::Ok)
 }

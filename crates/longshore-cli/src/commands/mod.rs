@@ -38,20 +38,29 @@ pub(crate) async fn run(command: Command, mut context: Context) -> Result<ExitCo
         | Command::Completions { .. } => Files::default(),
     };
     context.files = context.files.followed_by(files);
+    context.again.flags = context.files.words();
+    context.again.flags.extend(context.global.words());
+    match perform(command, &context).await {
+        Err(failure) => Err(context.explained(failure).await),
+        done => done,
+    }
+}
+
+async fn perform(command: Command, context: &Context) -> Result<ExitCode, Failure> {
     match command {
-        Command::Up(args) => up::up(&args, &context).await,
-        Command::Plan(args) => up::plan(&args, &context).await,
-        Command::Stop(args) => takedown::stop(&args, &context).await,
-        Command::Start(args) => takedown::start(&args, &context).await,
-        Command::Down(args) => takedown::down(&args, &context).await,
-        Command::Ps(args) => list::ps(&args, &context).await,
-        Command::Ls(args) => list::ls(&args, &context).await,
-        Command::Logs(args) => logs::logs(&args, &context).await,
-        Command::Pull(args) => pull::pull(&args, &context).await,
-        Command::Config(args) => config::config(&args, &context),
-        Command::Status => engine::status(&context).await,
-        Command::Doctor => engine::doctor(&context).await,
-        Command::Machine(verb) => machine::machine(&verb, &context).await,
+        Command::Up(args) => up::up(&args, context).await,
+        Command::Plan(args) => up::plan(&args, context).await,
+        Command::Stop(args) => takedown::stop(&args, context).await,
+        Command::Start(args) => takedown::start(&args, context).await,
+        Command::Down(args) => takedown::down(&args, context).await,
+        Command::Ps(args) => list::ps(&args, context).await,
+        Command::Ls(args) => list::ls(&args, context).await,
+        Command::Logs(args) => logs::logs(&args, context).await,
+        Command::Pull(args) => pull::pull(&args, context).await,
+        Command::Config(args) => config::config(&args, context).await,
+        Command::Status => engine::status(context).await,
+        Command::Doctor => engine::doctor(context).await,
+        Command::Machine(verb) => machine::machine(&verb, context).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut crate::command(), "longshore", &mut script);

@@ -4,13 +4,13 @@ use longshore::{Error, ResourceKind};
 
 use crate::{
     args::Pull,
-    context::Context,
+    context::{Context, Leaves},
     exit::{ExitCode, Failure},
 };
 
 /// Fetches the images of the named services, or of all.
 pub(crate) async fn pull(args: &Pull, context: &Context) -> Result<ExitCode, Failure> {
-    let mut project = context.project(&args.services)?;
+    let mut project = context.project(&args.services).await?;
     if let Some(unknown) = args.services.iter().find(|name| !project.services.contains_key(*name)) {
         return Err(Error::NotFound { kind: ResourceKind::Service, name: unknown.clone() }.into());
     }
@@ -19,6 +19,6 @@ pub(crate) async fn pull(args: &Pull, context: &Context) -> Result<ExitCode, Fai
     }
     let runtime = context.runtime().await?;
     let call = context.call();
-    context.changing(&*runtime, &project.name, &call, runtime.pull(&project, &call)).await?;
+    context.changing(&*runtime, &project.name, Leaves::Images, &call, runtime.pull(&project, &call)).await?;
     Ok(ExitCode::Ok)
 }

@@ -6,32 +6,34 @@ use longshore::{DownOptions, Orphans, RemoveVolumes, StopOptions};
 
 use crate::{
     args::{Down, Start, Stop},
-    context::Context,
+    context::{Context, Leaves},
     exit::{ExitCode, Failure},
 };
 
 /// Stops containers.
 pub(crate) async fn stop(args: &Stop, context: &Context) -> Result<ExitCode, Failure> {
-    let target = context.target(&args.services)?;
+    let target = context.target(&args.services).await?;
     let runtime = context.runtime().await?;
     let options = StopOptions { timeout: args.timeout.map(Duration::from_secs) };
     let call = context.call();
-    context.changing(&*runtime, &target.name, &call, runtime.stop(&target, &options, &call)).await?;
+    context
+        .changing(&*runtime, &target.name, Leaves::Less, &call, runtime.stop(&target, &options, &call))
+        .await?;
     Ok(ExitCode::Ok)
 }
 
 /// Starts containers that were stopped.
 pub(crate) async fn start(args: &Start, context: &Context) -> Result<ExitCode, Failure> {
-    let target = context.target(&args.services)?;
+    let target = context.target(&args.services).await?;
     let runtime = context.runtime().await?;
     let call = context.call();
-    context.changing(&*runtime, &target.name, &call, runtime.start(&target, &call)).await?;
+    context.changing(&*runtime, &target.name, Leaves::More, &call, runtime.start(&target, &call)).await?;
     Ok(ExitCode::Ok)
 }
 
 /// Stops and removes containers and networks, and volumes if told so.
 pub(crate) async fn down(args: &Down, context: &Context) -> Result<ExitCode, Failure> {
-    let target = context.target(&args.services)?;
+    let target = context.target(&args.services).await?;
     let runtime = context.runtime().await?;
     let mut options = DownOptions::default();
     options.timeout = args.timeout.map(Duration::from_secs);
@@ -42,6 +44,8 @@ pub(crate) async fn down(args: &Down, context: &Context) -> Result<ExitCode, Fai
         options.orphans = Orphans::Remove;
     }
     let call = context.call();
-    context.changing(&*runtime, &target.name, &call, runtime.down(&target, &options, &call)).await?;
+    context
+        .changing(&*runtime, &target.name, Leaves::Less, &call, runtime.down(&target, &options, &call))
+        .await?;
     Ok(ExitCode::Ok)
 }

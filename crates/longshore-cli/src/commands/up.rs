@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use longshore::{Dependencies, Orphans, Project, Recreate, RuntimeKind, Start, Target, UpOptions, Wait};
+use longshore::{
+    ContainerRuntime, Dependencies, Orphans, Project, Recreate, RuntimeKind, Start, Target, UpOptions, Wait,
+};
 
 use super::attached::Attached;
 use crate::{
     args::{Format, Plan, Up, UpFlags},
-    context::Context,
+    context::{Context, Leaves},
     exit::{ExitCode, Failure},
     logs::Prefix,
     report::Report,
@@ -16,13 +18,16 @@ use crate::{
 /// Makes the engine's state the file's. Attached, it shows logs until the containers end or the user stops them.
 pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure> {
     let flags = &args.flags;
-    let project = context.project(&flags.services)?;
+    let project = context.project(&flags.services).await?;
     let options = options(flags);
     let runtime = context.runtime().await?;
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        trace_plan(&*runtime, &project, &options, context).await?;
+    }
     let call = context.call();
     let work = runtime.up(&project, &options, &call);
     if flags.detach || flags.wait || flags.no_start {
-        context.changing(&*runtime, &project.name, &call, work).await?;
+        context.changing(&*runtime, &project.name, Leaves::More, &call, work).await?;
         if runtime.kind() == RuntimeKind::Mock {
             context.reporter.note("the mock engine ends with this command: nothing remains of it");
         }
@@ -39,9 +44,28 @@ pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure
     }
 }
 
+/// What is about to be done, and why. That it cannot be told yet, of a machine that is off for one, is no failure.
+async fn trace_plan(
+    runtime: &dyn ContainerRuntime,
+    project: &Project,
+    options: &UpOptions,
+    context: &Context,
+) -> Result<(), Failure> {
+    match context.reading(async { Ok(runtime.plan(project, options).await) }).await? {
+        Ok(plan) => {
+            tracing::debug!(steps = plan.steps.len(), unchanged = plan.unchanged.len(), "the plan");
+            for step in plan.to_string().lines() {
+                tracing::debug!("{step}");
+            }
+        }
+        Err(error) => tracing::debug!(%error, "there is no plan yet"),
+    }
+    Ok(())
+}
+
 /// Shows what `up` would do, and why.
 pub(crate) async fn plan(args: &Plan, context: &Context) -> Result<ExitCode, Failure> {
-    let project = context.project(&args.flags.services)?;
+    let project = context.project(&args.flags.services).await?;
     let options = options(&args.flags);
     let runtime = context.runtime().await?;
     let plan = context.reading(async { Ok(runtime.plan(&project, &options).await?) }).await?;

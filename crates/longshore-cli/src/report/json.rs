@@ -55,6 +55,10 @@ impl Report for Json {
         self.output.note(&json!({ "note": text }).to_string());
     }
 
+    fn warn(&self, text: &str) {
+        self.output.note(&json!({ "warning": { "message": text } }).to_string());
+    }
+
     fn finish(&self) {}
 }
 

@@ -20,6 +20,9 @@ pub(crate) trait Report {
     /// A line beside the events.
     fn note(&self, text: &str);
 
+    /// Something to know, beside the events.
+    fn warn(&self, text: &str);
+
     /// Nothing more will happen for now: what is shown stays as it is.
     fn finish(&self);
 }
@@ -38,17 +41,17 @@ pub(crate) enum Reporter {
 }
 
 impl Reporter {
-    /// The one that suits the output. With `verbose` other lines go to the terminal too, so none may change.
-    pub(crate) fn new(output: Output, verbose: bool) -> Self {
+    /// The one that suits the output. Who wants to know more has other lines on the terminal too, so none may change.
+    pub(crate) fn new(output: Output) -> Self {
         match output.format {
             Format::Json => Json::new(output).into(),
-            Format::Text if output.live && !verbose => Terminal::new(output).into(),
+            Format::Text if output.live && !output.verbose => Terminal::new(output).into(),
             Format::Text => Plain::new(output).into(),
         }
     }
 
     /// One whose lines stay as they are, for use beside other output.
     pub(crate) fn unchanging(output: Output) -> Self {
-        Self::new(Output { live: false, ..output }, false)
+        Self::new(Output { live: false, ..output })
     }
 }

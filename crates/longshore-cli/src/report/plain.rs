@@ -26,7 +26,7 @@ impl Report for Plain {
         let line = match words::told(event) {
             Some(Told::Going(word) | Told::Done(word, _)) => format!("{subject}  {word}"),
             Some(Told::Failed(_)) => format!("{subject}  {}", paint.bold_red("Error")),
-            Some(Told::Warning(text)) => format!("{} {text}", paint.yellow("warning:")),
+            Some(Told::Warning(text)) => words::warning(&text, self.output),
             Some(Told::Bytes(..)) | None => return,
         };
         self.output.note(&line);
@@ -34,6 +34,10 @@ impl Report for Plain {
 
     fn note(&self, text: &str) {
         self.output.note(text);
+    }
+
+    fn warn(&self, text: &str) {
+        self.note(&words::warning(text, self.output));
     }
 
     fn finish(&self) {}

@@ -99,7 +99,7 @@ impl Report for Terminal {
         let paint = Paint(self.output.stderr_colors);
         let subject = words::subject(&event.subject);
         match told {
-            Told::Warning(text) => self.note(&format!("{} {text}", paint.yellow("warning:"))),
+            Told::Warning(text) => self.warn(&text),
             Told::Going(word) => self.begin(&self.line(&event.subject), format!("{subject}  {word}")),
             Told::Bytes(word, done, total) => {
                 let progress = words::progress(done, total);
@@ -124,6 +124,10 @@ impl Report for Terminal {
             // Above the lines that change. That nobody reads stderr is no reason to stop.
             let _ = screen.lines.println(text);
         }
+    }
+
+    fn warn(&self, text: &str) {
+        self.note(&words::warning(text, self.output));
     }
 
     fn finish(&self) {

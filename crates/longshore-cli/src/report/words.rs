@@ -2,6 +2,8 @@
 
 use longshore::{Condition, Event, Phase, Subject, Work};
 
+use crate::output::{Output, Paint};
+
 /// How an event is told.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Told {
@@ -47,6 +49,11 @@ pub(crate) fn subject(subject: &Subject) -> String {
         other => other.kind(),
     };
     format!("{noun} {}", subject.name())
+}
+
+/// Something to know.
+pub(crate) fn warning(text: &str, output: Output) -> String {
+    format!("{} {text}", Paint(output.stderr_colors).yellow("warning:"))
 }
 
 fn doing(work: Work) -> &'static str {

@@ -1,0 +1,56 @@
+//! The command line again, as advice.
+
+/// What the user typed, to be typed again.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Again {
+    /// All arguments, as they were.
+    pub(crate) arguments: Vec<String>,
+    /// Those that say which project on which engine, for another command about the same.
+    pub(crate) flags: Vec<String>,
+}
+
+impl Again {
+    /// The same command.
+    pub(crate) fn same(&self) -> String {
+        line(&self.arguments)
+    }
+
+    /// Another command about the same project.
+    pub(crate) fn other(&self, verb: &str) -> String {
+        let words: Vec<String> = self.flags.iter().cloned().chain([verb.to_owned()]).collect();
+        line(&words)
+    }
+}
+
+fn line(words: &[String]) -> String {
+    let quoted: Vec<String> =
+        ["longshore".to_owned()].into_iter().chain(words.iter().map(|word| quote(word))).collect();
+    format!("`{}`", quoted.join(" "))
+}
+
+/// A word as a shell takes it.
+fn quote(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@+%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let again = Again {
+            arguments: words(&["down", "-f", "it's.yaml", "-p", "shop", "-v"]),
+            flags: words(&["-f", "it's.yaml", "-p", "shop"]),
+        };
+        assert_eq!(again.same(), r"`longshore down -f 'it'\''s.yaml' -p shop -v`");
+        assert_eq!(again.other("up"), r"`longshore -f 'it'\''s.yaml' -p shop up`");
+        assert_eq!((quote(""), quote("$HOME")), ("''".to_owned(), "'$HOME'".to_owned()));
+    }
+}
