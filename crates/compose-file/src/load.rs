@@ -267,6 +267,7 @@ fn assemble(
     let name = project_name(&root, options, env, &folder, &mut findings);
     let mut project = Project::new(name, folder);
     project.config_files = config_files;
+    project.variables_stay = !options.interpolate;
     normalize(&mut project, &root, options, env, &mut findings);
     check::check(&project, &Places { root: &root }, &mut findings);
     if findings.has_errors() {

@@ -82,6 +82,37 @@ fn a_full_file_loads_and_its_canonical_form_loads_to_the_same() {
 }
 
 #[test]
+fn dollars_are_doubled_in_both_forms_and_kept_where_variables_are_not_replaced() {
+    let text = "services: {a: {image: 'x:${TAG}', environment: {A: '${A}', B: '$$b'}}}";
+    let project = ok(text);
+    assert_eq!(project.services["a"].environment["B"].as_deref(), Some("$b"));
+    assert_eq!(to_json(&project)["services"]["a"]["environment"]["B"], "$$b");
+    assert!(to_yaml(&project).contains("\"$$b\""));
+    let mut options = options();
+    options.interpolate = false;
+    let project = load_str("compose.yaml", text, &options).unwrap();
+    let json = to_json(&project);
+    assert_eq!(json["services"]["a"]["image"], "x:${TAG}");
+    assert_eq!(json["services"]["a"]["environment"], serde_json::json!({"A": "${A}", "B": "$$b"}));
+    assert!(to_yaml(&project).contains("\"${A}\""));
+}
+
+#[test]
+fn a_mode_is_printed_as_a_number() {
+    let mode = |text: &str| {
+        let text = format!(
+            "services: {{a: {{image: x, volumes: [{{type: tmpfs, target: /t, tmpfs: {{mode: {text}}}}}]}}}}"
+        );
+        let project = ok(&text);
+        assert_eq!(ok(&to_yaml(&project)).services, project.services);
+        to_json(&project)["services"]["a"]["volumes"][0]["tmpfs"]["mode"].clone()
+    };
+    for text in ["0755", "0o755", "493", "'755'"] {
+        assert_eq!(mode(text), 493, "{text}");
+    }
+}
+
+#[test]
 fn every_error_names_its_line() {
     let cases = [
         ("empty", ""),
