@@ -203,18 +203,36 @@ fn dot_env(
         let text = read_text(&path)?;
         let mut known = added.clone();
         known.extend(options.env.clone());
-        match dotenv::parse(&text, &known) {
-            Ok(pairs) => added.extend(pairs.into_iter().filter_map(|(key, value)| Some((key, value?)))),
-            Err(fault) => {
-                let source = findings.add_source(&path, &text);
-                findings.error(Place { source, line: fault.line, column: 1, length: 1 }, "", fault.message);
-            }
-        }
+        let pairs = assignments(&path, &text, &known, findings, "");
+        added.extend(pairs.into_iter().filter_map(|(key, value)| Some((key, value?))));
     }
     for (key, value) in added {
         env.entry(key).or_insert(value);
     }
     Ok(env)
+}
+
+/// What a file of variables assigns; nothing, where something is wrong with it.
+fn assignments(
+    path: &Path,
+    text: &str,
+    env: &BTreeMap<String, String>,
+    findings: &mut Findings,
+    subject: &str,
+) -> Vec<dotenv::Assignment> {
+    let mut notes = Vec::new();
+    let parsed = dotenv::parse(text, env, &mut notes);
+    if parsed.is_ok() && notes.is_empty() {
+        return parsed.unwrap_or_default();
+    }
+    let source = findings.add_source(path, text);
+    for (line, note) in notes {
+        note.report(findings, Place { source, line, column: 1, length: 1 }, subject);
+    }
+    parsed.unwrap_or_else(|fault| {
+        findings.error(Place { source, line: fault.line, column: 1, length: 1 }, subject, fault.message);
+        Vec::new()
+    })
 }
 
 fn assemble(
@@ -456,17 +474,12 @@ fn environment(
             }));
             continue;
         }
-        match dotenv::parse(&text, env) {
-            Ok(pairs) => out.extend(pairs.into_iter().map(|(key, value)| {
-                let value = value.or_else(|| env.get(&key).cloned());
-                (key, value)
-            })),
-            Err(fault) => {
-                let source = reader.findings.add_source(&path, &text);
-                let place = Place { source, line: fault.line, column: 1, length: 1 };
-                reader.at("env_file").error(place, fault.message);
-            }
-        }
+        let reader = reader.at("env_file");
+        let pairs = assignments(&path, &text, env, reader.findings, &reader.path);
+        out.extend(pairs.into_iter().map(|(key, value)| {
+            let value = value.or_else(|| env.get(&key).cloned());
+            (key, value)
+        }));
     }
     for (key, value) in &file.environment {
         out.insert(key.clone(), value.clone().or_else(|| env.get(key).cloned()));

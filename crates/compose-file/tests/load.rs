@@ -169,6 +169,34 @@ fn what_is_not_known_yet_is_warned_of_with_its_line() {
 }
 
 #[test]
+fn variables_and_dollars_are_warned_of_where_they_stand() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "compose.yaml",
+        "services:\n  a:\n    image: x\n    user: \"$$NO-${NO:-1}$NO2$NO\"\n    command: |\n      echo $$NO2\n      echo ${NO2} $1\n    environment: {A: 'a$', B: '${NO}', C: '$$'}\n    env_file: a.env\n",
+    );
+    write("a.env", "A='$X'\nB=\"\n${X}\"\nC=$ {S}\n");
+    let project = load(&LoadOptions::new(folder.path())).unwrap();
+    let warnings = Diagnostics(project.warnings).render(false);
+    insta::assert_snapshot!(warnings.replace(&folder.path().display().to_string(), "."));
+    let a = &project.services["a"];
+    assert_eq!(a.environment["B"].as_deref(), Some(""));
+    assert_eq!(a.environment["C"].as_deref(), Some("$"));
+}
+
+#[test]
+fn a_required_variable_says_whether_it_is_set() {
+    let mut options = options();
+    options.env.insert("E".into(), String::new());
+    let message = |text: &str| {
+        load_str("x", &format!("services: {{a: {{image: '{text}'}}}}"), &options).unwrap_err().to_string()
+    };
+    assert!(message("${E:?e}").contains("required variable E is set to an empty text: e"));
+    assert!(message("${N:?}").contains("required variable N is not set\n"));
+}
+
+#[test]
 fn an_alias_bomb_and_deep_nesting_end() {
     let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
     for level in 1..12 {
