@@ -19,6 +19,13 @@ pub(crate) struct Place {
     pub(crate) length: usize,
 }
 
+/// A place, and what stands there in the model.
+#[derive(Debug, Clone)]
+pub(crate) struct Spot {
+    pub(crate) place: Place,
+    pub(crate) path: String,
+}
+
 #[derive(Debug)]
 struct Source {
     path: PathBuf,
@@ -30,6 +37,8 @@ struct Source {
 pub(crate) struct Findings {
     sources: Vec<Source>,
     pub(crate) list: Vec<Diagnostic>,
+    /// Whether variables are not replaced: a text that holds one may be anything.
+    pub(crate) variables_stay: bool,
     /// The variables of which it was said that they are not set.
     unset: BTreeSet<(usize, String)>,
 }
