@@ -4,16 +4,37 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     Condition, MountSource, NetworkMode, Project, Service,
-    findings::{Findings, Place, closest},
+    findings::{Findings, Place, Spot, closest},
+    grammar,
+    service::Entries,
     yaml::Node,
 };
 
 /// The nodes that things came from, to point at.
 pub(crate) struct Places<'a> {
     pub(crate) root: &'a Node,
+    /// By service.
+    pub(crate) entries: &'a BTreeMap<String, Entries>,
 }
 
 impl Places<'_> {
+    /// The node at a path of mappings.
+    fn node(&self, path: &[&str]) -> Option<&Node> {
+        path.iter().try_fold(self.root, |node, part| node.get(part))
+    }
+
+    /// Where an entry of a service's list stands: the list's key for an entry that no file has.
+    fn entry(&self, service: &str, list: &str, index: usize) -> Spot {
+        let found = self.entries.get(service).and_then(|entries| match list {
+            "ports" => entries.ports.get(index),
+            _ => entries.volumes.get(index),
+        });
+        found.cloned().unwrap_or_else(|| Spot {
+            place: self.find(&["services", service, list]),
+            path: format!("services.{service}.{list}"),
+        })
+    }
+
     /// The place of the deepest node on a path that is there.
     fn find(&self, path: &[&str]) -> Place {
         let mut node = self.root;
@@ -37,7 +58,7 @@ impl Places<'_> {
 pub(crate) fn check(project: &Project, places: &Places<'_>, findings: &mut Findings) {
     for service in project.services.values() {
         references(project, service, places, findings);
-        container_name(service, places, findings);
+        container_name(project, service, places, findings);
     }
     cycles(project, places, findings);
     ports(project, places, findings);
@@ -47,17 +68,27 @@ pub(crate) fn check(project: &Project, places: &Places<'_>, findings: &mut Findi
 fn references(project: &Project, service: &Service, places: &Places<'_>, findings: &mut Findings) {
     let path = format!("services.{}", service.name);
     for (name, dependency) in &service.depends_on {
-        let place = places.find(&["services", &service.name, "depends_on", name]);
+        // The dependency on the network's owner is implied, and what is wrong with it is wrong with the mode.
+        let implied = service.network_mode == Some(NetworkMode::Service(name.clone()));
+        let written = places.find(&["services", &service.name, "depends_on", name]);
+        let (attribute, place) =
+            if implied && written == places.find(&["services", &service.name, "depends_on"]) {
+                let mode = places.node(&["services", &service.name, "network_mode"]);
+                ("network_mode", mode.map_or(written, |node| node.place))
+            } else {
+                ("depends_on", written)
+            };
+        let path = format!("{path}.{attribute}");
         if let Some(needed) = project.services.get(name) {
             if needed.name == service.name {
-                findings.error(place, &format!("{path}.depends_on"), "a service cannot depend on itself");
+                findings.error(place, &path, "a service cannot depend on itself");
             }
             let unchecked =
                 needed.healthcheck.as_ref().is_some_and(|check| check.test == Some(crate::HealthTest::None));
             if dependency.condition == Condition::ServiceHealthy && unchecked {
                 let message =
                     format!("it waits for {name:?} to be healthy, whose healthcheck is switched off");
-                findings.error(place, &format!("{path}.depends_on"), message);
+                findings.error(place, &path, message);
             }
         } else if let Some(disabled) = project.disabled_services.get(name) {
             if dependency.required {
@@ -65,39 +96,31 @@ fn references(project: &Project, service: &Service, places: &Places<'_>, finding
                     "service {name:?} is left out by its profiles ({})",
                     disabled.profiles.join(", ")
                 );
-                let help = format!(
-                    "enable it with --profile {}, or set `required: false`",
-                    disabled.profiles.first().map_or("", String::as_str)
-                );
-                findings.error_with(place, &format!("{path}.depends_on"), message, help);
+                let profile = disabled.profiles.first().map_or("", String::as_str);
+                let or = if attribute == "depends_on" { ", or set `required: false`" } else { "" };
+                let help = format!("enable it with --profile {profile}{or}");
+                findings.error_with(place, &path, message, help);
             }
         } else if dependency.required {
-            unknown(findings, place, &format!("{path}.depends_on"), "service", name, project.services.keys());
+            unknown(findings, place, &path, "service", name, project.services.keys());
         }
-    }
-    if let Some(NetworkMode::Service(name)) = &service.network_mode
-        && !project.services.contains_key(name)
-    {
-        let place = places.find(&["services", &service.name, "network_mode"]);
-        unknown(findings, place, &format!("{path}.network_mode"), "service", name, project.services.keys());
     }
     for name in service.networks.keys().filter(|name| !project.networks.contains_key(*name)) {
         let place = places.find(&["services", &service.name, "networks", name]);
         unknown(findings, place, &format!("{path}.networks"), "network", name, project.networks.keys());
     }
-    for mount in &service.volumes {
+    let mut targets = BTreeSet::new();
+    for (index, mount) in service.volumes.iter().enumerate() {
+        let spot = || places.entry(&service.name, "volumes", index);
         if let MountSource::Volume { key, .. } = &mount.source
             && !project.volumes.contains_key(key)
         {
-            let place = places.find(&["services", &service.name, "volumes"]);
-            unknown(findings, place, &format!("{path}.volumes"), "volume", key, project.volumes.keys());
+            let Spot { place, path } = spot();
+            unknown(findings, place, &path, "volume", key, project.volumes.keys());
         }
-    }
-    let mut targets = BTreeSet::new();
-    for mount in &service.volumes {
         if !targets.insert(&mount.target) {
-            let place = places.find(&["services", &service.name, "volumes"]);
-            findings.error(place, &format!("{path}.volumes"), format!("two mounts at {:?}", mount.target));
+            let Spot { place, path } = spot();
+            findings.error(place, &path, format!("two mounts at {:?}", mount.target));
         }
     }
 }
@@ -120,7 +143,23 @@ fn unknown<'a>(
     }
 }
 
-fn container_name(service: &Service, places: &Places<'_>, findings: &mut Findings) {
+/// The longest name of a container that engines take.
+const MAX_NAME: usize = 255;
+
+fn container_name(project: &Project, service: &Service, places: &Places<'_>, findings: &mut Findings) {
+    let name = match &service.container_name {
+        Some(name) => name.clone(),
+        None => format!("{}-{}-{}", project.name, service.name, service.scale.max(1)),
+    };
+    if name.len() > MAX_NAME {
+        let path: &[&str] = match service.container_name {
+            Some(_) => &["services", &service.name, "container_name"],
+            None => &["services", &service.name],
+        };
+        let message =
+            format!("the name of its container has {} characters, more than {MAX_NAME}", name.len());
+        findings.error(places.find(path), &path.join("."), message);
+    }
     if service.container_name.is_some() && service.scale > 1 {
         let place = places.find(&["services", &service.name, "container_name"]);
         let message = format!("{} containers cannot have one name", service.scale);
@@ -177,10 +216,9 @@ fn ports(project: &Project, places: &Places<'_>, findings: &mut Findings) {
     type User<'a> = (Option<std::net::IpAddr>, &'a str);
     let mut taken: BTreeMap<(u16, &str), Vec<User<'_>>> = BTreeMap::new();
     for service in project.services.values().filter(|service| service.scale > 0) {
-        let place = places.find(&["services", &service.name, "ports"]);
-        let path = format!("services.{}.ports", service.name);
-        for port in &service.ports {
+        for (index, port) in service.ports.iter().enumerate() {
             let Some(host) = port.published.filter(|host| host.first == host.last) else { continue };
+            let Spot { place, path } = places.entry(&service.name, "ports", index);
             if service.scale > 1 {
                 let message = format!(
                     "{} containers cannot all publish port {} of the host",
@@ -217,20 +255,21 @@ fn ports(project: &Project, places: &Places<'_>, findings: &mut Findings) {
 }
 
 fn names(project: &Project, places: &Places<'_>, findings: &mut Findings) {
-    let good = |name: &str| {
-        name.chars().next().is_some_and(|c| c.is_ascii_alphanumeric())
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
-    };
     let networks = project.networks.iter().map(|(key, network)| ("networks", key, &network.name));
     let volumes = project.volumes.iter().map(|(key, volume)| ("volumes", key, &volume.name));
     for (kind, key, name) in networks.chain(volumes) {
-        if !good(name) {
-            findings.error(
-                places.find(&[kind, key]),
-                &format!("{kind}.{key}"),
-                format!("{name:?} is a name that no engine takes"),
-            );
+        let (good, rule) = match kind {
+            "networks" => (grammar::network(name), grammar::NETWORK_RULE),
+            _ => (grammar::container_or_volume(name), grammar::NAME_RULE),
+        };
+        if good || (project.variables_stay && name.contains('$')) {
+            continue;
         }
+        let written = [vec![kind, key, "name"], vec![kind, key, "external", "name"]];
+        let node = written.iter().find_map(|path| places.node(path));
+        let place = node.map_or_else(|| places.find(&[kind, key]), |node| node.place);
+        let path = format!("{kind}.{key}{}", if node.is_some() { ".name" } else { "" });
+        findings.error_with(place, &path, format!("{name:?} is a name that no engine takes"), rule);
     }
     let mut containers: BTreeMap<&str, &str> = BTreeMap::new();
     for service in project.services.values() {

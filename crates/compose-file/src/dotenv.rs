@@ -1,9 +1,9 @@
 //! `.env` and `env_file` in compose's grammar: comments, `export`, quotes, several lines in quotes, `KEY: value`,
 //! inherited names, and variables in values that are not in single quotes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::interpolate::{Fault, interpolate};
+use crate::interpolate::{Fault, Notes, interpolate};
 
 /// One assignment: `None` is a name alone, which is inherited.
 pub(crate) type Assignment = (String, Option<String>);
@@ -15,8 +15,13 @@ pub(crate) struct EnvFault {
     pub(crate) message: String,
 }
 
-/// Reads the assignments of a file, in order. Variables are looked up in `env` and in what the file said before.
-pub(crate) fn parse(text: &str, env: &BTreeMap<String, String>) -> Result<Vec<Assignment>, EnvFault> {
+/// Reads the assignments of a file, in order. Variables are looked up in `env` and in what the file said before; what is to be
+/// said of a value is added to `notes` with its line.
+pub(crate) fn parse(
+    text: &str,
+    env: &BTreeMap<String, String>,
+    notes: &mut Vec<(usize, Notes)>,
+) -> Result<Vec<Assignment>, EnvFault> {
     let mut out: Vec<Assignment> = Vec::new();
     let mut known: BTreeMap<String, String> = BTreeMap::new();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
@@ -59,13 +64,16 @@ pub(crate) fn parse(text: &str, env: &BTreeMap<String, String>) -> Result<Vec<As
         let value_text = value_text.trim_start_matches([' ', '\t']);
         let lookup = |name: &str| env.get(name).or_else(|| known.get(name)).cloned();
         let begun = line;
-        let expand = |text: &str| {
-            interpolate(text, &lookup, &mut BTreeSet::new()).map_err(|fault| match fault {
+        let mut expand = |text: &str| {
+            let mut found = Notes::default();
+            let expanded = interpolate(text, &lookup, &mut found).map_err(|fault| match fault {
                 Fault::Syntax(what) => EnvFault { line: begun, message: what },
-                Fault::Required(name, words) => {
-                    EnvFault { line: begun, message: format!("required variable {name} is not set: {words}") }
-                }
-            })
+                Fault::Required(missing) => EnvFault { line: begun, message: missing.to_string() },
+            });
+            if found != Notes::default() {
+                notes.push((begun, found));
+            }
+            expanded
         };
         let (value, next) = match value_text.chars().next() {
             Some(quote @ ('"' | '\'')) => {
@@ -78,7 +86,6 @@ pub(crate) fn parse(text: &str, env: &BTreeMap<String, String>) -> Result<Vec<As
             _ => {
                 let (raw, next) = value_text.split_once('\n').unwrap_or((value_text, ""));
                 let raw = raw.find(" #").map_or(raw, |comment| &raw[..comment]);
-                let raw = if raw.starts_with('#') { "" } else { raw };
                 (expand(raw.trim())?, next)
             }
         };
@@ -134,9 +141,9 @@ mod tests {
 
     #[test]
     fn the_grammar() {
-        let text = "\u{feff}# c\nA=1\nexport B = two words # c\nC='$A #x'\nD=\"x ${A}\\n$$y\\$z\"\nE: yes\n\nF\nG=\nH=\"l1\nl2\" # c\nI=a#b\nJ=${A}${OUT}\r\nK=\"\"\n";
+        let text = "\u{feff}# c\nA=1\nexport B = two words # c\nC='$A #x'\nD=\"x ${A}\\n$$y\\$z\"\nE: yes\n\nF\nG=\nH=\"l1\nl2\" # c\nI=a#b\nJ=${A}${OUT}\r\nK=\"\"\nL=#x #y\nM= # z\nN=#\nO=$1$\n";
         let env = BTreeMap::from([("OUT".to_owned(), "o".to_owned())]);
-        let pairs = parse(text, &env).unwrap();
+        let pairs = parse(text, &env, &mut Vec::new()).unwrap();
         let expected = [
             ("A", Some("1")),
             ("B", Some("two words")),
@@ -149,6 +156,10 @@ mod tests {
             ("I", Some("a#b")),
             ("J", Some("1o")),
             ("K", Some("")),
+            ("L", Some("#x")),
+            ("M", Some("# z")),
+            ("N", Some("#")),
+            ("O", Some("$1$")),
         ];
         let expected: Vec<Assignment> =
             expected.iter().map(|(k, v)| ((*k).to_owned(), v.map(str::to_owned))).collect();
@@ -157,8 +168,9 @@ mod tests {
 
     #[test]
     fn faults_have_their_line() {
-        assert_eq!(parse("A=1\nB C=2", &BTreeMap::new()).unwrap_err().line, 2);
-        assert_eq!(parse("A=1\n\nB=\"open", &BTreeMap::new()).unwrap_err().line, 3);
-        assert!(parse("=x", &BTreeMap::new()).is_err());
+        let line = |text: &str| parse(text, &BTreeMap::new(), &mut Vec::new()).unwrap_err().line;
+        assert_eq!(line("A=1\nB C=2"), 2);
+        assert_eq!(line("A=1\n\nB=\"open"), 3);
+        assert_eq!(line("=x"), 1);
     }
 }

@@ -1,6 +1,7 @@
 //! Collects what is wrong while a project is loaded.
 
 use std::{
+    collections::BTreeSet,
     fmt::{self, Write as _},
     path::{Path, PathBuf},
 };
@@ -18,6 +19,13 @@ pub(crate) struct Place {
     pub(crate) length: usize,
 }
 
+/// A place, and what stands there in the model.
+#[derive(Debug, Clone)]
+pub(crate) struct Spot {
+    pub(crate) place: Place,
+    pub(crate) path: String,
+}
+
 #[derive(Debug)]
 struct Source {
     path: PathBuf,
@@ -29,6 +37,10 @@ struct Source {
 pub(crate) struct Findings {
     sources: Vec<Source>,
     pub(crate) list: Vec<Diagnostic>,
+    /// Whether variables are not replaced: a text that holds one may be anything.
+    pub(crate) variables_stay: bool,
+    /// The variables of which it was said that they are not set.
+    unset: BTreeSet<(usize, String)>,
 }
 
 impl Findings {
@@ -90,8 +102,47 @@ impl Findings {
         self.push(Severity::Warning, Some(place), path, message.into(), None);
     }
 
-    pub(crate) fn warning_anywhere(&mut self, message: impl Into<String>) {
-        self.push(Severity::Warning, None, "", message.into(), None);
+    pub(crate) fn warning_with(
+        &mut self,
+        place: Place,
+        path: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.push(Severity::Warning, Some(place), path, message.into(), Some(help.into()));
+    }
+
+    /// Warns of a variable that is not set, at its first use in a source.
+    pub(crate) fn warn_once_of(&mut self, variable: &str, place: Place, path: &str) {
+        if self.unset.insert((place.source, variable.to_owned())) {
+            let message = format!("the {variable:?} variable is not set; it is taken as an empty text");
+            self.warning(place, path, message);
+        }
+    }
+
+    /// The place of the first dollar, of a text that begins at `text`, whose following characters `matches` takes; it
+    /// says how long the mark is. The text's own place where there is none: an escape may hide it.
+    pub(crate) fn find_dollar(&self, text: Place, matches: impl Fn(&str) -> Option<usize>) -> Place {
+        let Some(source) = self.sources.get(text.source) else { return text };
+        let mut skip = text.column - 1;
+        for (index, line) in source.lines.iter().enumerate().skip(text.line.saturating_sub(1)) {
+            let mut chars = line.char_indices().enumerate().skip(std::mem::take(&mut skip));
+            while let Some((column, (at, c))) = chars.next() {
+                let rest = &line[at + c.len_utf8()..];
+                match c {
+                    '$' if rest.starts_with('$') => {
+                        chars.next();
+                    }
+                    '$' => {
+                        if let Some(length) = matches(rest) {
+                            return Place { line: index + 1, column: column + 1, length, ..text };
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        text
     }
 
     pub(crate) fn has_errors(&self) -> bool {

@@ -1,9 +1,12 @@
 //! `$VAR` and `${VAR…}` in values, as compose has them: `:-` `-` `:?` `?` `:+` `+`, nested, and `$$`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use crate::{
-    findings::Findings,
+    findings::{Findings, Place},
     yaml::{Node, Value},
 };
 
@@ -12,18 +15,72 @@ use crate::{
 pub(crate) enum Fault {
     /// The text is not well-formed; what is wrong.
     Syntax(String),
-    /// A required variable is not set; its name and the file's own words.
-    Required(String, String),
+    /// A required variable is not there.
+    Required(Required),
 }
 
-/// Replaces variables in one text. Names that are used and not set are added to `unset`.
+/// A variable that a text requires in vain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Required {
+    pub(crate) name: String,
+    /// Whether it is set, but to an empty text.
+    pub(crate) empty: bool,
+    /// The file's own words.
+    words: String,
+}
+
+impl fmt::Display for Required {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.empty { "set to an empty text" } else { "not set" };
+        let colon = if self.words.is_empty() { "" } else { ": " };
+        write!(f, "required variable {} is {state}{colon}{}", self.name, self.words)
+    }
+}
+
+/// What a text has that is no fault, but worth a word.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Notes {
+    /// Names that are used and not set.
+    pub(crate) unset: BTreeSet<String>,
+    /// Whether there is a dollar that begins no variable. It is kept, as docker compose does.
+    pub(crate) lone_dollar: bool,
+}
+
+impl Notes {
+    /// Warns of each, at the first place in a text that begins at `place`.
+    pub(crate) fn report(self, findings: &mut Findings, place: Place, path: &str) {
+        for name in self.unset {
+            // Forms with an operator say themselves what an unset variable is.
+            let place = findings.find_dollar(place, |rest| match rest.strip_prefix('{') {
+                Some(inner) => inner.strip_prefix(name.as_str())?.starts_with('}').then_some(name.len() + 3),
+                None => {
+                    let more = |c: char| is_name_start(c) || c.is_ascii_digit();
+                    (!rest.strip_prefix(name.as_str())?.starts_with(more)).then_some(name.len() + 1)
+                }
+            });
+            findings.warn_once_of(&name, place, path);
+        }
+        if self.lone_dollar {
+            let lone = |rest: &str| (!rest.starts_with(|c: char| is_name_start(c) || c == '{')).then_some(1);
+            let place = findings.find_dollar(place, lone);
+            findings.warning_with(
+                place,
+                path,
+                "this \"$\" begins no variable and is kept",
+                "write \"$$\" for a dollar sign",
+            );
+        }
+    }
+}
+
+/// Replaces variables in one text.
 pub(crate) fn interpolate(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
-    unset: &mut BTreeSet<String>,
+    notes: &mut Notes,
 ) -> Result<String, Fault> {
     let chars: Vec<char> = text.chars().collect();
-    let mut scanner = Scanner { chars: &chars, at: 0, lookup, unset, depth: 0 };
+    let mut scanner = Scanner { chars: &chars, at: 0, lookup, notes, depth: 0 };
     scanner.run(false, true)
 }
 
@@ -31,7 +88,7 @@ struct Scanner<'a> {
     chars: &'a [char],
     at: usize,
     lookup: &'a dyn Fn(&str) -> Option<String>,
-    unset: &'a mut BTreeSet<String>,
+    notes: &'a mut Notes,
     depth: usize,
 }
 
@@ -66,11 +123,9 @@ impl Scanner<'_> {
                             let name = self.name();
                             out.push_str(&self.value(&name, wanted));
                         }
-                        // Docker compose refuses a lone dollar.
                         _ => {
-                            return Err(Fault::Syntax(
-                                "a \"$\" that begins no variable; write \"$$\" for a dollar sign".into(),
-                            ));
+                            self.notes.lone_dollar = true;
+                            out.push('$');
                         }
                     }
                 }
@@ -98,7 +153,7 @@ impl Scanner<'_> {
             return String::new();
         }
         (self.lookup)(name).unwrap_or_else(|| {
-            self.unset.insert(name.to_owned());
+            self.notes.unset.insert(name.to_owned());
             String::new()
         })
     }
@@ -127,7 +182,9 @@ impl Scanner<'_> {
             None => return Err(unclosed(&name)),
         };
         self.at += 1;
-        let current = (self.lookup)(&name).filter(|value| !(colon && value.is_empty()));
+        let set = (self.lookup)(&name);
+        let empty = set.is_some();
+        let current = set.filter(|value| !(colon && value.is_empty()));
         let use_word = match operator {
             '-' | '?' => current.is_none(),
             _ => current.is_some(),
@@ -141,7 +198,7 @@ impl Scanner<'_> {
             ('-', Some(value)) => Ok(value),
             ('-', None) => Ok(word),
             ('?', Some(value)) => Ok(value),
-            ('?', None) if wanted => Err(Fault::Required(name, word)),
+            ('?', None) if wanted => Err(Fault::Required(Required { name, empty, words: word })),
             ('+', Some(_)) => Ok(word),
             _ => Ok(String::new()),
         }
@@ -158,50 +215,34 @@ fn is_name_start(c: char) -> bool {
 
 /// Interpolates every value of a tree, not its keys.
 pub(crate) fn tree(node: &mut Node, path: &str, env: &BTreeMap<String, String>, findings: &mut Findings) {
-    let mut unset = BTreeSet::new();
-    walk(node, path, env, findings, &mut unset);
-    for name in unset {
-        findings.warning_anywhere(format!("the {name:?} variable is not set; it is taken as an empty text"));
-    }
-}
-
-fn walk(
-    node: &mut Node,
-    path: &str,
-    env: &BTreeMap<String, String>,
-    findings: &mut Findings,
-    unset: &mut BTreeSet<String>,
-) {
     match &mut node.value {
-        Value::Scalar { text, .. } => {
+        Value::Scalar { text, plain } => {
             if !text.contains('$') {
                 return;
             }
-            match interpolate(text, &|name| env.get(name).cloned(), unset) {
-                Ok(replaced) => *text = replaced,
+            let mut notes = Notes::default();
+            match interpolate(text, &|name| env.get(name).cloned(), &mut notes) {
+                // What a variable holds is text, even where it is empty or looks like a number.
+                Ok(replaced) => (*text, *plain) = (replaced, false),
                 Err(Fault::Syntax(what)) => {
                     findings.error(node.place, path, format!("cannot interpolate: {what}"))
                 }
-                Err(Fault::Required(name, words)) => {
-                    let words = if words.is_empty() { String::new() } else { format!(": {words}") };
-                    findings.error_with(
-                        node.place,
-                        path,
-                        format!("required variable {name} is not set{words}"),
-                        format!("set it in the environment or in the .env file: {name}=…"),
-                    );
+                Err(Fault::Required(missing)) => {
+                    let help = format!("set it in the environment or in the .env file: {}=…", missing.name);
+                    findings.error_with(node.place, path, missing.to_string(), help);
                 }
             }
+            notes.report(findings, node.place, path);
         }
         Value::List(items) => {
             for (index, item) in items.iter_mut().enumerate() {
-                walk(item, &format!("{path}[{index}]"), env, findings, unset);
+                tree(item, &format!("{path}[{index}]"), env, findings);
             }
         }
         Value::Map(entries) => {
             for (key, value) in entries {
                 let path = if path.is_empty() { key.text.clone() } else { format!("{path}.{}", key.text) };
-                walk(value, &path, env, findings, unset);
+                tree(value, &path, env, findings);
             }
         }
     }
@@ -217,7 +258,7 @@ mod tests {
             "EMPTY" => Some(String::new()),
             _ => None,
         };
-        interpolate(text, &lookup, &mut BTreeSet::new())
+        interpolate(text, &lookup, &mut Notes::default())
     }
 
     #[test]
@@ -252,6 +293,15 @@ mod tests {
             ("${NO:-}", ""),
             ("${A:-${NO:?never}}", "a"),
             ("a$$b", "a$b"),
+            ("$", "$"),
+            ("a $ b", "a $ b"),
+            ("$1", "$1"),
+            ("$ {A}", "$ {A}"),
+            ("x$-y", "x$-y"),
+            ("$$$", "$$"),
+            ("${NO:-a$}", "a$"),
+            ("${NO:-$1}", "$1"),
+            ("$A$", "a$"),
         ];
         for (text, expected) in cases {
             assert_eq!(run(text).as_deref(), Ok(expected), "{text}");
@@ -260,9 +310,13 @@ mod tests {
 
     #[test]
     fn faults() {
-        assert_eq!(run("${NO:?say so}"), Err(Fault::Required("NO".into(), "say so".into())));
-        assert_eq!(run("${EMPTY:?}"), Err(Fault::Required("EMPTY".into(), String::new())));
-        for text in ["$", "a $ b", "${", "${}", "${1}", "${A", "${A:-", "${A!}", "${A:}", "$1"] {
+        let required = |name: &str, empty, words: &str| {
+            Err(Fault::Required(Required { name: name.into(), empty, words: words.into() }))
+        };
+        assert_eq!(run("${NO:?say so}"), required("NO", false, "say so"));
+        assert_eq!(run("${NO?}"), required("NO", false, ""));
+        assert_eq!(run("${EMPTY:?}"), required("EMPTY", true, ""));
+        for text in ["${", "${}", "${1}", "${A", "${A:-", "${A!}", "${A:}"] {
             assert!(matches!(run(text), Err(Fault::Syntax(_))), "{text}: {:?}", run(text));
         }
         let deep = "${A:-".repeat(60) + &"}".repeat(60);

@@ -27,6 +27,7 @@ mod check;
 mod diagnostic;
 mod dotenv;
 mod findings;
+mod grammar;
 mod interpolate;
 mod load;
 mod merge;

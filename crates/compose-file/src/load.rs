@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
+    fs::File,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -15,11 +16,11 @@ use crate::{
     mount::Base,
     read::Reader,
     resource,
-    service::{self, ServiceFile},
+    service::{self, Entries, ServiceFile},
     yaml::{self, Key, Node, Stopped, Value},
 };
 
-/// A larger file is refused before it is read.
+/// A larger file is refused, and no more of it is read.
 const MAX_BYTES: u64 = 16 << 20;
 
 /// The names that a compose file may have when none is given, in docker compose's order.
@@ -157,11 +158,13 @@ fn folder_of(options: &LoadOptions) -> PathBuf {
 
 fn read_text(path: &Path) -> Result<String, LoadError> {
     let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
-    let metadata = std::fs::metadata(path).map_err(unreadable)?;
-    if metadata.len() > MAX_BYTES {
+    let mut bytes = Vec::new();
+    // What a file's metadata says of its size is not asked: a device or a pipe has none, and may never end.
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_BYTES {
         return Err(unreadable(io::Error::other(format!("it is larger than {} MiB", MAX_BYTES >> 20))));
     }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
     String::from_utf8(bytes).map_err(|_| unreadable(io::Error::other("it is not UTF-8 text")))
 }
 
@@ -203,18 +206,36 @@ fn dot_env(
         let text = read_text(&path)?;
         let mut known = added.clone();
         known.extend(options.env.clone());
-        match dotenv::parse(&text, &known) {
-            Ok(pairs) => added.extend(pairs.into_iter().filter_map(|(key, value)| Some((key, value?)))),
-            Err(fault) => {
-                let source = findings.add_source(&path, &text);
-                findings.error(Place { source, line: fault.line, column: 1, length: 1 }, "", fault.message);
-            }
-        }
+        let pairs = assignments(&path, &text, &known, findings, "");
+        added.extend(pairs.into_iter().filter_map(|(key, value)| Some((key, value?))));
     }
     for (key, value) in added {
         env.entry(key).or_insert(value);
     }
     Ok(env)
+}
+
+/// What a file of variables assigns; nothing, where something is wrong with it.
+fn assignments(
+    path: &Path,
+    text: &str,
+    env: &BTreeMap<String, String>,
+    findings: &mut Findings,
+    subject: &str,
+) -> Vec<dotenv::Assignment> {
+    let mut notes = Vec::new();
+    let parsed = dotenv::parse(text, env, &mut notes);
+    if parsed.is_ok() && notes.is_empty() {
+        return parsed.unwrap_or_default();
+    }
+    let source = findings.add_source(path, text);
+    for (line, note) in notes {
+        note.report(findings, Place { source, line, column: 1, length: 1 }, subject);
+    }
+    parsed.unwrap_or_else(|fault| {
+        findings.error(Place { source, line: fault.line, column: 1, length: 1 }, subject, fault.message);
+        Vec::new()
+    })
 }
 
 fn assemble(
@@ -227,6 +248,7 @@ fn assemble(
         Some(folder) => Base { folder: &options.working_dir, home: None }.resolve(&folder.to_string_lossy()),
         None => options.working_dir.clone(),
     };
+    findings.variables_stay = !options.interpolate;
     let mut root: Option<Node> = None;
     let mut config_files = Vec::new();
     for Input { path, text } in inputs {
@@ -267,8 +289,9 @@ fn assemble(
     let name = project_name(&root, options, env, &folder, &mut findings);
     let mut project = Project::new(name, folder);
     project.config_files = config_files;
-    normalize(&mut project, &root, options, env, &mut findings);
-    check::check(&project, &Places { root: &root }, &mut findings);
+    project.variables_stay = !options.interpolate;
+    let entries = normalize(&mut project, &root, options, env, &mut findings);
+    check::check(&project, &Places { root: &root, entries: &entries }, &mut findings);
     if findings.has_errors() {
         return Err(LoadError::Invalid(Diagnostics(findings.list)));
     }
@@ -323,19 +346,19 @@ fn normalize(
     options: &LoadOptions,
     env: &BTreeMap<String, String>,
     findings: &mut Findings,
-) {
+) -> BTreeMap<String, Entries> {
     let name = project.name.to_string();
     let folder = project.working_dir.clone();
     let base = Base { folder: &folder, home: env.get("HOME").map(String::as_str) };
     let mut declared: BTreeMap<String, Network> = BTreeMap::new();
     let mut reader = Reader::new(findings, "");
-    let mut services = Vec::new();
+    let (mut services, mut places) = (Vec::new(), BTreeMap::new());
     for (key, value) in reader.entries(root) {
         let mut reader = reader.at(&key.text);
         match key.text.as_str() {
             "name" => {}
             "version" => reader.warning(key.place, "it is obsolete and ignored"),
-            "services" => services = read_services(&mut reader, value, base, env),
+            "services" => (services, places) = read_services(&mut reader, value, base, env),
             "networks" => {
                 for (key, value) in keyed(&mut reader, value, "network") {
                     let network = resource::network(&mut reader.at(&key.text), &name, &key.text, value);
@@ -386,6 +409,7 @@ fn normalize(
     // A network that nobody uses is not made.
     declared.retain(|key, _| used.contains(key));
     project.networks = declared;
+    places
 }
 
 /// The entries of a mapping whose keys are names.
@@ -398,9 +422,9 @@ fn keyed<'n>(reader: &mut Reader<'_>, node: &'n Node, kind: &str) -> Vec<&'n (Ke
         if key.text.starts_with("x-") && kind != "service" {
             continue;
         }
-        if good {
-            out.push(entry);
-        } else {
+        // One that is refused is there all the same, or who uses it would be told that it is not.
+        out.push(entry);
+        if !good {
             let message =
                 format!("{:?} cannot name a {kind}: use letters, digits, '.', '_' and '-'", key.text);
             reader.error(key.place, message);
@@ -414,15 +438,16 @@ fn read_services(
     node: &Node,
     base: Base<'_>,
     env: &BTreeMap<String, String>,
-) -> Vec<Service> {
-    let mut services = Vec::new();
+) -> (Vec<Service>, BTreeMap<String, Entries>) {
+    let (mut services, mut places) = (Vec::new(), BTreeMap::new());
     for (key, value) in keyed(reader, node, "service") {
         let mut reader = reader.at(&key.text);
         let mut file = service::read(&mut reader, &key.text, value, base);
         file.service.environment = environment(&mut reader, &file, base, env);
         services.push(file.service);
+        places.insert(key.text.clone(), file.entries);
     }
-    services
+    (services, places)
 }
 
 /// `env_file` under `environment`; a name alone is inherited, or is not there.
@@ -455,17 +480,12 @@ fn environment(
             }));
             continue;
         }
-        match dotenv::parse(&text, env) {
-            Ok(pairs) => out.extend(pairs.into_iter().map(|(key, value)| {
-                let value = value.or_else(|| env.get(&key).cloned());
-                (key, value)
-            })),
-            Err(fault) => {
-                let source = reader.findings.add_source(&path, &text);
-                let place = Place { source, line: fault.line, column: 1, length: 1 };
-                reader.at("env_file").error(place, fault.message);
-            }
-        }
+        let reader = reader.at("env_file");
+        let pairs = assignments(&path, &text, env, reader.findings, &reader.path);
+        out.extend(pairs.into_iter().map(|(key, value)| {
+            let value = value.or_else(|| env.get(&key).cloned());
+            (key, value)
+        }));
     }
     for (key, value) in &file.environment {
         out.insert(key.clone(), value.clone().or_else(|| env.get(key).cloned()));

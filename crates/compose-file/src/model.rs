@@ -29,6 +29,8 @@ pub struct Project {
     pub volumes: BTreeMap<String, Volume>,
     /// What was noticed and is no error.
     pub warnings: Vec<Diagnostic>,
+    /// Whether its texts still hold variables as written: a dollar is then printed as it is.
+    pub(crate) variables_stay: bool,
 }
 
 impl Project {
@@ -43,6 +45,7 @@ impl Project {
             networks: BTreeMap::new(),
             volumes: BTreeMap::new(),
             warnings: Vec::new(),
+            variables_stay: false,
         }
     }
 }

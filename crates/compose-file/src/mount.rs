@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     Mount, MountSource,
+    findings::Spot,
+    grammar,
     read::Reader,
     yaml::{Node, Value},
 };
@@ -38,7 +40,7 @@ impl Base<'_> {
     }
 }
 
-pub(crate) fn read(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Vec<Mount> {
+pub(crate) fn read(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Vec<(Mount, Spot)> {
     let Value::List(items) = &node.value else {
         if !node.is_null() {
             reader.wrong::<()>(node, "a list");
@@ -48,17 +50,15 @@ pub(crate) fn read(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Vec<
     let mut mounts = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let mut reader = reader.item(index);
+        let spot = reader.spot(item);
         match &item.value {
-            Value::Map(_) => mounts.extend(long(&mut reader, item, base)),
+            Value::Map(_) => mounts.extend(long(&mut reader, item, base).map(|mount| (mount, spot))),
             Value::Scalar { text, .. } if !item.is_null() => match short(text, base) {
-                Ok((mount, unknown)) => {
-                    for word in unknown {
-                        reader.warning(
-                            item.place,
-                            format!("the mount option {word:?} is not supported yet and is ignored"),
-                        );
+                Ok((mount, unused)) => {
+                    for what in unused {
+                        reader.warning(item.place, what);
                     }
-                    mounts.push(mount);
+                    mounts.push((mount, spot));
                 }
                 Err(why) => reader.error_with(
                     item.place,
@@ -83,6 +83,7 @@ fn is_windows_drive(text: &str) -> bool {
     bytes.len() >= 3 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':' && matches!(bytes[2], b'\\' | b'/')
 }
 
+/// The mount, and what of its options is not used.
 fn short(text: &str, base: Base<'_>) -> Result<(Mount, Vec<String>), String> {
     // `v:/data` is a volume of one letter; `c:/data:/data` begins with a drive.
     let skip = if is_windows_drive(text) && text.matches(':').count() > 1 { 2 } else { 0 };
@@ -102,20 +103,27 @@ fn short(text: &str, base: Base<'_>) -> Result<(Mount, Vec<String>), String> {
     if !target.starts_with('/') {
         return Err(format!("the path inside, {target:?}, is not absolute"));
     }
-    let (mut read_only, mut nocopy, mut selinux, mut propagation, mut unknown) =
-        (false, false, None, None, Vec::new());
+    let (mut read_only, mut nocopy, mut selinux, mut propagation) = (false, false, None, None);
+    // Words of another kind of mount, each with that kind.
+    let (mut of_binds, mut of_volumes, mut unused) = (Vec::new(), Vec::new(), Vec::new());
     for word in options.split(',').filter(|word| !word.is_empty()) {
         match word {
             "ro" => read_only = true,
             "rw" => read_only = false,
-            "z" => selinux = Some('z'),
-            "Z" => selinux = Some('Z'),
-            "nocopy" => nocopy = true,
-            "rprivate" | "private" | "rshared" | "shared" | "rslave" | "slave" => {
-                propagation = Some(word.to_owned())
+            "z" | "Z" => {
+                selinux = word.chars().next();
+                of_binds.push(word);
+            }
+            "nocopy" => {
+                nocopy = true;
+                of_volumes.push(word);
+            }
+            word if grammar::PROPAGATIONS.contains(&word) => {
+                propagation = Some(word.to_owned());
+                of_binds.push(word);
             }
             "cached" | "delegated" | "consistent" => {}
-            other => unknown.push(other.to_owned()),
+            other => unused.push(format!("the mount option {other:?} is not supported yet and is ignored")),
         }
     }
     let source = match source {
@@ -126,7 +134,13 @@ fn short(text: &str, base: Base<'_>) -> Result<(Mount, Vec<String>), String> {
         }
         Some(key) => MountSource::Volume { key: key.to_owned(), nocopy },
     };
-    Ok((Mount { source, target: target.to_owned(), read_only }, unknown))
+    let (kind, others) = match &source {
+        MountSource::Bind { .. } => ("volumes", of_volumes),
+        _ => ("bind mounts", of_binds),
+    };
+    unused
+        .extend(others.iter().map(|word| format!("the mount option {word:?} is for {kind}: it is not used")));
+    Ok((Mount { source, target: target.to_owned(), read_only }, unused))
 }
 
 const KNOWN: &[&str] = &["type", "source", "target", "read_only", "bind", "volume", "tmpfs"];
@@ -144,12 +158,28 @@ fn long(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Option<Mount> {
             "target" | "dst" => target = reader.string(value),
             "read_only" => read_only = reader.bool(value)?,
             "bind" | "volume" | "tmpfs" => {
+                let of = node.get("type").and_then(|node| node.text()).unwrap_or_default();
+                if of != key.text && matches!(of, "bind" | "volume" | "tmpfs") {
+                    reader.warning(
+                        key.place,
+                        format!("{:?} is for mounts of that type: it is not used", key.text),
+                    );
+                    continue;
+                }
                 for (inner, value) in reader.entries(value) {
                     let mut reader = reader.at(&inner.text);
                     match (key.text.as_str(), inner.text.as_str()) {
                         ("bind", "create_host_path") => create = reader.bool(value)?,
-                        ("bind", "propagation") => propagation = reader.string(value),
-                        ("bind", "selinux") => selinux = reader.string(value)?.chars().next(),
+                        ("bind", "propagation") => {
+                            let good = |text: &str| grammar::PROPAGATIONS.contains(&text);
+                            let rule = format!("use {}", grammar::PROPAGATIONS.join(", "));
+                            propagation = reader.filled_if(value, good, "is not a propagation", &rule);
+                        }
+                        ("bind", "selinux") => match reader.string(value)?.as_str() {
+                            "z" => selinux = Some('z'),
+                            "Z" => selinux = Some('Z'),
+                            _ => reader.wrong(value, "z or Z")?,
+                        },
                         ("volume", "nocopy") => nocopy = reader.bool(value)?,
                         ("tmpfs", "size") => size = reader.bytes(value),
                         ("tmpfs", "mode") => mode = Some(octal(&mut reader, value)?),
@@ -174,6 +204,9 @@ fn long(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Option<Mount> {
     if !target.starts_with('/') {
         reader.error(node.place, format!("the path inside, {target:?}, is not absolute"));
         return None;
+    }
+    if let ("tmpfs", Some(key)) = (kind.as_str(), node.key("source")) {
+        reader.at("source").warning(key.place, "memory has no source: it is not used");
     }
     let source = match (kind.as_str(), source) {
         ("bind", Some(source)) => {
@@ -202,6 +235,9 @@ fn long(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Option<Mount> {
     Some(Mount { source, target, read_only })
 }
 
+/// All permission bits there are.
+const MAX_MODE: u32 = 0o7777;
+
 /// A mode is octal with a leading zero, or in quotes; else decimal, as YAML has it.
 fn octal(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
     let Value::Scalar { text, plain } = &node.value else {
@@ -214,37 +250,47 @@ fn octal(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
         None => u32::from_str_radix(text, 8),
     };
     match parsed {
-        Ok(mode) if mode <= 0o7777 => Some(mode),
+        Ok(mode) if mode <= MAX_MODE => Some(mode),
         _ => reader.wrong(node, "permission bits like 0o755"),
     }
 }
 
 /// The `tmpfs` attribute: a path, or a list of them, each with options.
-pub(crate) fn read_tmpfs(reader: &mut Reader<'_>, node: &Node) -> Vec<Mount> {
+pub(crate) fn read_tmpfs(reader: &mut Reader<'_>, node: &Node) -> Vec<(Mount, Spot)> {
     let mut mounts = Vec::new();
-    for text in reader.string_or_strings(node) {
+    for (text, spot) in reader.one_or_spotted(node) {
+        let mut reader = Reader::new(reader.findings, &spot.path);
         let (target, options) = text.split_once(':').unwrap_or((&text, ""));
         let (mut size, mut mode, mut read_only) = (None, None, false);
         for option in options.split(',').filter(|option| !option.is_empty()) {
             match option.split_once('=') {
-                Some(("size", value)) => size = crate::read::parse_bytes(value),
-                Some(("mode", value)) => mode = u32::from_str_radix(value, 8).ok(),
+                Some(("size", value)) => {
+                    size = crate::read::parse_bytes(value);
+                    if size.is_none() && reader.is_whole(value) {
+                        reader.error(spot.place, format!("{value:?} is not a size like 64m or 1gb"));
+                    }
+                }
+                Some(("mode", value)) => {
+                    mode = u32::from_str_radix(value, 8).ok().filter(|mode| *mode <= MAX_MODE);
+                    if mode.is_none() && reader.is_whole(value) {
+                        reader
+                            .error(spot.place, format!("{value:?} is not permission bits like 755 or 1777"));
+                    }
+                }
                 None if option == "ro" => read_only = true,
+                None if option == "rw" => read_only = false,
                 _ => reader.warning(
-                    node.place,
+                    spot.place,
                     format!("the tmpfs option {option:?} is not supported yet and is ignored"),
                 ),
             }
         }
-        if target.starts_with('/') {
-            mounts.push(Mount {
-                source: MountSource::Tmpfs { size, mode },
-                target: target.to_owned(),
-                read_only,
-            });
-        } else {
-            reader.error(node.place, format!("the path inside, {target:?}, is not absolute"));
+        if !target.starts_with('/') && reader.is_whole(target) {
+            reader.error(spot.place, format!("the path inside, {target:?}, is not absolute"));
+            continue;
         }
+        let source = MountSource::Tmpfs { size, mode };
+        mounts.push((Mount { source, target: target.to_owned(), read_only }, spot));
     }
     mounts
 }

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use crate::{
     HostPort, Port, Protocol,
+    findings::Spot,
     read::Reader,
     yaml::{Node, Value},
 };
 
-pub(crate) fn read(reader: &mut Reader<'_>, node: &Node) -> Vec<Port> {
+pub(crate) fn read(reader: &mut Reader<'_>, node: &Node) -> Vec<(Port, Spot)> {
     let Value::List(items) = &node.value else {
         if !node.is_null() {
             reader.wrong::<()>(node, "a list");
@@ -18,11 +19,12 @@ pub(crate) fn read(reader: &mut Reader<'_>, node: &Node) -> Vec<Port> {
     let mut ports = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let mut reader = reader.item(index);
+        let spot = reader.spot(item);
         match &item.value {
-            Value::Map(_) => ports.extend(long(&mut reader, item)),
+            Value::Map(_) => ports.extend(long(&mut reader, item).map(|port| (port, spot))),
             Value::Scalar { text, .. } if !item.is_null() => {
                 match short(text) {
-                    Ok(more) => ports.extend(more),
+                    Ok(more) => ports.extend(more.into_iter().map(|port| (port, spot.clone()))),
                     Err(why) => {
                         let message = format!("{text:?} is not a port: {why}");
                         reader.error_with(item.place, message, "write [address:][host port:]container port[/protocol], like \"127.0.0.1:8080:80\"");
@@ -48,6 +50,12 @@ fn range(text: &str) -> Result<(u16, u16), String> {
     if first > last { Err(format!("the range {first}-{last} goes backwards")) } else { Ok((first, last)) }
 }
 
+/// An entry of `expose`: a port or a range, with or without a protocol.
+pub(crate) fn is_exposable(text: &str) -> bool {
+    let (ports, word) = text.split_once('/').unwrap_or((text, "tcp"));
+    range(ports).is_ok() && protocol(word).is_ok()
+}
+
 /// `[ADDRESS:][HOST:]CONTAINER[/PROTOCOL]`, each port a number or a range.
 pub(crate) fn short(text: &str) -> Result<Vec<Port>, String> {
     let (rest, protocol) = match text.rsplit_once('/') {
@@ -67,7 +75,9 @@ pub(crate) fn short(text: &str) -> Result<Vec<Port>, String> {
     };
     let (first, last) = range(target)?;
     let published = match published {
+        // As in docker compose, 0 leaves the choice to the engine.
         "" => None,
+        "0" if first == last => None,
         text => Some(range(text)?),
     };
     let count = last - first + 1;
@@ -97,8 +107,7 @@ fn protocol(word: &str) -> Result<Protocol, String> {
     }
 }
 
-const KNOWN: &[&str] = &["target", "published", "host_ip", "protocol"];
-const LATER: &[&str] = &["mode", "name", "app_protocol"];
+const KNOWN: &[&str] = &["target", "published", "host_ip", "protocol", "mode", "name", "app_protocol"];
 
 fn long(reader: &mut Reader<'_>, node: &Node) -> Option<Port> {
     let (mut target, mut published, mut host_ip, mut proto) = (None, None, None, Protocol::Tcp);
@@ -126,9 +135,16 @@ fn long(reader: &mut Reader<'_>, node: &Node) -> Option<Port> {
                 Ok(word) => proto = word,
                 Err(why) => reader.error(value.place, why),
             },
-            // Swarm's words, which change nothing on one engine.
-            "mode" | "name" | "app_protocol" => {}
-            _ => reader.unknown(key, KNOWN, LATER),
+            "mode" => {
+                let text = reader.string(value)?;
+                if !matches!(text.as_str(), "ingress" | "host") {
+                    reader.wrong::<()>(value, "ingress or host");
+                }
+            }
+            "name" | "app_protocol" => {
+                reader.string(value)?;
+            }
+            _ => reader.unknown(key, KNOWN, &[]),
         }
     }
     let Some(target) = target else {
@@ -157,6 +173,8 @@ mod tests {
         let cases = [
             ("80", "*:?>80/tcp"),
             ("8080:80", "*:8080>80/tcp"),
+            ("0:80", "*:?>80/tcp"),
+            ("127.0.0.1:0:80", "127.0.0.1:?>80/tcp"),
             ("127.0.0.1:8080:80/udp", "127.0.0.1:8080>80/udp"),
             ("127.0.0.1::80", "127.0.0.1:?>80/tcp"),
             ("[::1]:8080:80", "::1:8080>80/tcp"),
@@ -172,7 +190,8 @@ mod tests {
         }
         for bad in [
             "",
-            "0:80",
+            "0:80-81",
+            "0-1:80",
             "70000",
             "a:80",
             "80:",

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Display, time::Duration};
 
 use crate::{
-    findings::{Findings, Place, closest},
+    findings::{Findings, Place, Spot, closest},
     yaml::{Key, Node, Value},
 };
 
@@ -38,6 +38,15 @@ impl<'f> Reader<'f> {
 
     pub(crate) fn warning(&mut self, place: Place, message: impl Into<String>) {
         self.findings.warning(place, &self.path, message);
+    }
+
+    /// Whether a text is whole, so that it can be judged: no variable in it waits to be replaced.
+    pub(crate) fn is_whole(&self, text: &str) -> bool {
+        !(self.findings.variables_stay && text.contains('$'))
+    }
+
+    pub(crate) fn spot(&self, node: &Node) -> Spot {
+        Spot { place: node.place, path: self.path.clone() }
     }
 
     pub(crate) fn wrong<T>(&mut self, node: &Node, expected: &str) -> Option<T> {
@@ -108,11 +117,19 @@ impl<'f> Reader<'f> {
 
     /// A list of scalars.
     pub(crate) fn strings(&mut self, node: &Node) -> Vec<String> {
+        self.spotted(node).into_iter().map(|(text, _)| text).collect()
+    }
+
+    /// A list of scalars, each with where it stands.
+    pub(crate) fn spotted(&mut self, node: &Node) -> Vec<(String, Spot)> {
         match &node.value {
             Value::List(items) => items
                 .iter()
                 .enumerate()
-                .filter_map(|(index, item)| self.item(index).string_or_empty(item))
+                .filter_map(|(index, item)| {
+                    let mut reader = self.item(index);
+                    Some((reader.string_or_empty(item)?, reader.spot(item)))
+                })
                 .collect(),
             _ if node.is_null() => Vec::new(),
             _ => {
@@ -123,11 +140,48 @@ impl<'f> Reader<'f> {
     }
 
     /// One scalar or a list of them.
-    pub(crate) fn string_or_strings(&mut self, node: &Node) -> Vec<String> {
+    pub(crate) fn one_or_spotted(&mut self, node: &Node) -> Vec<(String, Spot)> {
         match &node.value {
-            Value::Scalar { .. } if !node.is_null() => self.string(node).into_iter().collect(),
-            _ => self.strings(node),
+            Value::Scalar { text, .. } if !node.is_null() => vec![(text.clone(), self.spot(node))],
+            _ => self.spotted(node),
         }
+    }
+
+    /// A text of which an empty one means that there is none.
+    pub(crate) fn filled(&mut self, node: &Node) -> Option<String> {
+        self.string(node).filter(|text| !text.is_empty())
+    }
+
+    /// As [`Reader::filled`], where not every text will do.
+    pub(crate) fn filled_if(
+        &mut self,
+        node: &Node,
+        good: impl Fn(&str) -> bool,
+        what: &str,
+        rule: &str,
+    ) -> Option<String> {
+        let text = self.filled(node)?;
+        if !good(&text) && self.is_whole(&text) {
+            self.error_with(node.place, format!("{text:?} {what}"), rule);
+        }
+        Some(text)
+    }
+
+    /// A list of scalars, each of which must be good.
+    pub(crate) fn strings_if(
+        &mut self,
+        node: &Node,
+        good: impl Fn(&str) -> bool,
+        what: &str,
+        rule: &str,
+    ) -> Vec<String> {
+        let found = self.spotted(node);
+        for (text, spot) in found.iter().filter(|(text, _)| !good(text)) {
+            if self.is_whole(text) {
+                self.findings.error_with(spot.place, &spot.path, format!("{text:?} {what}"), rule);
+            }
+        }
+        found.into_iter().map(|(text, _)| text).collect()
     }
 
     /// Words: a list, or a text that is split as a shell splits it, without expanding anything.

@@ -110,13 +110,7 @@ fn mount(mount: &Mount) -> Value {
         MountSource::Tmpfs { size, mode } => (
             "tmpfs",
             Value::Null,
-            (
-                "tmpfs",
-                object([
-                    ("size", some(size.map(|size| size.to_string()))),
-                    ("mode", some(mode.map(|mode| format!("0o{mode:o}")))),
-                ]),
-            ),
+            ("tmpfs", object([("size", some(size.map(|size| size.to_string()))), ("mode", some(*mode))])),
         ),
     };
     object([
@@ -268,17 +262,32 @@ fn volume(volume: &Volume) -> Value {
     ])
 }
 
-/// The project in its canonical form. Loading it again, its dollars doubled, gives the same model.
+/// The project in its canonical form, dollars doubled: the text loads to the same model. What was loaded without replacing
+/// variables keeps its dollars as they were written.
 pub fn to_json(project: &Project) -> Value {
-    object([
+    let mut value = object([
         ("name", json!(project.name)),
         ("services", map(project.services.iter().map(|(name, value)| (name.clone(), service(value))))),
         ("networks", map(project.networks.iter().map(|(key, value)| (key.clone(), network(value))))),
         ("volumes", map(project.volumes.iter().map(|(key, value)| (key.clone(), volume(value))))),
-    ])
+    ]);
+    if !project.variables_stay {
+        double_dollars(&mut value);
+    }
+    value
 }
 
-/// The project in its canonical form as YAML, dollars doubled: the text loads to the same model.
+/// Keys are left alone: no variable is replaced in them.
+fn double_dollars(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains('$') => *text = text.replace('$', "$$"),
+        Value::Array(items) => items.iter_mut().for_each(double_dollars),
+        Value::Object(entries) => entries.values_mut().for_each(double_dollars),
+        _ => {}
+    }
+}
+
+/// The project in its canonical form as YAML, with dollars as [`to_json`] has them.
 pub fn to_yaml(project: &Project) -> String {
     let mut out = String::new();
     write_yaml(&to_json(project), 0, &mut out);
@@ -323,7 +332,7 @@ fn write_inner(value: &Value, indent: usize, out: &mut String) {
             out.push('\n');
             write_yaml(value, indent + 1, out);
         }
-        Value::String(text) => out.push_str(&format!(" {}\n", yaml_text(&text.replace('$', "$$")))),
+        Value::String(text) => out.push_str(&format!(" {}\n", yaml_text(text))),
         other => out.push_str(&format!(" {other}\n")),
     }
 }

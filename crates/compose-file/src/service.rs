@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::{
     Condition, Dependency, HealthTest, Healthcheck, Mount, NetworkMode, PullPolicy, RestartPolicy, Service,
-    ServiceNetwork, mount,
+    ServiceNetwork,
+    findings::Spot,
+    grammar, mount,
     mount::Base,
     port,
     read::Reader,
@@ -122,7 +124,18 @@ pub(crate) struct ServiceFile {
     pub(crate) environment: BTreeMap<String, Option<String>>,
     pub(crate) has_image: bool,
     pub(crate) has_build: bool,
+    pub(crate) entries: Entries,
 }
+
+/// Where the entries of lists stand, in their order in the service.
+#[derive(Debug, Default)]
+pub(crate) struct Entries {
+    pub(crate) ports: Vec<Spot>,
+    pub(crate) volumes: Vec<Spot>,
+}
+
+/// More containers of one service than anybody means; planning them would take all memory.
+const MAX_SCALE: u32 = 10_000;
 
 #[derive(Debug, Clone)]
 pub(crate) struct EnvFile {
@@ -134,8 +147,8 @@ pub(crate) struct EnvFile {
 
 pub(crate) fn read(reader: &mut Reader<'_>, name: &str, node: &Node, base: Base<'_>) -> ServiceFile {
     let mut file = ServiceFile { service: Service::new(name, ""), ..ServiceFile::default() };
-    let mut tmpfs: Vec<Mount> = Vec::new();
-    let mut replicas = None;
+    let mut tmpfs: Vec<(Mount, Spot)> = Vec::new();
+    let (mut count, mut replicas) = (None, None);
     if !matches!(node.value, Value::Map(_)) {
         reader.wrong::<()>(node, "a mapping");
         file.has_build = true;
@@ -148,8 +161,10 @@ pub(crate) fn read(reader: &mut Reader<'_>, name: &str, node: &Node, base: Base<
             "image" => {
                 file.has_image = true;
                 if let Some(image) = reader.string(value) {
-                    if image.is_empty() || image.contains(char::is_whitespace) || image.starts_with('-') {
-                        reader.error(value.place, format!("{image:?} is not the name of an image"));
+                    if let Err(why) = grammar::image(&image)
+                        && reader.is_whole(&image)
+                    {
+                        reader.error(value.place, format!("{image:?} is not the name of an image: {why}"));
                     }
                     service.image = image;
                 }
@@ -162,9 +177,17 @@ pub(crate) fn read(reader: &mut Reader<'_>, name: &str, node: &Node, base: Base<
             "entrypoint" => service.entrypoint = reader.words(value),
             "environment" => file.environment = reader.pairs(value),
             "env_file" => file.env_files = env_files(&mut reader, value),
-            "ports" => service.ports = port::read(&mut reader, value),
-            "expose" => service.expose = reader.strings(value),
-            "volumes" => service.volumes = mount::read(&mut reader, value, base),
+            "ports" => {
+                (service.ports, file.entries.ports) = port::read(&mut reader, value).into_iter().unzip()
+            }
+            "expose" => {
+                let rule = "write port[-port][/protocol], like \"80\" or \"53/udp\"";
+                service.expose = reader.strings_if(value, port::is_exposable, "is not a port", rule);
+            }
+            "volumes" => {
+                (service.volumes, file.entries.volumes) =
+                    mount::read(&mut reader, value, base).into_iter().unzip();
+            }
             "tmpfs" => tmpfs = mount::read_tmpfs(&mut reader, value),
             "networks" => service.networks = networks(&mut reader, value),
             "network_mode" => service.network_mode = network_mode(&mut reader, value),
@@ -172,12 +195,21 @@ pub(crate) fn read(reader: &mut Reader<'_>, name: &str, node: &Node, base: Base<
             "healthcheck" => service.healthcheck = healthcheck(&mut reader, value),
             "labels" => service.labels = labels(&mut reader, value),
             "restart" => service.restart = restart(&mut reader, value),
-            "stop_signal" => service.stop_signal = reader.string(value),
+            "stop_signal" => {
+                let rule = "give a name like SIGTERM, or a number from 1 to 64";
+                service.stop_signal = reader.filled_if(value, grammar::signal, "is not a signal", rule);
+            }
             "stop_grace_period" => service.stop_grace_period = reader.duration(value),
-            "container_name" => service.container_name = container_name(&mut reader, value),
-            "hostname" => service.hostname = reader.string(value),
-            "working_dir" => service.working_dir = reader.string(value),
-            "user" => service.user = reader.string(value),
+            "container_name" => {
+                let (good, what) = (grammar::container_or_volume, "cannot be the name of a container");
+                service.container_name = reader.filled_if(value, good, what, grammar::NAME_RULE);
+            }
+            "hostname" => {
+                let rule = "use letters, digits, '-' and '_', with '.' between";
+                service.hostname = reader.filled_if(value, grammar::hostname, "cannot be a hostname", rule);
+            }
+            "working_dir" => service.working_dir = reader.filled(value),
+            "user" => service.user = reader.filled(value),
             "init" => service.init = reader.bool(value),
             "read_only" => service.read_only = reader.bool(value).unwrap_or_default(),
             "tty" => service.tty = reader.bool(value).unwrap_or_default(),
@@ -187,7 +219,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, name: &str, node: &Node, base: Base<
             "cap_drop" => service.cap_drop = reader.strings(value),
             "extra_hosts" => service.extra_hosts = extra_hosts(&mut reader, value),
             "profiles" => service.profiles = reader.strings(value),
-            "scale" => service.scale = reader.number(value, "a number of containers").unwrap_or(1),
+            "scale" => count = scale(&mut reader, value).map(|count| (count, value.place)),
             "deploy" => replicas = deploy(&mut reader, value),
             "pull_policy" => service.pull_policy = pull_policy(&mut reader, value),
             other if NEEDED.contains(&other) => {
@@ -199,15 +231,22 @@ pub(crate) fn read(reader: &mut Reader<'_>, name: &str, node: &Node, base: Base<
             _ => reader.unknown(key, KNOWN, LATER),
         }
     }
-    if let Some(replicas) = replicas
-        && node.get("scale").is_none()
+    if let (Some((count, place)), Some(replicas)) = (count, replicas)
+        && count != replicas
     {
-        file.service.scale = replicas;
+        let message =
+            format!("can't set distinct values on scale ({count}) and deploy.replicas ({replicas})");
+        reader.at("scale").error(place, message);
     }
-    file.service.volumes.extend(tmpfs);
+    file.service.scale = count.map(|(count, _)| count).or(replicas).unwrap_or(1);
+    for (mount, spot) in tmpfs {
+        file.service.volumes.push(mount);
+        file.entries.volumes.push(spot);
+    }
     if let (Some(_), Some(key)) = (&file.service.network_mode, node.get("networks")) {
         reader.error(key.place, "networks cannot be given together with network_mode");
     }
+    unpublished(reader, &file.service, node);
     if file.has_build && !file.has_image {
         let place = node.get("build").map_or(node.place, |node| node.place);
         reader.error_with(
@@ -221,6 +260,38 @@ pub(crate) fn read(reader: &mut Reader<'_>, name: &str, node: &Node, base: Base<
     file
 }
 
+/// Ports belong to whom the network belongs.
+fn unpublished(reader: &mut Reader<'_>, service: &Service, node: &Node) {
+    let Some(key) = node.key("ports").filter(|_| !service.ports.is_empty()) else { return };
+    let mut reader = reader.at("ports");
+    match &service.network_mode {
+        Some(NetworkMode::Service(owner)) => reader.error_with(
+            key.place,
+            format!("the network is service {owner:?}'s, and so are its ports"),
+            format!("publish them at service {owner:?}"),
+        ),
+        Some(NetworkMode::Container(owner)) => {
+            reader.error(key.place, format!("the network is container {owner:?}'s, and so are its ports"));
+        }
+        Some(NetworkMode::Host) => {
+            reader.warning(
+                key.place,
+                "ports are not published with network_mode host: they are the host's own",
+            );
+        }
+        Some(NetworkMode::None) => {
+            reader.warning(key.place, "ports are not published with network_mode none");
+        }
+        _ => {}
+    }
+}
+
+fn scale(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
+    let expected = format!("a number of containers from 0 to {MAX_SCALE}");
+    let count: u32 = reader.number(node, &expected)?;
+    if count > MAX_SCALE { reader.wrong(node, &expected) } else { Some(count) }
+}
+
 fn env_files(reader: &mut Reader<'_>, node: &Node) -> Vec<EnvFile> {
     let items: Vec<&Node> = match &node.value {
         Value::List(items) => items.iter().collect(),
@@ -231,21 +302,30 @@ fn env_files(reader: &mut Reader<'_>, node: &Node) -> Vec<EnvFile> {
     for (index, item) in items.into_iter().enumerate() {
         let mut reader = reader.item(index);
         let mut file = EnvFile { path: String::new(), required: true, raw: false, place: item.place };
+        // Of an entry that is wrong itself, it is not asked whether the file is there.
+        let mut whole = true;
         match &item.value {
             Value::Map(entries) => {
                 for (key, value) in entries {
                     let mut reader = reader.at(&key.text);
                     match key.text.as_str() {
                         "path" => file.path = reader.string(value).unwrap_or_default(),
-                        "required" => file.required = reader.bool(value).unwrap_or(true),
-                        "format" => file.raw = reader.string(value).as_deref() == Some("raw"),
+                        "required" => match reader.bool(value) {
+                            Some(required) => file.required = required,
+                            None => whole = false,
+                        },
+                        "format" => match reader.filled(value).as_deref() {
+                            Some("raw") => file.raw = true,
+                            Some(_) => whole = reader.wrong::<()>(value, "raw, or no format").is_some(),
+                            None => {}
+                        },
                         _ => reader.unknown(key, &["path", "required", "format"], &[]),
                     }
                 }
             }
             _ => file.path = reader.string(item).unwrap_or_default(),
         }
-        if !file.path.is_empty() {
+        if whole && !file.path.is_empty() {
             files.push(file);
         }
     }
@@ -262,7 +342,11 @@ fn networks(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, ServiceNet
                 for (inner, value) in reader.entries(value) {
                     let mut reader = reader.at(&inner.text);
                     match inner.text.as_str() {
-                        "aliases" => network.aliases = reader.strings(value),
+                        "aliases" => {
+                            let rule = "leave out ',', '=', ':' and spaces";
+                            network.aliases =
+                                reader.strings_if(value, grammar::alias, "cannot be an alias", rule);
+                        }
                         "ipv4_address" => network.ipv4_address = reader.number(value, "an IPv4 address"),
                         "ipv6_address" => network.ipv6_address = reader.number(value, "an IPv6 address"),
                         _ => reader.unknown(
@@ -398,46 +482,46 @@ fn restart(reader: &mut Reader<'_>, node: &Node) -> RestartPolicy {
     }
 }
 
-fn container_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
-    let name = reader.string(node)?;
-    let good = name.chars().next().is_some_and(|c| c.is_ascii_alphanumeric())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
-    if !good {
-        reader.error_with(
-            node.place,
-            format!("{name:?} cannot be the name of a container"),
-            "use letters, digits, '_', '.' and '-', and begin with a letter or a digit",
-        );
-    }
-    good.then_some(name)
-}
-
 fn extra_hosts(reader: &mut Reader<'_>, node: &Node) -> Vec<(String, String)> {
-    let pairs = match &node.value {
-        Value::Map(entries) => entries
-            .iter()
-            .flat_map(|(key, value)| {
-                let addresses = reader.at(&key.text).string_or_strings(value);
-                addresses.into_iter().map(|address| (key.text.clone(), address)).collect::<Vec<_>>()
-            })
-            .collect(),
+    let mut found: Vec<(String, String, Spot)> = Vec::new();
+    match &node.value {
+        Value::Map(entries) => {
+            for (key, value) in entries {
+                let mut reader = reader.at(&key.text);
+                if value.is_null() {
+                    reader.wrong::<()>(value, "an IP address or host-gateway");
+                }
+                let addresses = reader.one_or_spotted(value);
+                found.extend(addresses.into_iter().map(|(address, spot)| (key.text.clone(), address, spot)));
+            }
+        }
         _ => {
-            let mut out = Vec::new();
-            for text in reader.strings(node) {
+            for (text, spot) in reader.spotted(node) {
                 match text.split_once('=').or_else(|| text.split_once(':')) {
-                    Some((host, address)) if !host.is_empty() => {
-                        out.push((host.to_owned(), address.to_owned()))
+                    Some((host, address)) => found.push((host.to_owned(), address.to_owned(), spot)),
+                    None if !reader.is_whole(&text) => {}
+                    None => {
+                        reader.findings.error(spot.place, &spot.path, format!("{text:?} is not host=address"))
                     }
-                    _ => reader.error(node.place, format!("{text:?} is not host=address")),
                 }
             }
-            out
         }
-    };
-    pairs
-        .into_iter()
-        .map(|(host, address): (String, String)| (host, address.trim_matches(['[', ']']).to_owned()))
-        .collect()
+    }
+    let mut out = Vec::new();
+    for (host, address, spot) in found {
+        let address = match address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            Some(inner) => inner.to_owned(),
+            None => address,
+        };
+        if !grammar::host(&host) && reader.is_whole(&host) {
+            reader.findings.error(spot.place, &spot.path, format!("{host:?} cannot be a host"));
+        } else if !grammar::host_address(&address) && reader.is_whole(&address) {
+            let message = format!("{address:?} is neither an IP address nor host-gateway");
+            reader.findings.error(spot.place, &spot.path, message);
+        }
+        out.push((host, address));
+    }
+    out
 }
 
 fn deploy(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
@@ -445,7 +529,9 @@ fn deploy(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
     for (key, value) in reader.entries(node) {
         let mut reader = reader.at(&key.text);
         match key.text.as_str() {
-            "replicas" => replicas = reader.number(value, "a number of containers"),
+            "replicas" => replicas = scale(&mut reader, value),
+            // Docker compose prints these two even where there is nothing.
+            "resources" | "placement" if value.is_empty_map() => {}
             _ => reader.unknown(
                 key,
                 &["replicas"],

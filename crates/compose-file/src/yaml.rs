@@ -60,6 +60,25 @@ impl Node {
         }
     }
 
+    /// A scalar's text.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn key(&self, name: &str) -> Option<&Key> {
+        match &self.value {
+            Value::Map(entries) => entries.iter().map(|(key, _)| key).find(|key| key.text == name),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_empty_map(&self) -> bool {
+        matches!(&self.value, Value::Map(entries) if entries.is_empty())
+    }
+
     /// What it is, for an error's sentence.
     pub(crate) fn describe(&self) -> String {
         match &self.value {

@@ -82,6 +82,37 @@ fn a_full_file_loads_and_its_canonical_form_loads_to_the_same() {
 }
 
 #[test]
+fn dollars_are_doubled_in_both_forms_and_kept_where_variables_are_not_replaced() {
+    let text = "services: {a: {image: 'x:${TAG}', environment: {A: '${A}', B: '$$b'}}}";
+    let project = ok(text);
+    assert_eq!(project.services["a"].environment["B"].as_deref(), Some("$b"));
+    assert_eq!(to_json(&project)["services"]["a"]["environment"]["B"], "$$b");
+    assert!(to_yaml(&project).contains("\"$$b\""));
+    let mut options = options();
+    options.interpolate = false;
+    let project = load_str("compose.yaml", text, &options).unwrap();
+    let json = to_json(&project);
+    assert_eq!(json["services"]["a"]["image"], "x:${TAG}");
+    assert_eq!(json["services"]["a"]["environment"], serde_json::json!({"A": "${A}", "B": "$$b"}));
+    assert!(to_yaml(&project).contains("\"${A}\""));
+}
+
+#[test]
+fn a_mode_is_printed_as_a_number() {
+    let mode = |text: &str| {
+        let text = format!(
+            "services: {{a: {{image: x, volumes: [{{type: tmpfs, target: /t, tmpfs: {{mode: {text}}}}}]}}}}"
+        );
+        let project = ok(&text);
+        assert_eq!(ok(&to_yaml(&project)).services, project.services);
+        to_json(&project)["services"]["a"]["volumes"][0]["tmpfs"]["mode"].clone()
+    };
+    for text in ["0755", "0o755", "493", "'755'"] {
+        assert_eq!(mode(text), 493, "{text}");
+    }
+}
+
+#[test]
 fn every_error_names_its_line() {
     let cases = [
         ("empty", ""),
@@ -133,8 +164,150 @@ fn every_error_names_its_line() {
 
 #[test]
 fn what_is_not_known_yet_is_warned_of_with_its_line() {
-    let project = ok("version: '3'\nservices:\n  a:\n    image: x:${NOPE}\n    mem_limit: 1g\n");
+    let project = ok("version: '3'\nservices:\n  a:\n    image: x${NOPE}\n    mem_limit: 1g\n");
     insta::assert_snapshot!(Diagnostics(project.warnings).render(false));
+}
+
+#[test]
+fn variables_and_dollars_are_warned_of_where_they_stand() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "compose.yaml",
+        "services:\n  a:\n    image: x\n    user: \"$$NO-${NO:-1}$NO2$NO\"\n    command: |\n      echo $$NO2\n      echo ${NO2} $1\n    environment: {A: 'a$', B: '${NO}', C: '$$'}\n    env_file: a.env\n",
+    );
+    write("a.env", "A='$X'\nB=\"\n${X}\"\nC=$ {S}\n");
+    let project = load(&LoadOptions::new(folder.path())).unwrap();
+    let warnings = Diagnostics(project.warnings).render(false);
+    insta::assert_snapshot!(warnings.replace(&folder.path().display().to_string(), "."));
+    let a = &project.services["a"];
+    assert_eq!(a.environment["B"].as_deref(), Some(""));
+    assert_eq!(a.environment["C"].as_deref(), Some("$"));
+}
+
+#[test]
+fn a_required_variable_says_whether_it_is_set() {
+    let mut options = options();
+    options.env.insert("E".into(), String::new());
+    let message = |text: &str| {
+        load_str("x", &format!("services: {{a: {{image: '{text}'}}}}"), &options).unwrap_err().to_string()
+    };
+    assert!(message("${E:?e}").contains("required variable E is set to an empty text: e"));
+    assert!(message("${N:?}").contains("required variable N is not set\n"));
+}
+
+/// All that is said of a service `a` of each case, errors or warnings.
+fn said(cases: &[(&str, &str)]) -> String {
+    let say = |service: &str| {
+        let text = format!("services:\n  a:\n    image: x\n    {service}\n  b: {{image: x}}\n");
+        match load_str("compose.yaml", &text, &options()) {
+            Ok(project) => Diagnostics(project.warnings).render(false),
+            Err(error) => error.to_string(),
+        }
+    };
+    cases.iter().map(|(name, service)| format!("## {name}\n{}", say(service))).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn nothing_is_dropped_in_silence() {
+    insta::assert_snapshot!(said(&[
+        ("tmpfs size", "tmpfs: ['/ok:size=1m,mode=1777', '/x:size=abc', '/y:size=99999999999g']"),
+        ("tmpfs mode", "tmpfs: [/ok, '/x:mode=9999', 'rel', '/y:foo']"),
+        ("port words", "ports: [{target: 80, mode: host, name: web, app_protocol: http}]"),
+        ("port mode", "ports: [{target: 80, mode: foo}]"),
+        (
+            "blocks of other types",
+            "volumes: [{type: bind, source: /s, target: /t, volume: {nocopy: true}, tmpfs: {size: 1}}]"
+        ),
+        ("a source of memory", "volumes: [{type: tmpfs, source: x, target: /t}]"),
+        ("options of other types", "volumes: ['/s:/t:nocopy', '/anon', '/x:/y:foo']"),
+        ("two counts", "scale: 2\n    deploy: {replicas: 3}"),
+        ("one count", "scale: 2\n    deploy: {replicas: 2}"),
+        ("ports of another service", "network_mode: service:b\n    ports: ['80:80']"),
+        ("ports of another container", "network_mode: container:c\n    ports: ['80:80']"),
+        ("ports of the host", "network_mode: host\n    ports: ['80:80']"),
+        ("ports of nobody", "network_mode: none\n    ports: ['80:80']"),
+    ]));
+}
+
+#[test]
+fn what_no_engine_takes_is_refused_at_its_line() {
+    let long = format!("labels: {{}}\n  {}: {{image: x}}", "n".repeat(250));
+    insta::assert_snapshot!(said(&[
+        ("container name", "container_name: c"),
+        ("long name", &long),
+        ("signal", "stop_signal: SIGFOO"),
+        ("signal number", "stop_signal: 65"),
+        ("hostname", "hostname: a b"),
+        (
+            "propagation",
+            "volumes: [{type: bind, source: /s, target: /t, bind: {propagation: foo, selinux: q}}]"
+        ),
+        ("expose", "expose: [80, '53/udp', '1-2', foo, '80/icmp']"),
+        ("extra hosts", "extra_hosts: ['a:1.2.3.4', 'b=host-gateway', 'c=[::1]', 'd:x', e, '=1.2.3.4']"),
+        ("extra hosts by name", "extra_hosts: {a: 1.2.3.4, b: [1.2.3.4, x]}"),
+        ("aliases", "networks: {default: {aliases: [good, 'a,b', 'a=b', 'a:b', 'a b', '']}}"),
+        ("too many", "scale: 10001"),
+        ("too many replicas", "deploy: {replicas: -1}"),
+    ]));
+    let images: Vec<String> = ["App", "http://x", "x@sha256:zz", "x:", "a//b"]
+        .map(|image| err(&format!("services:\n  a:\n    image: '{image}'\n")))
+        .into();
+    insta::assert_snapshot!(images.join("\n"));
+    insta::assert_snapshot!(err(
+        "services:\n  a: {image: x, networks: [n]}\nnetworks:\n  n: {name: 'bad name!'}\nvolumes:\n  v: {name: v}\n  w: {external: {name: 'w/'}}\n"
+    ));
+}
+
+#[test]
+fn an_error_points_at_the_entry() {
+    insta::assert_snapshot!(said(&[
+        ("a port twice", "ports: ['80:80', '81:81', '80:82']"),
+        ("an unknown volume", "volumes: ['/ok', 'data:/x']"),
+        ("two mounts", "volumes: ['/x', '/y']\n    tmpfs: [/z, /x]"),
+    ]));
+}
+
+#[test]
+fn one_mistake_is_one_error() {
+    let one = |text: &str| match load_str("compose.yaml", text, &options()) {
+        Err(LoadError::Invalid(found)) => {
+            assert_eq!(found.errors().count(), 1, "{found}");
+            found.to_string()
+        }
+        other => panic!("{text}: {other:?}"),
+    };
+    let texts = [
+        "services:\n  a: {image: x, network_mode: 'service:zz'}\n",
+        "services:\n  a: {image: x, network_mode: 'service:b'}\n  b: {image: x, profiles: [p]}\n",
+        "services:\n  a: {image: x, env_file: [{path: no.env, required: maybe}]}\n",
+        "services:\n  a: {image: x, volumes: ['da ta:/x']}\nvolumes: {da ta: }\n",
+        "services:\n  a: {image: x, networks: ['n!']}\nnetworks: {n!: }\n",
+    ];
+    insta::assert_snapshot!(texts.map(one).join("\n"));
+}
+
+#[test]
+fn what_waits_for_a_variable_is_not_judged() {
+    let mut options = options();
+    options.interpolate = false;
+    let text = "services:\n  a:\n    image: ${REG}/App:${TAG}\n    container_name: ${N}\n    hostname: ${H}\n    stop_signal: ${S}\n    expose: ['${P}']\n    extra_hosts: ['h:${A}']\n    tmpfs: '/x:size=${Z}'\n    networks: {n: {aliases: ['${X:-a}']}}\nnetworks: {n: {name: '${NET}'}}\n";
+    let project = load_str("compose.yaml", text, &options).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(to_json(&project)["services"]["a"]["stop_signal"], "${S}");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_endless_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = LoadOptions::new(folder.path());
+    options.files = vec!["/dev/zero".into()];
+    let error = load(&options).unwrap_err().to_string();
+    assert!(error.contains("larger than 16 MiB"), "{error}");
+    std::fs::write(folder.path().join("c.yaml"), "services: {a: {image: x, env_file: /dev/zero}}").unwrap();
+    options.files = vec!["c.yaml".into()];
+    let error = load(&options).unwrap_err().to_string();
+    assert!(error.contains("larger than 16 MiB") && error.contains("c.yaml:1:36"), "{error}");
 }
 
 #[test]
