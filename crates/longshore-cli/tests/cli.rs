@@ -239,11 +239,11 @@ fn an_invalid_file_is_told_in_json_too() {
 
 #[test]
 fn what_cannot_be_had_is_one_error_with_help() {
-    let shop = Shop::new("services: {a: {image: 'localhost/nowhere:1'}}");
+    let shop = Shop::new("services: {a: {image: 'example/nowhere:1', pull_policy: never}}");
     let ran = shop.mock(&["up", "-d"]);
     assert_eq!(ran.code, Some(1));
     assert_eq!(ran.stderr.matches("error: ").count(), 1, "{}", ran.stderr);
-    assert!(ran.stderr.contains("localhost/nowhere:1") && ran.stderr.contains("help: "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("example/nowhere:1") && ran.stderr.contains("help: "), "{}", ran.stderr);
     let ran = shop.run(&["--runtime", "docker", "--host", "unix:///nonexistent/docker.sock", "up", "-d"]);
     assert_eq!(ran.code, Some(69), "{}", ran.stderr);
     assert!(ran.stderr.contains("/nonexistent/docker.sock"), "{}", ran.stderr);

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use runtime_core::{Availability, ContainerRuntime, MachineStatus, RuntimeKind};
+use runtime_core::{Availability, ContainerRuntime, Error, MachineStatus, RuntimeKind};
 use serde::Serialize;
 
 use crate::{AnyRuntime, Config};
@@ -77,7 +77,14 @@ async fn examine_one(runtime: RuntimeKind, config: &Config, mut findings: Vec<Fi
         }
         Availability::NeedsMachine(status) => asleep(&status),
         Availability::Unavailable(error) => {
-            Finding::new("engine", Verdict::Bad, error.to_string(), error.help())
+            let detail = match &error {
+                // What it was asked with says nothing to who wants it mended.
+                Error::Command(failure) => {
+                    failure.stderr.last().cloned().unwrap_or_else(|| error.to_string())
+                }
+                other => other.to_string(),
+            };
+            Finding::new("engine", Verdict::Bad, detail, error.help())
         }
     });
     Examination { runtime, usable, findings }
@@ -115,8 +122,9 @@ fn podman_things(config: &Config) -> Vec<Finding> {
         }
         let catatonit = helper("catatonit", &helper_folders(config));
         if catatonit.verdict != Verdict::Good {
-            let detail = "it is not there, and services with `init: true` need it".to_owned();
-            findings.push(Finding { verdict: Verdict::Note, detail, ..catatonit });
+            let detail = "it is not there, and services with `init: true` need it";
+            let mend = Some("sudo apt install catatonit (Debian, Ubuntu)".to_owned());
+            findings.push(Finding::new("catatonit", Verdict::Note, detail, mend));
         }
     }
     findings

@@ -1,16 +1,16 @@
 //! `status` and `doctor`.
 
 use longshore::{
-    AnyRuntime, Availability, Config, ContainerRuntime, EngineInfo, Error, MachineStatus, RuntimeKind,
+    Availability, EngineInfo, MachineStatus,
+    doctor::{Examination, Finding, Verdict, examine},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     args::Format,
     context::Context,
     exit::{ExitCode, Failure},
     output::Paint,
-    refusal::Refusal,
 };
 
 /// Shows which engine is used.
@@ -61,66 +61,35 @@ pub(super) fn machine_words(status: &MachineStatus) -> String {
     }
 }
 
-/// Tries Podman and Docker and says what is the matter with each.
+/// Examines Podman and Docker and says what is the matter with each.
 pub(crate) async fn doctor(context: &Context) -> Result<ExitCode, Failure> {
     let config = context.config().await?;
-    let mut found = Vec::new();
-    for kind in [RuntimeKind::Podman, RuntimeKind::Docker] {
-        let availability = context.reading(async { Ok(look(kind, &config).await) }).await?;
-        found.push((kind, availability));
-    }
-    let usable = found.iter().any(|(_, availability)| !matches!(availability, Availability::Unavailable(_)));
+    let found = context.reading(async { Ok(examine(&config).await) }).await?;
     match context.output.format {
-        Format::Json => {
-            let all: Vec<Value> =
-                found.iter().map(|(kind, availability)| object(*kind, availability)).collect();
-            context.output.json(&all)?;
-        }
+        Format::Json => context.output.json(&found)?,
         Format::Text => {
-            for (kind, availability) in &found {
-                context.output.line(&words(*kind, availability, Paint(context.output.stdout_colors)))?;
+            for examination in &found {
+                context.output.line(&words(examination, Paint(context.output.stdout_colors)))?;
             }
         }
     }
+    let usable = found.iter().any(|examination| examination.usable);
     Ok(if usable { ExitCode::Ok } else { ExitCode::NoEngine })
 }
 
-/// Asks one engine, at the address that was given for it.
-async fn look(kind: RuntimeKind, config: &Config) -> Availability {
-    match AnyRuntime::construct(kind, config) {
-        Ok(runtime) => runtime.availability().await,
-        Err(error) => Availability::Unavailable(error),
-    }
-}
-
-fn words(kind: RuntimeKind, availability: &Availability, paint: Paint) -> String {
-    match availability {
-        Availability::Ready(info) => {
-            format!("{} {kind}: {} at {}", paint.green("✔"), engine(info), info.endpoint)
-        }
-        Availability::NeedsMachine(status) => {
-            format!("{} {kind}: machine {}", paint.yellow("!"), machine_words(status))
-        }
-        Availability::Unavailable(error) => {
-            let message = Refusal::from(error.clone()).message();
-            let mut text = format!("{} {kind}: {message}", paint.bold_red("✘"));
-            for line in error.help().iter().flat_map(|help| help.lines()) {
-                text.push_str(&format!("\n    {line}"));
-            }
-            text
+fn words(examination: &Examination, paint: Paint) -> String {
+    let mark = if examination.usable { paint.green("✔") } else { paint.bold_red("✘") };
+    let mut text = format!("{mark} {}", examination.runtime);
+    for Finding { subject, verdict, detail, mend, .. } in &examination.findings {
+        let mark = match verdict {
+            Verdict::Good => paint.green("✔"),
+            Verdict::Note => paint.yellow("!"),
+            Verdict::Bad => paint.bold_red("✘"),
+        };
+        text.push_str(&format!("\n  {mark} {subject:<12} {}", detail.replace('\n', "\n      ")));
+        for line in mend.iter().flat_map(|mend| mend.lines()) {
+            text.push_str(&format!("\n      {} {line}", paint.cyan("→")));
         }
     }
-}
-
-fn object(kind: RuntimeKind, availability: &Availability) -> Value {
-    let problem = |error: &Error| json!({ "code": error.code(), "message": Refusal::from(error.clone()).message(), "help": error.help() });
-    match availability {
-        Availability::Ready(info) => json!({ "runtime": kind, "available": true, "engine": info }),
-        Availability::NeedsMachine(status) => {
-            json!({ "runtime": kind, "available": true, "machine": status })
-        }
-        Availability::Unavailable(error) => {
-            json!({ "runtime": kind, "available": false, "error": problem(error) })
-        }
-    }
+    text
 }
