@@ -13,6 +13,7 @@ mod logs;
 mod output;
 mod refusal;
 mod report;
+mod services;
 mod signals;
 mod table;
 
@@ -76,6 +77,7 @@ async fn run(cli: Cli) -> ExitCode {
         signals,
         connected: OnceLock::new(),
         failed: Arc::default(),
+        loaded: OnceLock::new(),
         again: Again { arguments: arguments(), flags: Vec::new() },
     };
     let outcome = commands::run(cli.command, context).await;

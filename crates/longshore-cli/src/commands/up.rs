@@ -13,12 +13,14 @@ use crate::{
     exit::{ExitCode, Failure},
     logs::Prefix,
     report::Report,
+    services,
 };
 
 /// Makes the engine's state the file's. Attached, it shows logs until the containers end or the user stops them.
 pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure> {
     let flags = &args.flags;
     let project = context.project(&flags.services).await?;
+    services::check_up(&project, flags)?;
     let options = options(flags);
     let runtime = context.runtime().await?;
     if tracing::enabled!(tracing::Level::DEBUG) {
@@ -66,6 +68,7 @@ async fn trace_plan(
 /// Shows what `up` would do, and why.
 pub(crate) async fn plan(args: &Plan, context: &Context) -> Result<ExitCode, Failure> {
     let project = context.project(&args.flags.services).await?;
+    services::check_up(&project, &args.flags)?;
     let options = options(&args.flags);
     let runtime = context.runtime().await?;
     let plan = context.reading(async { Ok(runtime.plan(&project, &options).await?) }).await?;
