@@ -292,7 +292,12 @@ impl Context {
     }
 
     /// What a cancelled command leaves of a project, and what to do about it.
-    async fn left(&self, runtime: &dyn ContainerRuntime, project: &ProjectName, leaves: Leaves) -> String {
+    pub(crate) async fn left(
+        &self,
+        runtime: &dyn ContainerRuntime,
+        project: &ProjectName,
+        leaves: Leaves,
+    ) -> String {
         let mut advice = format!("{} completes it", self.again.same());
         match leaves {
             Leaves::Images => return advice,

@@ -267,6 +267,8 @@ fn a_time_is_a_number_of_seconds_that_can_be_waited() {
         assert_eq!(ran.code, Some(64), "{arguments:?}: {}", ran.stderr);
         assert!(ran.stderr.contains("expected a number of seconds"), "{arguments:?}: {}", ran.stderr);
     }
+    let ran = shop.mock(&["machine", "init", "--cpus", "x"]);
+    assert!(ran.stderr.contains("expected a number\n"), "{}", ran.stderr);
     let ran = shop.mock(&["stop", "-t", "2147483647"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
 }
@@ -328,6 +330,13 @@ fn verbose_tells_the_engine_and_the_plan() {
     for part in ["Engine in memory", "steps=8", "create network shop_default (not there)"] {
         assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
     }
+    let ran = Shop::new(SHOP).mock(&["-v", "--format", "json", "up", "-d"]);
+    let lines: Vec<_> = ran.stderr.lines().map(json).collect();
+    assert!(
+        lines.iter().any(|line| line["trace"] == "debug" && line["fields"]["steps"] == 8),
+        "{}",
+        ran.stderr
+    );
 }
 
 /// A docker that answers what `auto` asks, and nothing else.
@@ -586,6 +595,30 @@ fn ctrl_c_ends_followed_logs_in_silence() {
     let ran = shop.ran(child.wait_with_output().unwrap());
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(130), ""));
     assert_eq!(first.as_deref(), Some("db-1  | hello"));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_before_an_attached_project_is_up_says_how_to_go_on() {
+    let file = SHOP.replace("healthy-after: 200ms", "unhealthy: 'true'").replace("100ms", "1m");
+    let shop = Shop::new(&file);
+    let mut child = shop
+        .command(&["--runtime", "mock", "up"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line == "Container shop-db-1  Waiting"));
+    interrupt(child.id());
+    let rest = lines.collect::<Vec<_>>().join("\n");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(rest.contains("shop-db-1 (exited)"), "{rest}");
+    assert!(
+        rest.ends_with(
+            "`longshore --runtime mock up` completes it, `longshore --runtime mock down` removes it"
+        )
+    );
 }
 
 #[cfg(unix)]

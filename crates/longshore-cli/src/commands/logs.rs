@@ -1,7 +1,7 @@
 //! `logs`.
 
 use futures_util::StreamExt;
-use longshore::LogOptions;
+use longshore::{Error, LogOptions};
 
 use super::list::check_named;
 use crate::{
@@ -32,7 +32,11 @@ pub(crate) async fn logs(args: &Logs, context: &Context) -> Result<ExitCode, Fai
             let mut printer = Printer::new(output, prefix, &target.name, names);
             let mut lines = runtime.logs(&target, &options).await?;
             while let Some(line) = lines.next().await {
-                printer.print(&line?)?;
+                match line {
+                    // It was removed, and its log with it.
+                    Err(Error::NotFound { .. }) => {}
+                    line => printer.print(&line?)?,
+                }
             }
             Ok(ExitCode::Ok)
         })

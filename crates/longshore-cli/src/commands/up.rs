@@ -42,7 +42,12 @@ pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure
     context.reporter.finish();
     match outcome {
         Ok(outcome) => attached.follow(&outcome?.started).await,
-        Err(signal) => attached.stop(Some(signal)).await,
+        Err(signal) => {
+            let stopped = attached.stop(Some(signal)).await;
+            let Err(Failure::Silent(_)) = stopped else { return stopped };
+            let left = context.left(&*runtime, &project.name, Leaves::More).await;
+            Err(Failure::Signal(signal, Some(left)))
+        }
     }
 }
 
