@@ -376,9 +376,150 @@ fn the_hash_is_of_what_makes_a_container() {
     let plain = hash("");
     assert_eq!(plain.len(), 64);
     assert_eq!(plain, hash("scale: 3"));
-    assert_eq!(plain, hash("depends_on: [b]"));
+    assert_eq!(plain, hash("pull_policy: always"));
     assert_ne!(plain, hash("environment: {A: '1'}"));
     assert_ne!(plain, hash("command: x"));
+}
+
+/// What docker compose 2.26.1 says of a service (`config --hash a`), which is `image: x` and this.
+const HASHES: &[(&str, &str)] = &[
+    ("depends_on: [b]", "bed0abdc90a9e19c94d3fae34ea706a5f79affeae478914223781285bb94572d"),
+    (
+        "depends_on: {b: {condition: service_healthy, restart: true}}",
+        "9f912d5e98e1d4e109c93014f7dffeb66451647931a23dba3ff76a49641c2104",
+    ),
+    (
+        "depends_on: {b: {condition: service_completed_successfully, required: false}}",
+        "0d4409720309eb657fe87ecd101c7bbe99fc4138fca0fe2dd25bb8020f88e7b1",
+    ),
+    (r#"network_mode: "service:b""#, "6b443e10317e8b17e8bb77fcc0111547e0e82686e5cd0e691221605d713a4af0"),
+    ("profiles: [p]", "990eed1cd9045d63f9ccec2421cf084a7693d090bac2528606e114f0e010dbc9"),
+    ("scale: 3", "d5457d0b2799957b606d2ac4ed52d85a1e75799490e56229948300b9a59e8953"),
+    ("pull_policy: always", "d5457d0b2799957b606d2ac4ed52d85a1e75799490e56229948300b9a59e8953"),
+    ("deploy: {}", "44afd1045bf833334d45f6fe848d207c5338c9e318b0126c9f1427c9cc291b8e"),
+    ("deploy: {replicas: 1}", "44afd1045bf833334d45f6fe848d207c5338c9e318b0126c9f1427c9cc291b8e"),
+    ("deploy: {replicas: 2}", "44afd1045bf833334d45f6fe848d207c5338c9e318b0126c9f1427c9cc291b8e"),
+    ("deploy: {replicas: 2}, scale: 2", "44afd1045bf833334d45f6fe848d207c5338c9e318b0126c9f1427c9cc291b8e"),
+    (r#"restart: "no""#, "453cb45cfedc7c65e14d7ab25b8e1019d819fb6323374e68b7c207f0ed9de5ef"),
+    ("restart: no", "453cb45cfedc7c65e14d7ab25b8e1019d819fb6323374e68b7c207f0ed9de5ef"),
+    (r#"restart: "on-failure:3""#, "552487661239cd16756bb933a916ac0a36e822a3e8ad3c9beb154375ad30007c"),
+    ("tmpfs: /x", "aa3be3a590faded8283bf7ea57faa2c587bb0817bb6e902d73c16c85d99cf937"),
+    (
+        r#"tmpfs: [/y, "/x:size=64m,mode=1777"]"#,
+        "d7547fce93099f54f7f5ab24783986c617db5922c3db431bb533a73557201cca",
+    ),
+    (r#"tmpfs: /x, volumes: ["/v"]"#, "6972c4b600b6622a9880538532b50d0b42c60f944ef067aaa4e5c43312abb0db"),
+    (
+        "volumes: [{type: bind, source: /s, target: /t}]",
+        "18fb7e231486ea652b53ae514f3068e3b0a1bddbda57d9bbf63720704d6f57d6",
+    ),
+    (
+        "volumes: [{type: bind, source: /s, target: /t, bind: {}}]",
+        "c57b6b603aab1e76fd6163564820897cdbfeb5b09700ca9d911da1ed90ffb8fb",
+    ),
+    (
+        "volumes: [{type: bind, source: /s, target: /t, bind: {create_host_path: false}}]",
+        "c57b6b603aab1e76fd6163564820897cdbfeb5b09700ca9d911da1ed90ffb8fb",
+    ),
+    (
+        "volumes: [{type: bind, source: /s, target: /t, read_only: true, bind: {create_host_path: true}}]",
+        "344604dfd9da8f7aa6a6f2ca65ccc2b7bf9545e24f6f8605d0c9e98bde38db1e",
+    ),
+    (
+        "volumes: [{type: bind, source: /s, target: /t, bind: {propagation: rshared, selinux: Z}}]",
+        "800ffbd84f185c1d1023216e88724b8bad4174bc944879416c8c0024f25cbdc0",
+    ),
+    (r#"volumes: ["/s:/t:z"]"#, "113f6251fd7c1fdbede4bb0b027d40339bb0d0b3160df1ed3758ddfd1cb16275"),
+    (r#"volumes: ["/s:/t:ro,rslave"]"#, "5867254dfb765d2b54f244b978d2c2318854afc14901572d8374cd507025cb9e"),
+    ("volumes: [/t]", "6527548926564ee3c1b8c75b31477ff662d163fb1c70909854a54d24572b1db0"),
+    (
+        "volumes: [{type: volume, target: /t}, {type: volume, target: /u, volume: {}}]",
+        "978405157fda47c2869dfae687228423e8aa1c54ac44990725ce7641337d1ed2",
+    ),
+    (
+        r#"volumes: ["vv:/t", {type: volume, source: vv, target: /u}, {type: volume, source: vv, target: /w, volume: {nocopy: true}}]"#,
+        "01e7bc7e828f4c7b073571927aacf79fbfb2b87d4a09b8451ed5bc758269af80",
+    ),
+    (
+        "volumes: [{type: tmpfs, target: /t}, {type: tmpfs, target: /u, tmpfs: {}}]",
+        "bf5972d551c9b686e3ddc39251fc70322a34584dce6655f76f0bf3b4a44a0fce",
+    ),
+    (
+        "volumes: [{type: tmpfs, target: /t, tmpfs: {size: 64m, mode: 0755}}]",
+        "b2bc6436d4bf77087c2f2a3868ec48657a5d996d7837987a2ea5ebf88ffb74a4",
+    ),
+    (
+        r#"environment: {A: 1, B: 0644, C: 3.10, D: 1e30, E: 0x1F, F: yes, G: 2020-01-01, H: TRUE, I: , J: "0644"}"#,
+        "c476a503a0b31b00ce22cd554016e934fac89c29cbe42eba4a8e5915039e3c99",
+    ),
+    (r#"environment: {A: "<a & b>$$c"}"#, "203a68367609cd6fd03232f576fcd9cfccb9389df5279272f560202a4a1ddb78"),
+    ("environment: [A=0644, B=1.0]", "56101470dc6863b0c5d45a83d63c1112e993a619291378513a789db4ada89683"),
+    (
+        "labels: {A: 1.50, B: true, C: , D: 1_000}",
+        "5a024496a4a4365832b907783570e7befb5977162f3aedd0f7abab2c7125edba",
+    ),
+    ("healthcheck: {test: [NONE]}", "546682d849ab9dc6ecfc978b619c8cdd1f144f88e5da2ac121816de9abef9ada"),
+    (
+        "healthcheck: {test: [NONE], interval: 3s}",
+        "2a515cea3c102076c8f1eee5c59189955e709e020bdfb9dd34d9d8d1fdbe6262",
+    ),
+    ("healthcheck: {disable: true}", "ad3610d7beb23355e78761b6705a30bbeac00a7e3efdbfc08ec2a18d3b9de524"),
+    (
+        "healthcheck: {test: exit 0, interval: 1m30s, timeout: 500ms, retries: 2, start_period: 1h, start_interval: 1s}",
+        "746e37ea787572addb5f203bea8552ea95e8f0a276ecbd9a68df3e243106e13a",
+    ),
+    (
+        r#"ports: ["80", "8080-8081:81", "127.0.0.1:53:53/udp"]"#,
+        "9c1f0de74db728821e44434ef88da579c2ab179c3fb72a25371d651f5e2fa064",
+    ),
+    (r#"ports: ["0:80"]"#, "0770821cdfe8e11d3a5d6d4c9936a6ec6fb6b859684a3a4e15cdfd5882a1a272"),
+    (
+        "ports: [{target: 80, published: 0}]",
+        "0770821cdfe8e11d3a5d6d4c9936a6ec6fb6b859684a3a4e15cdfd5882a1a272",
+    ),
+    (
+        "ports: [{target: 80, published: 8080, mode: host, name: n, app_protocol: http}]",
+        "4680115f079624560ed7cbbbfb6785c32e1345c8784ced7144b964ce0a5e18b9",
+    ),
+    ("expose: [80, 53/udp]", "09e5b829d2e2ae4530e5004689554702770e4f2909cd5e52fc544703fc611132"),
+    (
+        r#"extra_hosts: ["a:1.2.3.4", "b=::1", "c=[::2]"]"#,
+        "61fc65ab40ec0f4e2c0b8c2800a3282d5b7660a3b333f68b75cd353d2d5b8f10",
+    ),
+    (
+        "networks: {default: {aliases: [x], ipv4_address: 1.2.3.4}}",
+        "1e465146fdf625a0ac0667a9d2d45c1a52a69043a61fad0ebebcc75f5d3349b8",
+    ),
+    (r#"command: "", entrypoint: []"#, "251ca35baceb22da5e8eb0ba9b302c39f202c921bed5c9cafa92f853feca86b1"),
+    (
+        r#"user: "", hostname: h, healthcheck: {test: x}, init: true, tty: true, stdin_open: true, read_only: true, privileged: true, stop_signal: SIGINT, stop_grace_period: 1s, working_dir: /w, cap_add: [A], cap_drop: [B], tmpfs: [/x], container_name: cn"#,
+        "1007477fdb5fa43e5e4f4ff09cce92b8ac7f8cd2f0001e6e1642974ef98d9e5e",
+    ),
+];
+
+#[test]
+fn the_hash_is_docker_composes() {
+    let mut options = options();
+    options.profiles = vec!["p".into()];
+    let load = |text: &str| load_str("x", text, &options).unwrap_or_else(|error| panic!("{error}"));
+    let mut wrong = Vec::new();
+    for (service, hash) in HASHES {
+        let text = format!("services: {{a: {{image: x, {service}}}, b: {{image: x}}}}\nvolumes: {{vv: }}\n");
+        let project = load(&text);
+        if project.services["a"].config_hash != *hash {
+            wrong.push((service, to_json(&project)["services"]["a"].to_string()));
+        }
+        assert_eq!(load(&to_yaml(&project)).services, project.services, "{service}");
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_plain_scalar_that_changes_is_warned_of() {
+    insta::assert_snapshot!(said(&[
+        ("numbers", "environment: {A: 0644, B: 1, C: '0644', D: yes, E: 1.0, F: TRUE}"),
+        ("a list", "environment: [A=0644]"),
+    ]));
 }
 
 #[test]
