@@ -39,6 +39,27 @@ impl Base<'_> {
         }
         out
     }
+
+    /// The source of a bind mount. Docker compose leaves an absolute path as written, and its hash knows the last slash.
+    fn source(&self, text: &str) -> PathBuf {
+        let path = self.resolve(text);
+        if path == Path::new(text) { PathBuf::from(text) } else { path }
+    }
+}
+
+/// A path inside without `.`, `..` and slashes that mean nothing.
+fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
 }
 
 /// An entry of `volumes`.
@@ -72,7 +93,8 @@ pub(crate) fn read(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Vec<
                     for what in unused {
                         reader.warning(item.place, what);
                     }
-                    mounts.push(Entry { mount, unusual: false, spot });
+                    // Docker compose gives up early on a text as short as `/t`, and makes no block.
+                    mounts.push(Entry { mount, unusual: text.len() <= 2, spot });
                 }
                 Err(why) => reader.error_with(
                     item.place,
@@ -144,7 +166,7 @@ fn short(text: &str, base: Base<'_>) -> Result<(Mount, Vec<String>), String> {
         None => MountSource::Anonymous,
         Some("") => return Err("nothing stands before the first colon".into()),
         Some(source) if is_path(source) => {
-            MountSource::Bind { path: base.resolve(source), create_host_path: true, propagation, selinux }
+            MountSource::Bind { path: base.source(source), create_host_path: true, propagation, selinux }
         }
         Some(key) => MountSource::Volume { key: key.to_owned(), nocopy },
     };
@@ -154,7 +176,7 @@ fn short(text: &str, base: Base<'_>) -> Result<(Mount, Vec<String>), String> {
     };
     unused
         .extend(others.iter().map(|word| format!("the mount option {word:?} is for {kind}: it is not used")));
-    Ok((Mount { source, target: target.to_owned(), read_only }, unused))
+    Ok((Mount { source, target: clean(target), read_only }, unused))
 }
 
 const KNOWN: &[&str] = &["type", "source", "target", "read_only", "bind", "volume", "tmpfs"];
@@ -227,7 +249,7 @@ fn long(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Option<(Mount, 
     }
     let source = match (kind.as_str(), source) {
         ("bind", Some(source)) => {
-            MountSource::Bind { path: base.resolve(&source), create_host_path: create, propagation, selinux }
+            MountSource::Bind { path: base.source(&source), create_host_path: create, propagation, selinux }
         }
         ("bind", None) => {
             reader.error(node.place, "a bind mount needs its source, the path on the host");
@@ -249,7 +271,7 @@ fn long(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Option<(Mount, 
             return None;
         }
     };
-    Some((Mount { source, target, read_only }, block))
+    Some((Mount { source, target: clean(&target), read_only }, block))
 }
 
 /// All permission bits there are.
@@ -307,7 +329,7 @@ pub(crate) fn read_tmpfs(reader: &mut Reader<'_>, node: &Node) -> Vec<(Mount, St
             continue;
         }
         let source = MountSource::Tmpfs { size, mode };
-        mounts.push((Mount { source, target: target.to_owned(), read_only }, text, spot));
+        mounts.push((Mount { source, target: clean(target), read_only }, text, spot));
     }
     mounts
 }

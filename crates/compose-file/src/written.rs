@@ -42,5 +42,5 @@ pub(crate) struct PortWords {
 
 /// Whether a mount is written with the block of its type where nobody said how: as the short form does.
 pub(crate) fn has_block(source: &MountSource) -> bool {
-    !matches!(source, MountSource::Anonymous | MountSource::Tmpfs { size: None, mode: None })
+    !matches!(source, MountSource::Tmpfs { size: None, mode: None })
 }

@@ -264,7 +264,7 @@ fn an_error_points_at_the_entry() {
     insta::assert_snapshot!(said(&[
         ("a port twice", "ports: ['80:80', '81:81', '80:82']"),
         ("an unknown volume", "volumes: ['/ok', 'data:/x']"),
-        ("two mounts", "volumes: ['/x', '/y']\n    tmpfs: [/z, /x]"),
+        ("two mounts", "volumes: ['/x', '/y']\n    tmpfs: [/z, /x/]"),
     ]));
 }
 
@@ -432,6 +432,11 @@ const HASHES: &[(&str, &str)] = &[
     (r#"volumes: ["/s:/t:z"]"#, "113f6251fd7c1fdbede4bb0b027d40339bb0d0b3160df1ed3758ddfd1cb16275"),
     (r#"volumes: ["/s:/t:ro,rslave"]"#, "5867254dfb765d2b54f244b978d2c2318854afc14901572d8374cd507025cb9e"),
     ("volumes: [/t]", "6527548926564ee3c1b8c75b31477ff662d163fb1c70909854a54d24572b1db0"),
+    (r#"volumes: [/anon]"#, "c7e4cd071fd778979136eda1e8dfc92aa457e56c53422a6f78eb479e4d333541"),
+    (
+        r#"volumes: ["/etc/x/:/etc//y/../x/", {type: bind, source: /s//, target: /p/./q/}], tmpfs: /m/, working_dir: /w/"#,
+        "2777ec064dce4d1f261560873e4eb2a23002e12411969d2f98add1e05c7541c1",
+    ),
     (
         "volumes: [{type: volume, target: /t}, {type: volume, target: /u, volume: {}}]",
         "978405157fda47c2869dfae687228423e8aa1c54ac44990725ce7641337d1ed2",
