@@ -186,6 +186,14 @@ fn variables_and_dollars_are_warned_of_where_they_stand() {
 }
 
 #[test]
+fn what_aliases_repeat_is_said_once() {
+    let project = ok(
+        "x-c: &c {A: 'a$', B: 0644, C: $NO}\nservices:\n  a: {image: x, environment: *c}\n  b: {image: x, environment: *c}\n",
+    );
+    assert_eq!(project.warnings.len(), 3, "{:?}", project.warnings);
+}
+
+#[test]
 fn a_required_variable_says_whether_it_is_set() {
     let mut options = options();
     options.env.insert("E".into(), String::new());
