@@ -318,6 +318,31 @@ fn an_endless_file_is_refused() {
     assert!(error.contains("larger than 16 MiB") && error.contains("c.yaml:1:36"), "{error}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_read_as_far_as_a_file_may_go() {
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut options = LoadOptions::new(folder.path());
+    options.files = vec![pipe.clone()];
+    let write = |text: &'static str, times: usize| {
+        let pipe = pipe.clone();
+        std::thread::spawn(move || {
+            let mut pipe = std::fs::OpenOptions::new().write(true).open(pipe).unwrap();
+            (0..times).take_while(|_| pipe.write_all(text.as_bytes()).is_ok()).count()
+        })
+    };
+    let writer = write("services: {a: {image: x}}", 1);
+    assert_eq!(load(&options).unwrap().services["a"].image, "x");
+    assert_eq!(writer.join().unwrap(), 1);
+    // It ends when nobody reads on.
+    let writer = write("# nothing, and so on\n", usize::MAX);
+    assert!(load(&options).unwrap_err().to_string().contains("larger than 16 MiB"));
+    assert!(writer.join().unwrap() > 0);
+}
+
 #[test]
 fn an_alias_bomb_and_deep_nesting_end() {
     let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
