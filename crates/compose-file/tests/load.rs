@@ -239,6 +239,14 @@ fn nothing_is_dropped_in_silence() {
 }
 
 #[test]
+fn ports_that_are_not_published_are_in_nobodys_way() {
+    let project = ok(
+        "services:\n  a: {image: x, network_mode: host, ports: ['80:80']}\n  b: {image: x, ports: ['80:80']}\n",
+    );
+    assert_eq!(project.warnings.len(), 1);
+}
+
+#[test]
 fn what_no_engine_takes_is_refused_at_its_line() {
     let long = format!("labels: {{}}\n  {}: {{image: x}}", "n".repeat(250));
     insta::assert_snapshot!(said(&[
