@@ -550,6 +550,8 @@ fn extra_hosts(reader: &mut Reader<'_>, node: &Node) -> Vec<(String, String)> {
         }
         out.push((host, address));
     }
+    // Docker compose sorts them too, as texts.
+    out.sort_by_cached_key(|(host, address)| format!("{host}={address}"));
     out
 }
 

@@ -398,6 +398,18 @@ fn files_override_each_other() {
 }
 
 #[test]
+fn a_host_may_have_addresses_in_several_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("compose.yaml", "services: {a: {image: x, extra_hosts: ['b:1.1.1.1', 'a=9.9.9.9', 'c:::1']}}");
+    write("compose.override.yaml", "services: {a: {extra_hosts: {a: [1.1.1.1, 9.9.9.9], d: 2.2.2.2}}}");
+    let project = load(&LoadOptions::new(folder.path())).unwrap();
+    let hosts: Vec<String> =
+        project.services["a"].extra_hosts.iter().map(|(host, address)| format!("{host}={address}")).collect();
+    assert_eq!(hosts, ["a=1.1.1.1", "a=9.9.9.9", "b=1.1.1.1", "c=::1", "d=2.2.2.2"]);
+}
+
+#[test]
 fn a_missing_file_says_what_was_looked_for() {
     let folder = tempfile::tempdir().unwrap();
     let error = load(&LoadOptions::new(folder.path())).unwrap_err();
@@ -540,6 +552,18 @@ const HASHES: &[(&str, &str)] = &[
     (
         r#"user: "", hostname: h, healthcheck: {test: x}, init: true, tty: true, stdin_open: true, read_only: true, privileged: true, stop_signal: SIGINT, stop_grace_period: 1s, working_dir: /w, cap_add: [A], cap_drop: [B], tmpfs: [/x], container_name: cn"#,
         "1007477fdb5fa43e5e4f4ff09cce92b8ac7f8cd2f0001e6e1642974ef98d9e5e",
+    ),
+    (
+        r#"extra_hosts: {b: 1.1.1.1, a: [2.2.2.2, 1.1.1.1]}"#,
+        "85904f19b159ca1395a6028ad7f4e03c3e019eb6d92a1b8bf75306ae34895c8f",
+    ),
+    (
+        r#"extra_hosts: ["b:::1", "a:1.1.1.1", "a-b=1.1.1.1"]"#,
+        "7be5645977694f1b400a4a24e2bc32222c237beaedfa20ff234577d417da386d",
+    ),
+    (
+        r#"cap_add: [B, A], expose: [90, 80]"#,
+        "0412edb803af8cb88877d3009277563b233e03e7caf2fb34e30a2c188aa51163",
     ),
 ];
 
