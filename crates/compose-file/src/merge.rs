@@ -2,6 +2,7 @@
 
 use crate::{
     findings::Findings,
+    mount::clean,
     yaml::{Key, MergeTag, Node, Value},
 };
 
@@ -161,13 +162,15 @@ fn shape(node: &Node) -> String {
 }
 
 fn mount_target(node: &Node) -> Option<String> {
-    match &node.value {
+    let target = match &node.value {
         Value::Scalar { text, .. } => {
-            let parts: Vec<&str> = text.split(':').collect();
-            Some(parts.get(1).unwrap_or(&parts[0]).to_string())
+            let mut parts = text.split(':');
+            let first = parts.next()?;
+            parts.next().unwrap_or(first).to_owned()
         }
-        _ => node.get("target").and_then(scalar),
-    }
+        _ => node.get("target").and_then(scalar)?,
+    };
+    Some(if target.starts_with('/') { clean(&target) } else { target })
 }
 
 /// A list of `KEY=value` as a mapping; what is neither stays for the reader to complain of.

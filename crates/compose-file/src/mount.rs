@@ -48,7 +48,7 @@ impl Base<'_> {
 }
 
 /// A path inside without `.`, `..` and slashes that mean nothing.
-fn clean(path: &str) -> String {
+pub(crate) fn clean(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

@@ -381,7 +381,7 @@ fn files_override_each_other() {
     assert!(error.contains("only a build"), "{error}");
     write(
         "compose.override.yaml",
-        "services:\n  a:\n    command: [b]\n    ports: ['2:2']\n    environment: {B: '3'}\n    volumes: ['z:/v']\n    depends_on: {b: {condition: service_healthy}}\n  b: {healthcheck: {test: x}}\n",
+        "services:\n  a:\n    command: [b]\n    ports: ['2:2']\n    environment: {B: '3'}\n    volumes: ['z:/v/']\n    depends_on: {b: {condition: service_healthy}}\n  b: {healthcheck: {test: x}}\n",
     );
     std::fs::create_dir(folder.path().join("inner")).unwrap();
     let project = load(&LoadOptions::new(folder.path().join("inner"))).unwrap();
