@@ -215,7 +215,10 @@ fn cycles(project: &Project, places: &Places<'_>, findings: &mut Findings) {
 fn ports(project: &Project, places: &Places<'_>, findings: &mut Findings) {
     type User<'a> = (Option<std::net::IpAddr>, &'a str);
     let mut taken: BTreeMap<(u16, &str), Vec<User<'_>>> = BTreeMap::new();
-    for service in project.services.values().filter(|service| service.scale > 0) {
+    let publishes = |service: &&Service| {
+        service.scale > 0 && matches!(service.network_mode, None | Some(NetworkMode::Bridge))
+    };
+    for service in project.services.values().filter(publishes) {
         for (index, port) in service.ports.iter().enumerate() {
             let Some(host) = port.published.filter(|host| host.first == host.last) else { continue };
             let Spot { place, path } = places.entry(&service.name, "ports", index);

@@ -1,7 +1,7 @@
 //! Collects what is wrong while a project is loaded.
 
 use std::{
-    collections::BTreeSet,
+    collections::HashSet,
     fmt::{self, Write as _},
     path::{Path, PathBuf},
 };
@@ -18,6 +18,9 @@ pub(crate) struct Place {
     pub(crate) column: usize,
     pub(crate) length: usize,
 }
+
+/// In more lines than that the place of a dollar is not searched for.
+const MAX_SCANNED: usize = 500;
 
 /// A place, and what stands there in the model.
 #[derive(Debug, Clone)]
@@ -39,8 +42,11 @@ pub(crate) struct Findings {
     pub(crate) list: Vec<Diagnostic>,
     /// Whether variables are not replaced: a text that holds one may be anything.
     pub(crate) variables_stay: bool,
-    /// The variables of which it was said that they are not set.
-    unset: BTreeSet<(usize, String)>,
+    /// The places of errors.
+    wrong: HashSet<Location>,
+    said: HashSet<(Option<Location>, String)>,
+    /// The variables, by source, of which it was said that they are not set.
+    unset: HashSet<(usize, String)>,
 }
 
 impl Findings {
@@ -69,15 +75,16 @@ impl Findings {
         let length = place.map_or(1, |place| place.length.max(1));
         let finding =
             Diagnostic { severity, location, path: path.to_owned(), message, help, line_text, length };
-        // One place, one error: what follows from it would only hide it.
-        let told = |other: &Diagnostic| {
-            other.location.is_some()
-                && other.location == finding.location
-                && other.severity == Severity::Error
-        };
-        if !self.list.contains(&finding) && !self.list.iter().any(told) {
-            self.list.push(finding);
+        // One place, one error: what follows from it would only hide it. And one place says one thing once, however many
+        // aliases lead there.
+        let wrong = finding.location.as_ref().is_some_and(|location| self.wrong.contains(location));
+        if wrong || !self.said.insert((finding.location.clone(), finding.message.clone())) {
+            return;
         }
+        if severity == Severity::Error {
+            self.wrong.extend(finding.location.clone());
+        }
+        self.list.push(finding);
     }
 
     pub(crate) fn error(&mut self, place: Place, path: &str, message: impl Into<String>) {
@@ -112,12 +119,9 @@ impl Findings {
         self.push(Severity::Warning, Some(place), path, message.into(), Some(help.into()));
     }
 
-    /// Warns of a variable that is not set, at its first use in a source.
-    pub(crate) fn warn_once_of(&mut self, variable: &str, place: Place, path: &str) {
-        if self.unset.insert((place.source, variable.to_owned())) {
-            let message = format!("the {variable:?} variable is not set; it is taken as an empty text");
-            self.warning(place, path, message);
-        }
+    /// Whether this is the first use in a source of a variable that is not set.
+    pub(crate) fn is_first_unset(&mut self, source: usize, variable: &str) -> bool {
+        self.unset.insert((source, variable.to_owned()))
     }
 
     /// The place of the first dollar, of a text that begins at `text`, whose following characters `matches` takes; it
@@ -125,7 +129,8 @@ impl Findings {
     pub(crate) fn find_dollar(&self, text: Place, matches: impl Fn(&str) -> Option<usize>) -> Place {
         let Some(source) = self.sources.get(text.source) else { return text };
         let mut skip = text.column - 1;
-        for (index, line) in source.lines.iter().enumerate().skip(text.line.saturating_sub(1)) {
+        let lines = source.lines.iter().enumerate().skip(text.line.saturating_sub(1));
+        for (index, line) in lines.take(MAX_SCANNED) {
             let mut chars = line.char_indices().enumerate().skip(std::mem::take(&mut skip));
             while let Some((column, (at, c))) = chars.next() {
                 let rest = &line[at + c.len_utf8()..];

@@ -50,6 +50,9 @@ impl Notes {
     /// Warns of each, at the first place in a text that begins at `place`.
     pub(crate) fn report(self, findings: &mut Findings, place: Place, path: &str) {
         for name in self.unset {
+            if !findings.is_first_unset(place.source, &name) {
+                continue;
+            }
             // Forms with an operator say themselves what an unset variable is.
             let place = findings.find_dollar(place, |rest| match rest.strip_prefix('{') {
                 Some(inner) => inner.strip_prefix(name.as_str())?.starts_with('}').then_some(name.len() + 3),
@@ -58,7 +61,8 @@ impl Notes {
                     (!rest.strip_prefix(name.as_str())?.starts_with(more)).then_some(name.len() + 1)
                 }
             });
-            findings.warn_once_of(&name, place, path);
+            let message = format!("the {name:?} variable is not set; it is taken as an empty text");
+            findings.warning(place, path, message);
         }
         if self.lone_dollar {
             let lone = |rest: &str| (!rest.starts_with(|c: char| is_name_start(c) || c == '{')).then_some(1);

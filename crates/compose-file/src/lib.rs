@@ -37,7 +37,9 @@ mod port;
 mod read;
 mod render;
 mod resource;
+mod scalar;
 mod service;
+mod written;
 mod yaml;
 
 pub use diagnostic::*;

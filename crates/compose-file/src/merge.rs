@@ -2,6 +2,7 @@
 
 use crate::{
     findings::Findings,
+    mount::clean,
     yaml::{Key, MergeTag, Node, Value},
 };
 
@@ -20,13 +21,16 @@ enum Rule {
     Mounts,
     /// A list without repetitions.
     Set,
+    /// A list of `host=address` without repetitions, or a mapping that stands for one: a host may have several addresses.
+    Hosts,
 }
 
 /// The rule of an attribute of a service.
 fn service_rule(attribute: &str) -> Rule {
     match attribute {
         "command" | "entrypoint" => Rule::Replace,
-        "environment" | "labels" | "annotations" | "sysctls" | "extra_hosts" => Rule::Pairs,
+        "environment" | "labels" | "annotations" | "sysctls" => Rule::Pairs,
+        "extra_hosts" => Rule::Hosts,
         "depends_on" | "networks" => Rule::Names,
         "volumes" | "devices" => Rule::Mounts,
         "ports" | "expose" | "dns" | "dns_search" | "tmpfs" | "cap_add" | "cap_drop" | "env_file"
@@ -71,6 +75,11 @@ fn merge_at(base: &mut Node, over: Node, path: &mut Vec<String>, findings: &mut 
         }
         Rule::Mounts => append(base, over, mount_target),
         Rule::Set => append(base, over, |node| Some(format!("{:?}", shape(node)))),
+        Rule::Hosts => {
+            base.value = Value::List(hosts(base));
+            let over = Node { value: Value::List(hosts(&over)), ..over };
+            append(base, over, |node| scalar(node).map(|text| text.replacen([':', '='], "=", 1)));
+        }
         Rule::Deep => match (&mut base.value, over.value) {
             (Value::Map(_), value @ Value::Map(_)) => {
                 merge_maps(base, Node { value, ..over }, path, findings)
@@ -153,13 +162,15 @@ fn shape(node: &Node) -> String {
 }
 
 fn mount_target(node: &Node) -> Option<String> {
-    match &node.value {
+    let target = match &node.value {
         Value::Scalar { text, .. } => {
-            let parts: Vec<&str> = text.split(':').collect();
-            Some(parts.get(1).unwrap_or(&parts[0]).to_string())
+            let mut parts = text.split(':');
+            let first = parts.next()?;
+            parts.next().unwrap_or(first).to_owned()
         }
-        _ => node.get("target").and_then(scalar),
-    }
+        _ => node.get("target").and_then(scalar)?,
+    };
+    Some(if target.starts_with('/') { clean(&target) } else { target })
 }
 
 /// A list of `KEY=value` as a mapping; what is neither stays for the reader to complain of.
@@ -181,6 +192,31 @@ fn pairs(node: &Node) -> Vec<(Key, Node)> {
             .collect(),
         Value::Scalar { .. } => Vec::new(),
     }
+}
+
+/// A mapping of hosts to addresses as a list; what is neither stays for the reader to complain of.
+fn hosts(node: &Node) -> Vec<Node> {
+    let Value::Map(entries) = &node.value else {
+        return match &node.value {
+            Value::List(items) => items.clone(),
+            _ => vec![node.clone()],
+        };
+    };
+    let mut out = Vec::new();
+    for (key, value) in entries {
+        let addresses = match &value.value {
+            Value::List(addresses) => addresses.as_slice(),
+            _ => std::slice::from_ref(value),
+        };
+        out.extend(addresses.iter().map(|address| match scalar(address) {
+            Some(text) => {
+                let text = format!("{}={text}", key.text);
+                Node { value: Value::Scalar { text, plain: false }, ..address.clone() }
+            }
+            None => address.clone(),
+        }));
+    }
+    out
 }
 
 /// A list of names as a mapping to nothing.

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duratio
 
 use serde::{Deserialize, Serialize};
 
-use crate::Diagnostic;
+use crate::{Diagnostic, written::Written};
 
 /// A compose project: services, networks and volumes under one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,6 +192,8 @@ pub struct Service {
     pub profiles: Vec<String>,
     /// How many containers (`scale`, `deploy.replicas`).
     pub scale: u32,
+    /// How it was written, where that matters to its text and its hash alone.
+    pub(crate) written: Written,
     /// The hash of all of the above that makes a container what it is; see [`crate::config_hash`].
     pub config_hash: String,
 }

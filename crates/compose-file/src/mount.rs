@@ -7,6 +7,7 @@ use crate::{
     findings::Spot,
     grammar,
     read::Reader,
+    written::has_block,
     yaml::{Node, Value},
 };
 
@@ -38,9 +39,38 @@ impl Base<'_> {
         }
         out
     }
+
+    /// The source of a bind mount. Docker compose leaves an absolute path as written, and its hash knows the last slash.
+    fn source(&self, text: &str) -> PathBuf {
+        let path = self.resolve(text);
+        if path == Path::new(text) { PathBuf::from(text) } else { path }
+    }
 }
 
-pub(crate) fn read(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Vec<(Mount, Spot)> {
+/// A path inside without `.`, `..` and slashes that mean nothing.
+pub(crate) fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+/// An entry of `volumes`.
+pub(crate) struct Entry {
+    pub(crate) mount: Mount,
+    /// Whether the block of its type is there, or not, against the habit.
+    pub(crate) unusual: bool,
+    pub(crate) spot: Spot,
+}
+
+pub(crate) fn read(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Vec<Entry> {
     let Value::List(items) = &node.value else {
         if !node.is_null() {
             reader.wrong::<()>(node, "a list");
@@ -52,13 +82,19 @@ pub(crate) fn read(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Vec<
         let mut reader = reader.item(index);
         let spot = reader.spot(item);
         match &item.value {
-            Value::Map(_) => mounts.extend(long(&mut reader, item, base).map(|mount| (mount, spot))),
+            Value::Map(_) => {
+                mounts.extend(long(&mut reader, item, base).map(|(mount, block)| {
+                    let unusual = block != has_block(&mount.source);
+                    Entry { mount, unusual, spot }
+                }));
+            }
             Value::Scalar { text, .. } if !item.is_null() => match short(text, base) {
                 Ok((mount, unused)) => {
                     for what in unused {
                         reader.warning(item.place, what);
                     }
-                    mounts.push((mount, spot));
+                    // Docker compose gives up early on a text as short as `/t`, and makes no block.
+                    mounts.push(Entry { mount, unusual: text.len() <= 2, spot });
                 }
                 Err(why) => reader.error_with(
                     item.place,
@@ -130,7 +166,7 @@ fn short(text: &str, base: Base<'_>) -> Result<(Mount, Vec<String>), String> {
         None => MountSource::Anonymous,
         Some("") => return Err("nothing stands before the first colon".into()),
         Some(source) if is_path(source) => {
-            MountSource::Bind { path: base.resolve(source), create_host_path: true, propagation, selinux }
+            MountSource::Bind { path: base.source(source), create_host_path: true, propagation, selinux }
         }
         Some(key) => MountSource::Volume { key: key.to_owned(), nocopy },
     };
@@ -140,13 +176,15 @@ fn short(text: &str, base: Base<'_>) -> Result<(Mount, Vec<String>), String> {
     };
     unused
         .extend(others.iter().map(|word| format!("the mount option {word:?} is for {kind}: it is not used")));
-    Ok((Mount { source, target: target.to_owned(), read_only }, unused))
+    Ok((Mount { source, target: clean(target), read_only }, unused))
 }
 
 const KNOWN: &[&str] = &["type", "source", "target", "read_only", "bind", "volume", "tmpfs"];
 const LATER: &[&str] = &["consistency", "image"];
 
-fn long(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Option<Mount> {
+/// The mount, and whether it has the block of its type.
+fn long(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Option<(Mount, bool)> {
+    let mut block = false;
     let (mut kind, mut source, mut target, mut read_only) = (String::new(), None, None, false);
     let (mut create, mut propagation, mut selinux, mut nocopy, mut size, mut mode) =
         (false, None, None, false, None, None);
@@ -166,6 +204,7 @@ fn long(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Option<Mount> {
                     );
                     continue;
                 }
+                block = !value.is_null();
                 for (inner, value) in reader.entries(value) {
                     let mut reader = reader.at(&inner.text);
                     match (key.text.as_str(), inner.text.as_str()) {
@@ -210,7 +249,7 @@ fn long(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Option<Mount> {
     }
     let source = match (kind.as_str(), source) {
         ("bind", Some(source)) => {
-            MountSource::Bind { path: base.resolve(&source), create_host_path: create, propagation, selinux }
+            MountSource::Bind { path: base.source(&source), create_host_path: create, propagation, selinux }
         }
         ("bind", None) => {
             reader.error(node.place, "a bind mount needs its source, the path on the host");
@@ -232,7 +271,7 @@ fn long(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Option<Mount> {
             return None;
         }
     };
-    Some(Mount { source, target, read_only })
+    Some((Mount { source, target: clean(&target), read_only }, block))
 }
 
 /// All permission bits there are.
@@ -256,7 +295,7 @@ fn octal(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
 }
 
 /// The `tmpfs` attribute: a path, or a list of them, each with options.
-pub(crate) fn read_tmpfs(reader: &mut Reader<'_>, node: &Node) -> Vec<(Mount, Spot)> {
+pub(crate) fn read_tmpfs(reader: &mut Reader<'_>, node: &Node) -> Vec<(Mount, String, Spot)> {
     let mut mounts = Vec::new();
     for (text, spot) in reader.one_or_spotted(node) {
         let mut reader = Reader::new(reader.findings, &spot.path);
@@ -290,7 +329,7 @@ pub(crate) fn read_tmpfs(reader: &mut Reader<'_>, node: &Node) -> Vec<(Mount, Sp
             continue;
         }
         let source = MountSource::Tmpfs { size, mode };
-        mounts.push((Mount { source, target: target.to_owned(), read_only }, spot));
+        mounts.push((Mount { source, target: clean(target), read_only }, text, spot));
     }
     mounts
 }

@@ -6,10 +6,18 @@ use crate::{
     HostPort, Port, Protocol,
     findings::Spot,
     read::Reader,
+    written::PortWords,
     yaml::{Node, Value},
 };
 
-pub(crate) fn read(reader: &mut Reader<'_>, node: &Node) -> Vec<(Port, Spot)> {
+/// An entry of `ports`, or a part of one that is a range.
+pub(crate) struct Entry {
+    pub(crate) port: Port,
+    pub(crate) words: PortWords,
+    pub(crate) spot: Spot,
+}
+
+pub(crate) fn read(reader: &mut Reader<'_>, node: &Node) -> Vec<Entry> {
     let Value::List(items) = &node.value else {
         if !node.is_null() {
             reader.wrong::<()>(node, "a list");
@@ -21,10 +29,16 @@ pub(crate) fn read(reader: &mut Reader<'_>, node: &Node) -> Vec<(Port, Spot)> {
         let mut reader = reader.item(index);
         let spot = reader.spot(item);
         match &item.value {
-            Value::Map(_) => ports.extend(long(&mut reader, item).map(|port| (port, spot))),
+            Value::Map(_) => {
+                ports.extend(long(&mut reader, item).map(|(port, words)| Entry { port, words, spot }));
+            }
             Value::Scalar { text, .. } if !item.is_null() => {
                 match short(text) {
-                    Ok(more) => ports.extend(more.into_iter().map(|port| (port, spot.clone()))),
+                    Ok(more) => {
+                        let words = PortWords { zero: is_zero(text), ..PortWords::default() };
+                        let entry = |port| Entry { port, words: words.clone(), spot: spot.clone() };
+                        ports.extend(more.into_iter().map(entry));
+                    }
                     Err(why) => {
                         let message = format!("{text:?} is not a port: {why}");
                         reader.error_with(item.place, message, "write [address:][host port:]container port[/protocol], like \"127.0.0.1:8080:80\"");
@@ -54,6 +68,11 @@ fn range(text: &str) -> Result<(u16, u16), String> {
 pub(crate) fn is_exposable(text: &str) -> bool {
     let (ports, word) = text.split_once('/').unwrap_or((text, "tcp"));
     range(ports).is_ok() && protocol(word).is_ok()
+}
+
+/// Whether the host's port of a short form is 0, that is, the engine's choice.
+fn is_zero(text: &str) -> bool {
+    text.rsplit(':').nth(1) == Some("0")
 }
 
 /// `[ADDRESS:][HOST:]CONTAINER[/PROTOCOL]`, each port a number or a range.
@@ -109,7 +128,8 @@ fn protocol(word: &str) -> Result<Protocol, String> {
 
 const KNOWN: &[&str] = &["target", "published", "host_ip", "protocol", "mode", "name", "app_protocol"];
 
-fn long(reader: &mut Reader<'_>, node: &Node) -> Option<Port> {
+fn long(reader: &mut Reader<'_>, node: &Node) -> Option<(Port, PortWords)> {
+    let mut words = PortWords::default();
     let (mut target, mut published, mut host_ip, mut proto) = (None, None, None, Protocol::Tcp);
     for (key, value) in reader.entries(node) {
         let mut reader = reader.at(&key.text);
@@ -121,7 +141,8 @@ fn long(reader: &mut Reader<'_>, node: &Node) -> Option<Port> {
                 let text = reader.string(value)?;
                 match range(&text) {
                     Ok((first, last)) => published = Some(HostPort { first, last }),
-                    Err(_) if text.is_empty() || text == "0" => {}
+                    Err(_) if text.is_empty() => {}
+                    Err(_) if text == "0" => words.zero = true,
                     Err(why) => reader.error(value.place, why),
                 }
             }
@@ -137,13 +158,13 @@ fn long(reader: &mut Reader<'_>, node: &Node) -> Option<Port> {
             },
             "mode" => {
                 let text = reader.string(value)?;
+                words.host_mode = text == "host";
                 if !matches!(text.as_str(), "ingress" | "host") {
                     reader.wrong::<()>(value, "ingress or host");
                 }
             }
-            "name" | "app_protocol" => {
-                reader.string(value)?;
-            }
+            "name" => words.name = reader.filled(value),
+            "app_protocol" => words.app_protocol = reader.filled(value),
             _ => reader.unknown(key, KNOWN, &[]),
         }
     }
@@ -153,7 +174,7 @@ fn long(reader: &mut Reader<'_>, node: &Node) -> Option<Port> {
         }
         return None;
     };
-    Some(Port { target, published, host_ip, protocol: proto })
+    Some((Port { target, published, host_ip, protocol: proto }, words))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt::Display, time::Duration};
 
 use crate::{
     findings::{Findings, Place, Spot, closest},
+    scalar,
     yaml::{Key, Node, Value},
 };
 
@@ -206,7 +207,10 @@ impl<'f> Reader<'f> {
             Value::Map(entries) => {
                 for (key, value) in entries {
                     let text = match &value.value {
-                        Value::Scalar { text, .. } => (!value.is_null()).then(|| text.clone()),
+                        Value::Scalar { .. } if value.is_null() => None,
+                        Value::Scalar { text, plain } => {
+                            Some(self.at(&key.text).resolved(value, text, *plain))
+                        }
                         _ => {
                             self.at(&key.text).wrong::<()>(value, "a text, a number, true, false or nothing");
                             continue;
@@ -235,6 +239,24 @@ impl<'f> Reader<'f> {
             }
         }
         out
+    }
+
+    /// A scalar as docker compose makes a text of it, with a word about one that is not what was written.
+    fn resolved(&mut self, node: &Node, text: &str, plain: bool) -> String {
+        if !plain || self.findings.variables_stay {
+            return text.to_owned();
+        }
+        let canonical = scalar::canonical(text);
+        if canonical != text {
+            let message = format!("{text} is not a text to YAML, and becomes {canonical:?}");
+            self.findings.warning_with(
+                node.place,
+                &self.path,
+                message,
+                "put it in quotes to keep it as it is",
+            );
+        }
+        canonical
     }
 
     /// A key that nothing here reads.

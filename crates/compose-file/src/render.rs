@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     HealthTest, Healthcheck, Mount, MountSource, Network, NetworkMode, Port, Project, PullPolicy,
     RestartPolicy, Service, Volume,
+    written::{Deploy, PortWords, Written, has_block},
 };
 
 /// Sorts keys as docker compose prints them, and leaves out what is not there.
@@ -70,27 +71,34 @@ pub(crate) fn duration(value: Duration) -> String {
     }
 }
 
-fn port(port: &Port) -> Value {
+fn port(port: &Port, words: Option<&PortWords>) -> Value {
+    let zero = words.is_some_and(|words| words.zero).then(|| "0".to_owned());
     object([
-        ("mode", json!("ingress")),
+        ("name", some(words.and_then(|words| words.name.clone()))),
+        ("mode", json!(if words.is_some_and(|words| words.host_mode) { "host" } else { "ingress" })),
         ("host_ip", some(port.host_ip.map(|ip| ip.to_string()))),
         ("target", json!(port.target)),
         (
             "published",
-            some(port.published.map(|host| {
-                if host.first == host.last {
-                    host.first.to_string()
-                } else {
-                    format!("{}-{}", host.first, host.last)
-                }
-            })),
+            some(
+                port.published
+                    .map(|host| {
+                        if host.first == host.last {
+                            host.first.to_string()
+                        } else {
+                            format!("{}-{}", host.first, host.last)
+                        }
+                    })
+                    .or(zero),
+            ),
         ),
         ("protocol", json!(port.protocol.as_str())),
+        ("app_protocol", some(words.and_then(|words| words.app_protocol.clone()))),
     ])
 }
 
-fn mount(mount: &Mount) -> Value {
-    let (kind, source, inner) = match &mount.source {
+fn mount(mount: &Mount, written: &Written) -> Value {
+    let (kind, source, (name, block)) = match &mount.source {
         MountSource::Volume { key, nocopy } => {
             ("volume", json!(key), ("volume", object([("nocopy", flag(*nocopy))])))
         }
@@ -101,9 +109,9 @@ fn mount(mount: &Mount) -> Value {
             (
                 "bind",
                 object([
+                    ("selinux", some(selinux.map(String::from))),
                     ("propagation", some(propagation.clone())),
                     ("create_host_path", flag(*create_host_path)),
-                    ("selinux", some(selinux.map(String::from))),
                 ]),
             ),
         ),
@@ -113,22 +121,25 @@ fn mount(mount: &Mount) -> Value {
             ("tmpfs", object([("size", some(size.map(|size| size.to_string()))), ("mode", some(*mode))])),
         ),
     };
+    // A block that says something is not left out, whatever the file had: code may have changed the mount.
+    let shown = block != json!({}) || has_block(&mount.source) != written.unusual.contains(&mount.target);
     object([
         ("type", json!(kind)),
         ("source", source),
         ("target", json!(mount.target)),
         ("read_only", flag(mount.read_only)),
-        inner,
+        (name, if shown { block } else { Value::Null }),
     ])
 }
 
-fn healthcheck(check: &Healthcheck) -> Value {
+fn healthcheck(check: &Healthcheck, written: &Written) -> Value {
     let time = |value: Option<Duration>| some(value.map(duration));
-    if check.test == Some(HealthTest::None) {
+    if check.test == Some(HealthTest::None) && !written.test_none {
         return json!({ "disable": true });
     }
     let test = match &check.test {
-        None | Some(HealthTest::None) => Value::Null,
+        None => Value::Null,
+        Some(HealthTest::None) => json!(["NONE"]),
         Some(HealthTest::Exec(words)) => list(std::iter::once("CMD".to_owned()).chain(words.iter().cloned())),
         Some(HealthTest::Shell(line)) => json!(["CMD-SHELL", line]),
     };
@@ -152,8 +163,9 @@ fn network_mode(mode: &NetworkMode) -> String {
     }
 }
 
-fn restart(policy: RestartPolicy) -> Value {
+fn restart(policy: RestartPolicy, written: &Written) -> Value {
     match policy {
+        RestartPolicy::No if written.restart_no => json!("no"),
         RestartPolicy::No => Value::Null,
         RestartPolicy::Always => json!("always"),
         RestartPolicy::UnlessStopped => json!("unless-stopped"),
@@ -180,6 +192,11 @@ fn service(service: &Service) -> Value {
         ]);
         (name.clone(), value)
     });
+    let written = &service.written;
+    let entry_of_tmpfs = |mount: &Mount| match mount.source {
+        MountSource::Tmpfs { .. } => written.tmpfs.get(&mount.target),
+        _ => None,
+    };
     let words = |words: &Option<Vec<String>>| words.as_ref().map_or(Value::Null, |words| json!(words));
     object([
         ("profiles", list(service.profiles.iter().cloned())),
@@ -188,6 +205,14 @@ fn service(service: &Service) -> Value {
         ("command", words(&service.command)),
         ("container_name", some(service.container_name.clone())),
         ("depends_on", map(depends_on)),
+        (
+            "deploy",
+            match written.deploy {
+                Deploy::Absent => Value::Null,
+                Deploy::WithoutCount => json!({ "resources": {}, "placement": {} }),
+                Deploy::WithCount => json!({ "replicas": service.scale, "resources": {}, "placement": {} }),
+            },
+        ),
         ("entrypoint", words(&service.entrypoint)),
         (
             "environment",
@@ -195,14 +220,17 @@ fn service(service: &Service) -> Value {
         ),
         ("expose", list(service.expose.iter().cloned())),
         ("extra_hosts", list(service.extra_hosts.iter().map(|(host, address)| format!("{host}={address}")))),
-        ("healthcheck", service.healthcheck.as_ref().map_or(Value::Null, healthcheck)),
         ("hostname", some(service.hostname.clone())),
+        (
+            "healthcheck",
+            service.healthcheck.as_ref().map_or(Value::Null, |check| healthcheck(check, written)),
+        ),
         ("image", json!(service.image)),
         ("init", some(service.init)),
         ("labels", texts(&service.labels)),
         ("network_mode", some(service.network_mode.as_ref().map(network_mode))),
         ("networks", map(networks)),
-        ("ports", list(service.ports.iter().map(port))),
+        ("ports", list(service.ports.iter().map(|of| port(of, written.ports.get(of))))),
         ("privileged", flag(service.privileged)),
         (
             "pull_policy",
@@ -213,14 +241,27 @@ fn service(service: &Service) -> Value {
             },
         ),
         ("read_only", flag(service.read_only)),
-        ("restart", restart(service.restart)),
-        ("scale", if service.scale == 1 { Value::Null } else { json!(service.scale) }),
+        ("restart", restart(service.restart, written)),
+        (
+            "scale",
+            if service.scale == 1 || written.deploy == Deploy::WithCount {
+                Value::Null
+            } else {
+                json!(service.scale)
+            },
+        ),
         ("stdin_open", flag(service.stdin_open)),
         ("stop_grace_period", some(service.stop_grace_period.map(duration))),
         ("stop_signal", some(service.stop_signal.clone())),
+        ("tmpfs", list(service.volumes.iter().filter_map(entry_of_tmpfs).cloned())),
         ("tty", flag(service.tty)),
         ("user", some(service.user.clone())),
-        ("volumes", list(service.volumes.iter().map(mount))),
+        (
+            "volumes",
+            list(
+                service.volumes.iter().filter(|of| entry_of_tmpfs(of).is_none()).map(|of| mount(of, written)),
+            ),
+        ),
         ("working_dir", some(service.working_dir.clone())),
     ])
 }
@@ -349,15 +390,28 @@ fn yaml_text(text: &str) -> String {
 }
 
 /// The hexadecimal SHA-256 of what a service's containers are made from, by docker compose's recipe: the compact JSON of
-/// the service, HTML characters escaped as Go does, without what does not change a container (scale, pull policy,
-/// profiles, dependencies).
+/// the service, HTML characters escaped as Go does, without the number of containers and the pull policy. It equals that
+/// of version 2.26.1; later ones leave out profiles and dependencies too.
 pub fn config_hash(of: &Service) -> String {
     let mut value = service(of);
     if let Value::Object(map) = &mut value {
-        for key in ["scale", "pull_policy", "profiles", "depends_on", "build", "deploy"] {
+        for key in ["scale", "pull_policy"] {
             map.shift_remove(key);
         }
+        if let Some(Value::Object(deploy)) = map.get_mut("deploy") {
+            deploy.shift_remove("replicas");
+        }
     }
-    let text = value.to_string().replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
+    let mut text = value.to_string();
+    let escapes = [
+        ('&', "\\u0026"),
+        ('<', "\\u003c"),
+        ('>', "\\u003e"),
+        ('\u{2028}', "\\u2028"),
+        ('\u{2029}', "\\u2029"),
+    ];
+    for (c, escape) in escapes {
+        text = text.replace(c, escape);
+    }
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -10,6 +10,7 @@ use crate::{
     mount::Base,
     port,
     read::Reader,
+    written::{Deploy, PortWords},
     yaml::{Node, Value},
 };
 
@@ -147,7 +148,7 @@ pub(crate) struct EnvFile {
 
 pub(crate) fn read(reader: &mut Reader<'_>, name: &str, node: &Node, base: Base<'_>) -> ServiceFile {
     let mut file = ServiceFile { service: Service::new(name, ""), ..ServiceFile::default() };
-    let mut tmpfs: Vec<(Mount, Spot)> = Vec::new();
+    let mut tmpfs: Vec<(Mount, String, Spot)> = Vec::new();
     let (mut count, mut replicas) = (None, None);
     if !matches!(node.value, Value::Map(_)) {
         reader.wrong::<()>(node, "a mapping");
@@ -178,23 +179,43 @@ pub(crate) fn read(reader: &mut Reader<'_>, name: &str, node: &Node, base: Base<
             "environment" => file.environment = reader.pairs(value),
             "env_file" => file.env_files = env_files(&mut reader, value),
             "ports" => {
-                (service.ports, file.entries.ports) = port::read(&mut reader, value).into_iter().unzip()
+                for port::Entry { port, words, spot } in port::read(&mut reader, value) {
+                    if words != PortWords::default() {
+                        service.written.ports.insert(port.clone(), words);
+                    }
+                    service.ports.push(port);
+                    file.entries.ports.push(spot);
+                }
             }
             "expose" => {
                 let rule = "write port[-port][/protocol], like \"80\" or \"53/udp\"";
                 service.expose = reader.strings_if(value, port::is_exposable, "is not a port", rule);
             }
             "volumes" => {
-                (service.volumes, file.entries.volumes) =
-                    mount::read(&mut reader, value, base).into_iter().unzip();
+                for mount::Entry { mount, unusual, spot } in mount::read(&mut reader, value, base) {
+                    if unusual {
+                        service.written.unusual.insert(mount.target.clone());
+                    }
+                    service.volumes.push(mount);
+                    file.entries.volumes.push(spot);
+                }
             }
             "tmpfs" => tmpfs = mount::read_tmpfs(&mut reader, value),
             "networks" => service.networks = networks(&mut reader, value),
             "network_mode" => service.network_mode = network_mode(&mut reader, value),
             "depends_on" => service.depends_on = depends_on(&mut reader, value),
-            "healthcheck" => service.healthcheck = healthcheck(&mut reader, value),
+            "healthcheck" => {
+                service.healthcheck = healthcheck(&mut reader, value);
+                let off =
+                    service.healthcheck.as_ref().is_some_and(|check| check.test == Some(HealthTest::None));
+                service.written.test_none = off && value.get("disable").is_none();
+            }
             "labels" => service.labels = labels(&mut reader, value),
-            "restart" => service.restart = restart(&mut reader, value),
+            "restart" => {
+                service.restart = restart(&mut reader, value);
+                service.written.restart_no =
+                    service.restart == RestartPolicy::No && value.text().is_some_and(|text| !text.is_empty());
+            }
             "stop_signal" => {
                 let rule = "give a name like SIGTERM, or a number from 1 to 64";
                 service.stop_signal = reader.filled_if(value, grammar::signal, "is not a signal", rule);
@@ -220,7 +241,14 @@ pub(crate) fn read(reader: &mut Reader<'_>, name: &str, node: &Node, base: Base<
             "extra_hosts" => service.extra_hosts = extra_hosts(&mut reader, value),
             "profiles" => service.profiles = reader.strings(value),
             "scale" => count = scale(&mut reader, value).map(|count| (count, value.place)),
-            "deploy" => replicas = deploy(&mut reader, value),
+            "deploy" => {
+                replicas = deploy(&mut reader, value);
+                service.written.deploy = match replicas {
+                    Some(_) => Deploy::WithCount,
+                    None if value.is_null() => Deploy::Absent,
+                    None => Deploy::WithoutCount,
+                };
+            }
             "pull_policy" => service.pull_policy = pull_policy(&mut reader, value),
             other if NEEDED.contains(&other) => {
                 reader.error(
@@ -239,7 +267,8 @@ pub(crate) fn read(reader: &mut Reader<'_>, name: &str, node: &Node, base: Base<
         reader.at("scale").error(place, message);
     }
     file.service.scale = count.map(|(count, _)| count).or(replicas).unwrap_or(1);
-    for (mount, spot) in tmpfs {
+    for (mount, text, spot) in tmpfs {
+        file.service.written.tmpfs.insert(mount.target.clone(), text);
         file.service.volumes.push(mount);
         file.entries.volumes.push(spot);
     }
@@ -521,6 +550,8 @@ fn extra_hosts(reader: &mut Reader<'_>, node: &Node) -> Vec<(String, String)> {
         }
         out.push((host, address));
     }
+    // Docker compose sorts them too, as texts.
+    out.sort_by_cached_key(|(host, address)| format!("{host}={address}"));
     out
 }
 

@@ -186,6 +186,14 @@ fn variables_and_dollars_are_warned_of_where_they_stand() {
 }
 
 #[test]
+fn what_aliases_repeat_is_said_once() {
+    let project = ok(
+        "x-c: &c {A: 'a$', B: 0644, C: $NO}\nservices:\n  a: {image: x, environment: *c}\n  b: {image: x, environment: *c}\n",
+    );
+    assert_eq!(project.warnings.len(), 3, "{:?}", project.warnings);
+}
+
+#[test]
 fn a_required_variable_says_whether_it_is_set() {
     let mut options = options();
     options.env.insert("E".into(), String::new());
@@ -231,6 +239,14 @@ fn nothing_is_dropped_in_silence() {
 }
 
 #[test]
+fn ports_that_are_not_published_are_in_nobodys_way() {
+    let project = ok(
+        "services:\n  a: {image: x, network_mode: host, ports: ['80:80']}\n  b: {image: x, ports: ['80:80']}\n",
+    );
+    assert_eq!(project.warnings.len(), 1);
+}
+
+#[test]
 fn what_no_engine_takes_is_refused_at_its_line() {
     let long = format!("labels: {{}}\n  {}: {{image: x}}", "n".repeat(250));
     insta::assert_snapshot!(said(&[
@@ -264,7 +280,7 @@ fn an_error_points_at_the_entry() {
     insta::assert_snapshot!(said(&[
         ("a port twice", "ports: ['80:80', '81:81', '80:82']"),
         ("an unknown volume", "volumes: ['/ok', 'data:/x']"),
-        ("two mounts", "volumes: ['/x', '/y']\n    tmpfs: [/z, /x]"),
+        ("two mounts", "volumes: ['/x', '/y']\n    tmpfs: [/z, /x/]"),
     ]));
 }
 
@@ -310,6 +326,31 @@ fn an_endless_file_is_refused() {
     assert!(error.contains("larger than 16 MiB") && error.contains("c.yaml:1:36"), "{error}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_read_as_far_as_a_file_may_go() {
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut options = LoadOptions::new(folder.path());
+    options.files = vec![pipe.clone()];
+    let write = |text: &'static str, times: usize| {
+        let pipe = pipe.clone();
+        std::thread::spawn(move || {
+            let mut pipe = std::fs::OpenOptions::new().write(true).open(pipe).unwrap();
+            (0..times).take_while(|_| pipe.write_all(text.as_bytes()).is_ok()).count()
+        })
+    };
+    let writer = write("services: {a: {image: x}}", 1);
+    assert_eq!(load(&options).unwrap().services["a"].image, "x");
+    assert_eq!(writer.join().unwrap(), 1);
+    // It ends when nobody reads on.
+    let writer = write("# nothing, and so on\n", usize::MAX);
+    assert!(load(&options).unwrap_err().to_string().contains("larger than 16 MiB"));
+    assert!(writer.join().unwrap() > 0);
+}
+
 #[test]
 fn an_alias_bomb_and_deep_nesting_end() {
     let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
@@ -340,7 +381,7 @@ fn files_override_each_other() {
     assert!(error.contains("only a build"), "{error}");
     write(
         "compose.override.yaml",
-        "services:\n  a:\n    command: [b]\n    ports: ['2:2']\n    environment: {B: '3'}\n    volumes: ['z:/v']\n    depends_on: {b: {condition: service_healthy}}\n  b: {healthcheck: {test: x}}\n",
+        "services:\n  a:\n    command: [b]\n    ports: ['2:2']\n    environment: {B: '3'}\n    volumes: ['z:/v/']\n    depends_on: {b: {condition: service_healthy}}\n  b: {healthcheck: {test: x}}\n",
     );
     std::fs::create_dir(folder.path().join("inner")).unwrap();
     let project = load(&LoadOptions::new(folder.path().join("inner"))).unwrap();
@@ -354,6 +395,18 @@ fn files_override_each_other() {
     assert_eq!(a.depends_on["b"].condition, Condition::ServiceHealthy);
     assert_eq!(project.config_files.len(), 2);
     assert_eq!(project.working_dir, folder.path());
+}
+
+#[test]
+fn a_host_may_have_addresses_in_several_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("compose.yaml", "services: {a: {image: x, extra_hosts: ['b:1.1.1.1', 'a=9.9.9.9', 'c:::1']}}");
+    write("compose.override.yaml", "services: {a: {extra_hosts: {a: [1.1.1.1, 9.9.9.9], d: 2.2.2.2}}}");
+    let project = load(&LoadOptions::new(folder.path())).unwrap();
+    let hosts: Vec<String> =
+        project.services["a"].extra_hosts.iter().map(|(host, address)| format!("{host}={address}")).collect();
+    assert_eq!(hosts, ["a=1.1.1.1", "a=9.9.9.9", "b=1.1.1.1", "c=::1", "d=2.2.2.2"]);
 }
 
 #[test]
@@ -376,9 +429,167 @@ fn the_hash_is_of_what_makes_a_container() {
     let plain = hash("");
     assert_eq!(plain.len(), 64);
     assert_eq!(plain, hash("scale: 3"));
-    assert_eq!(plain, hash("depends_on: [b]"));
+    assert_eq!(plain, hash("pull_policy: always"));
     assert_ne!(plain, hash("environment: {A: '1'}"));
     assert_ne!(plain, hash("command: x"));
+}
+
+/// What docker compose 2.26.1 says of a service (`config --hash a`), which is `image: x` and this.
+const HASHES: &[(&str, &str)] = &[
+    ("depends_on: [b]", "bed0abdc90a9e19c94d3fae34ea706a5f79affeae478914223781285bb94572d"),
+    (
+        "depends_on: {b: {condition: service_healthy, restart: true}}",
+        "9f912d5e98e1d4e109c93014f7dffeb66451647931a23dba3ff76a49641c2104",
+    ),
+    (
+        "depends_on: {b: {condition: service_completed_successfully, required: false}}",
+        "0d4409720309eb657fe87ecd101c7bbe99fc4138fca0fe2dd25bb8020f88e7b1",
+    ),
+    (r#"network_mode: "service:b""#, "6b443e10317e8b17e8bb77fcc0111547e0e82686e5cd0e691221605d713a4af0"),
+    ("profiles: [p]", "990eed1cd9045d63f9ccec2421cf084a7693d090bac2528606e114f0e010dbc9"),
+    ("scale: 3", "d5457d0b2799957b606d2ac4ed52d85a1e75799490e56229948300b9a59e8953"),
+    ("pull_policy: always", "d5457d0b2799957b606d2ac4ed52d85a1e75799490e56229948300b9a59e8953"),
+    ("deploy: {}", "44afd1045bf833334d45f6fe848d207c5338c9e318b0126c9f1427c9cc291b8e"),
+    ("deploy: {replicas: 1}", "44afd1045bf833334d45f6fe848d207c5338c9e318b0126c9f1427c9cc291b8e"),
+    ("deploy: {replicas: 2}", "44afd1045bf833334d45f6fe848d207c5338c9e318b0126c9f1427c9cc291b8e"),
+    ("deploy: {replicas: 2}, scale: 2", "44afd1045bf833334d45f6fe848d207c5338c9e318b0126c9f1427c9cc291b8e"),
+    (r#"restart: "no""#, "453cb45cfedc7c65e14d7ab25b8e1019d819fb6323374e68b7c207f0ed9de5ef"),
+    ("restart: no", "453cb45cfedc7c65e14d7ab25b8e1019d819fb6323374e68b7c207f0ed9de5ef"),
+    (r#"restart: "on-failure:3""#, "552487661239cd16756bb933a916ac0a36e822a3e8ad3c9beb154375ad30007c"),
+    ("tmpfs: /x", "aa3be3a590faded8283bf7ea57faa2c587bb0817bb6e902d73c16c85d99cf937"),
+    (
+        r#"tmpfs: [/y, "/x:size=64m,mode=1777"]"#,
+        "d7547fce93099f54f7f5ab24783986c617db5922c3db431bb533a73557201cca",
+    ),
+    (r#"tmpfs: /x, volumes: ["/v"]"#, "6972c4b600b6622a9880538532b50d0b42c60f944ef067aaa4e5c43312abb0db"),
+    (
+        "volumes: [{type: bind, source: /s, target: /t}]",
+        "18fb7e231486ea652b53ae514f3068e3b0a1bddbda57d9bbf63720704d6f57d6",
+    ),
+    (
+        "volumes: [{type: bind, source: /s, target: /t, bind: {}}]",
+        "c57b6b603aab1e76fd6163564820897cdbfeb5b09700ca9d911da1ed90ffb8fb",
+    ),
+    (
+        "volumes: [{type: bind, source: /s, target: /t, bind: {create_host_path: false}}]",
+        "c57b6b603aab1e76fd6163564820897cdbfeb5b09700ca9d911da1ed90ffb8fb",
+    ),
+    (
+        "volumes: [{type: bind, source: /s, target: /t, read_only: true, bind: {create_host_path: true}}]",
+        "344604dfd9da8f7aa6a6f2ca65ccc2b7bf9545e24f6f8605d0c9e98bde38db1e",
+    ),
+    (
+        "volumes: [{type: bind, source: /s, target: /t, bind: {propagation: rshared, selinux: Z}}]",
+        "800ffbd84f185c1d1023216e88724b8bad4174bc944879416c8c0024f25cbdc0",
+    ),
+    (r#"volumes: ["/s:/t:z"]"#, "113f6251fd7c1fdbede4bb0b027d40339bb0d0b3160df1ed3758ddfd1cb16275"),
+    (r#"volumes: ["/s:/t:ro,rslave"]"#, "5867254dfb765d2b54f244b978d2c2318854afc14901572d8374cd507025cb9e"),
+    ("volumes: [/t]", "6527548926564ee3c1b8c75b31477ff662d163fb1c70909854a54d24572b1db0"),
+    (r#"volumes: [/anon]"#, "c7e4cd071fd778979136eda1e8dfc92aa457e56c53422a6f78eb479e4d333541"),
+    (
+        r#"volumes: ["/etc/x/:/etc//y/../x/", {type: bind, source: /s//, target: /p/./q/}], tmpfs: /m/, working_dir: /w/"#,
+        "2777ec064dce4d1f261560873e4eb2a23002e12411969d2f98add1e05c7541c1",
+    ),
+    (
+        "volumes: [{type: volume, target: /t}, {type: volume, target: /u, volume: {}}]",
+        "978405157fda47c2869dfae687228423e8aa1c54ac44990725ce7641337d1ed2",
+    ),
+    (
+        r#"volumes: ["vv:/t", {type: volume, source: vv, target: /u}, {type: volume, source: vv, target: /w, volume: {nocopy: true}}]"#,
+        "01e7bc7e828f4c7b073571927aacf79fbfb2b87d4a09b8451ed5bc758269af80",
+    ),
+    (
+        "volumes: [{type: tmpfs, target: /t}, {type: tmpfs, target: /u, tmpfs: {}}]",
+        "bf5972d551c9b686e3ddc39251fc70322a34584dce6655f76f0bf3b4a44a0fce",
+    ),
+    (
+        "volumes: [{type: tmpfs, target: /t, tmpfs: {size: 64m, mode: 0755}}]",
+        "b2bc6436d4bf77087c2f2a3868ec48657a5d996d7837987a2ea5ebf88ffb74a4",
+    ),
+    (
+        r#"environment: {A: 1, B: 0644, C: 3.10, D: 1e30, E: 0x1F, F: yes, G: 2020-01-01, H: TRUE, I: , J: "0644"}"#,
+        "c476a503a0b31b00ce22cd554016e934fac89c29cbe42eba4a8e5915039e3c99",
+    ),
+    (r#"environment: {A: "<a & b>$$c"}"#, "203a68367609cd6fd03232f576fcd9cfccb9389df5279272f560202a4a1ddb78"),
+    ("environment: [A=0644, B=1.0]", "56101470dc6863b0c5d45a83d63c1112e993a619291378513a789db4ada89683"),
+    (
+        "labels: {A: 1.50, B: true, C: , D: 1_000}",
+        "5a024496a4a4365832b907783570e7befb5977162f3aedd0f7abab2c7125edba",
+    ),
+    ("healthcheck: {test: [NONE]}", "546682d849ab9dc6ecfc978b619c8cdd1f144f88e5da2ac121816de9abef9ada"),
+    (
+        "healthcheck: {test: [NONE], interval: 3s}",
+        "2a515cea3c102076c8f1eee5c59189955e709e020bdfb9dd34d9d8d1fdbe6262",
+    ),
+    ("healthcheck: {disable: true}", "ad3610d7beb23355e78761b6705a30bbeac00a7e3efdbfc08ec2a18d3b9de524"),
+    (
+        "healthcheck: {test: exit 0, interval: 1m30s, timeout: 500ms, retries: 2, start_period: 1h, start_interval: 1s}",
+        "746e37ea787572addb5f203bea8552ea95e8f0a276ecbd9a68df3e243106e13a",
+    ),
+    (
+        r#"ports: ["80", "8080-8081:81", "127.0.0.1:53:53/udp"]"#,
+        "9c1f0de74db728821e44434ef88da579c2ab179c3fb72a25371d651f5e2fa064",
+    ),
+    (r#"ports: ["0:80"]"#, "0770821cdfe8e11d3a5d6d4c9936a6ec6fb6b859684a3a4e15cdfd5882a1a272"),
+    (
+        "ports: [{target: 80, published: 0}]",
+        "0770821cdfe8e11d3a5d6d4c9936a6ec6fb6b859684a3a4e15cdfd5882a1a272",
+    ),
+    (
+        "ports: [{target: 80, published: 8080, mode: host, name: n, app_protocol: http}]",
+        "4680115f079624560ed7cbbbfb6785c32e1345c8784ced7144b964ce0a5e18b9",
+    ),
+    ("expose: [80, 53/udp]", "09e5b829d2e2ae4530e5004689554702770e4f2909cd5e52fc544703fc611132"),
+    (
+        r#"extra_hosts: ["a:1.2.3.4", "b=::1", "c=[::2]"]"#,
+        "61fc65ab40ec0f4e2c0b8c2800a3282d5b7660a3b333f68b75cd353d2d5b8f10",
+    ),
+    (
+        "networks: {default: {aliases: [x], ipv4_address: 1.2.3.4}}",
+        "1e465146fdf625a0ac0667a9d2d45c1a52a69043a61fad0ebebcc75f5d3349b8",
+    ),
+    (r#"command: "", entrypoint: []"#, "251ca35baceb22da5e8eb0ba9b302c39f202c921bed5c9cafa92f853feca86b1"),
+    (
+        r#"user: "", hostname: h, healthcheck: {test: x}, init: true, tty: true, stdin_open: true, read_only: true, privileged: true, stop_signal: SIGINT, stop_grace_period: 1s, working_dir: /w, cap_add: [A], cap_drop: [B], tmpfs: [/x], container_name: cn"#,
+        "1007477fdb5fa43e5e4f4ff09cce92b8ac7f8cd2f0001e6e1642974ef98d9e5e",
+    ),
+    (
+        r#"extra_hosts: {b: 1.1.1.1, a: [2.2.2.2, 1.1.1.1]}"#,
+        "85904f19b159ca1395a6028ad7f4e03c3e019eb6d92a1b8bf75306ae34895c8f",
+    ),
+    (
+        r#"extra_hosts: ["b:::1", "a:1.1.1.1", "a-b=1.1.1.1"]"#,
+        "7be5645977694f1b400a4a24e2bc32222c237beaedfa20ff234577d417da386d",
+    ),
+    (
+        r#"cap_add: [B, A], expose: [90, 80]"#,
+        "0412edb803af8cb88877d3009277563b233e03e7caf2fb34e30a2c188aa51163",
+    ),
+];
+
+#[test]
+fn the_hash_is_docker_composes() {
+    let mut options = options();
+    options.profiles = vec!["p".into()];
+    let load = |text: &str| load_str("x", text, &options).unwrap_or_else(|error| panic!("{error}"));
+    let mut wrong = Vec::new();
+    for (service, hash) in HASHES {
+        let text = format!("services: {{a: {{image: x, {service}}}, b: {{image: x}}}}\nvolumes: {{vv: }}\n");
+        let project = load(&text);
+        if project.services["a"].config_hash != *hash {
+            wrong.push((service, to_json(&project)["services"]["a"].to_string()));
+        }
+        assert_eq!(load(&to_yaml(&project)).services, project.services, "{service}");
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_plain_scalar_that_changes_is_warned_of() {
+    insta::assert_snapshot!(said(&[
+        ("numbers", "environment: {A: 0644, B: 1, C: '0644', D: yes, E: 1.0, F: TRUE}"),
+        ("a list", "environment: [A=0644]"),
+    ]));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The command line, as docker compose has it.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -278,13 +278,13 @@ pub(crate) enum Machine {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct MachineSize {
     /// How many processors [env: LONGSHORE_MACHINE_CPUS].
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = number::<u32>)]
     cpus: Option<u32>,
     /// How much memory, in MiB [env: LONGSHORE_MACHINE_MEMORY].
-    #[arg(long, value_name = "MIB")]
+    #[arg(long, value_name = "MIB", value_parser = number::<u64>)]
     memory: Option<u64>,
     /// How large its disk is, in GiB [env: LONGSHORE_MACHINE_DISK].
-    #[arg(long, value_name = "GIB")]
+    #[arg(long, value_name = "GIB", value_parser = number::<u64>)]
     disk: Option<u64>,
     /// The image of its disk: a path, a URL, or docker://REFERENCE [env: LONGSHORE_MACHINE_IMAGE].
     #[arg(long, value_name = "IMAGE")]
@@ -349,6 +349,10 @@ impl UpFlags {
     pub(crate) fn scale(&self) -> BTreeMap<String, u32> {
         self.scale.iter().cloned().collect()
     }
+}
+
+fn number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "expected a number".to_owned())
 }
 
 /// More is no time that anybody waits, and what an engine counts in 32 bits.

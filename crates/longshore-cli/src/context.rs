@@ -1,7 +1,7 @@
 //! What every command works with: the settings, the project, the runtime, and the way out.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::Future,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -10,8 +10,9 @@ use std::{
 };
 
 use longshore::{
-    AnyRuntime, Availability, Call, Config, ContainerRuntime, EngineInfo, Error, LoadError, LoadOptions,
-    Phase, Project, ProjectName, RuntimeChoice, RuntimeKind, Subject, Target, load, load_str,
+    AnyRuntime, Availability, Call, Config, Container, ContainerRuntime, EngineInfo, Error, LoadError,
+    LoadOptions, Phase, Project, ProjectName, ResourceKind, RuntimeChoice, RuntimeKind, Subject, Target,
+    load, load_str,
 };
 use serde_json::json;
 
@@ -23,6 +24,7 @@ use crate::{
     output::Output,
     refusal::Refusal,
     report::{Report, Reporter},
+    services,
     signals::{Signal, Signals},
 };
 
@@ -43,6 +45,8 @@ pub(crate) struct Context {
     pub(crate) connected: OnceLock<Arc<dyn ContainerRuntime>>,
     /// What has failed, and the sentence that was given as the reason.
     pub(crate) failed: Arc<Mutex<Vec<(Subject, String)>>>,
+    /// The project that this is about, once it is known, and the services of its file.
+    pub(crate) loaded: OnceLock<(ProjectName, BTreeSet<String>)>,
 }
 
 /// What a command that is cancelled may leave.
@@ -144,6 +148,7 @@ impl Context {
         };
         let project = self.reading_files(load).await?;
         self.warn(&project);
+        self.loaded.get_or_init(|| (project.name.clone(), project.services.keys().cloned().collect()));
         Ok(project)
     }
 
@@ -152,6 +157,7 @@ impl Context {
         let options = self.load_options(interpolate)?;
         let project = self.reading_files(move || Ok(Source::of(&options)?.load(&options)?)).await?;
         self.warn(&project);
+        self.loaded.get_or_init(|| (project.name.clone(), project.services.keys().cloned().collect()));
         Ok(project)
     }
 
@@ -181,6 +187,10 @@ impl Context {
         let mut options = LoadOptions::new(std::env::current_dir()?);
         options.files = self.files.files.clone();
         options.project_directory = self.global.project_directory.clone();
+        if let Some(folder) = options.project_directory.as_ref().filter(|folder| !folder.is_dir()) {
+            let message = format!("--project-directory {}: there is no such folder", folder.display());
+            return Err(Failure::Usage(message, None));
+        }
         options.project_name = self.global.project_name.clone();
         options.profiles = self.files.with.profiles.clone();
         options.env_files = self.files.with.env_files.clone();
@@ -197,6 +207,7 @@ impl Context {
             ),
             _ => Target::from(self.project(services).await?),
         };
+        self.loaded.get_or_init(|| (target.name.clone(), BTreeSet::new()));
         Ok(target.services(services.iter().cloned()))
     }
 
@@ -227,7 +238,28 @@ impl Context {
         {
             return error.into();
         }
+        match &refusal.error {
+            Error::NotFound { kind: ResourceKind::Service, name } => {
+                refusal.help = services::help(name, &self.services().await);
+            }
+            Error::NotFound { kind: ResourceKind::Project, .. } => {
+                refusal.help = Some(format!("{} creates it", self.again.other("up")));
+            }
+            _ => {}
+        }
         Failure::Runtime(refusal)
+    }
+
+    /// The services that the project has in its file and on the engine, as far as they can be known.
+    async fn services(&self) -> BTreeSet<String> {
+        let Some((project, in_file)) = self.loaded.get() else { return BTreeSet::new() };
+        let mut services = in_file.clone();
+        if let Some(runtime) = self.connected.get()
+            && let Ok(Ok(containers)) = tokio::time::timeout(LEFT_OVER_BUDGET, runtime.ps(project)).await
+        {
+            services.extend(containers.iter().filter_map(Container::service).map(str::to_owned));
+        }
+        services
     }
 
     /// Awaits something that changes nothing: a signal simply ends it.
@@ -260,7 +292,12 @@ impl Context {
     }
 
     /// What a cancelled command leaves of a project, and what to do about it.
-    async fn left(&self, runtime: &dyn ContainerRuntime, project: &ProjectName, leaves: Leaves) -> String {
+    pub(crate) async fn left(
+        &self,
+        runtime: &dyn ContainerRuntime,
+        project: &ProjectName,
+        leaves: Leaves,
+    ) -> String {
         let mut advice = format!("{} completes it", self.again.same());
         match leaves {
             Leaves::Images => return advice,

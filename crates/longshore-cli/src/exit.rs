@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, io};
 
-use longshore::{ConfigError, Error, LoadError};
+use longshore::{ConfigError, Error, LoadError, compose_file::Diagnostics};
 use serde_json::json;
 
 use crate::{
@@ -127,6 +127,19 @@ impl From<io::Error> for Failure {
     }
 }
 
+/// The first error of a file on one line, and how many there are besides.
+fn summary(found: &Diagnostics) -> String {
+    let mut errors = found.errors();
+    let Some(first) = errors.next() else { return "the compose file is invalid".to_owned() };
+    let place = first.location.as_ref().map(|location| format!("{location}: ")).unwrap_or_default();
+    let path = if first.path.is_empty() { String::new() } else { format!("{}: ", first.path) };
+    let more = match errors.count() {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    format!("{place}{path}{}{more}", first.message)
+}
+
 impl Failure {
     /// What the process ends with.
     pub(crate) fn exit_code(&self) -> ExitCode {
@@ -164,6 +177,7 @@ impl Failure {
     fn message(&self) -> String {
         match self {
             Self::Runtime(refusal) => refusal.message(),
+            Self::Load(LoadError::Invalid(found)) => summary(found),
             Self::Load(error) => error.to_string(),
             Self::Config(error) => error.to_string(),
             Self::Usage(text, _) => text.clone(),
@@ -178,6 +192,9 @@ impl Failure {
             Self::Runtime(refusal) => refusal.help(),
             Self::Load(LoadError::NotFound { .. }) => {
                 Some("name the file with -f, or a project that is there with -p".to_owned())
+            }
+            Self::Load(LoadError::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Some("check the path; a relative one starts from the folder where longshore runs".to_owned())
             }
             Self::Usage(_, help) => help.clone(),
             Self::Signal(_, left) => left.clone(),

@@ -13,8 +13,10 @@ mod logs;
 mod output;
 mod refusal;
 mod report;
+mod services;
 mod signals;
 mod table;
+mod trace;
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +24,6 @@ use std::{
 };
 
 use clap::{CommandFactory, Parser};
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     again::Again,
@@ -58,7 +59,7 @@ async fn run(cli: Cli) -> ExitCode {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     let output = output(&cli, &env);
-    trace(cli.verbose, output);
+    trace::begin(cli.verbose, output);
     let signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => {
@@ -76,6 +77,7 @@ async fn run(cli: Cli) -> ExitCode {
         signals,
         connected: OnceLock::new(),
         failed: Arc::default(),
+        loaded: OnceLock::new(),
         again: Again { arguments: arguments(), flags: Vec::new() },
     };
     let outcome = commands::run(cli.command, context).await;
@@ -114,23 +116,6 @@ fn refuse(error: &clap::Error) -> ExitCode {
         let _ = error.print();
     }
     if error.use_stderr() { ExitCode::Usage } else { ExitCode::Ok }
-}
-
-fn trace(verbose: u8, output: Output) {
-    let level = match verbose {
-        0 => return,
-        1 => "debug",
-        _ => "trace",
-    };
-    let filter =
-        ["longshore", "compose_file", "runtime_core", "runtime_podman", "runtime_docker", "runtime_mock"]
-            .map(|name| format!("{name}={level}"))
-            .join(",");
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
-        .with_ansi(output.stderr_colors)
-        .with_writer(std::io::stderr);
-    subscriber.init();
 }
 
 /// The command as clap knows it, for completions.

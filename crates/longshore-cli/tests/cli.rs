@@ -235,6 +235,8 @@ fn an_invalid_file_is_told_in_json_too() {
     let error = &json(&ran.stderr)["error"];
     assert_eq!(error["code"], "invalid_file");
     assert_eq!(error["diagnostics"][0]["location"]["line"], 1);
+    let ran = Shop::new("services: {web: {image: [a], ports: [x]}}").run(&["up", "--format", "json"]);
+    insta::assert_snapshot!(json(&ran.stderr)["error"]["message"].as_str().unwrap().replace('\\', "/"), @"DIR/shop/compose.yaml:1:25: services.web.image: expected a text, found a list (and 1 more)");
 }
 
 #[test]
@@ -265,6 +267,8 @@ fn a_time_is_a_number_of_seconds_that_can_be_waited() {
         assert_eq!(ran.code, Some(64), "{arguments:?}: {}", ran.stderr);
         assert!(ran.stderr.contains("expected a number of seconds"), "{arguments:?}: {}", ran.stderr);
     }
+    let ran = shop.mock(&["machine", "init", "--cpus", "x"]);
+    assert!(ran.stderr.contains("expected a number\n"), "{}", ran.stderr);
     let ran = shop.mock(&["stop", "-t", "2147483647"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
 }
@@ -326,6 +330,13 @@ fn verbose_tells_the_engine_and_the_plan() {
     for part in ["Engine in memory", "steps=8", "create network shop_default (not there)"] {
         assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
     }
+    let ran = Shop::new(SHOP).mock(&["-v", "--format", "json", "up", "-d"]);
+    let lines: Vec<_> = ran.stderr.lines().map(json).collect();
+    assert!(
+        lines.iter().any(|line| line["trace"] == "debug" && line["fields"]["steps"] == 8),
+        "{}",
+        ran.stderr
+    );
 }
 
 /// A docker that answers what `auto` asks, and nothing else.
@@ -357,6 +368,65 @@ fn a_podman_that_is_named_is_not_passed_over_in_silence() {
         ran.stderr,
         "warning: docker is used, because /nonexistent/podman cannot be used as Podman: there is no such program\n"
     );
+}
+
+const VARIED: &str = "
+services:
+  db: {image: example/db:1, container_name: front}
+  web: {image: example/web:1, ports: ['8080:80']}
+  worker: {image: example/web:1, ports: ['9000-9001:80']}
+  local: {image: localhost/mine:1, pull_policy: never, profiles: [extra]}
+";
+
+/// What is refused before anything happens, and what is said to who asks too early.
+#[test]
+fn what_cannot_be_meant_is_told_with_what_could_be() {
+    let shop = Shop::new(VARIED);
+    let mut all = String::new();
+    for (code, arguments) in [
+        (1, ["logs", "nosuch"].as_slice()),
+        (1, &["ps", "wbe"]),
+        (1, &["up", "-d", "nosuch"]),
+        (1, &["plan", "--scale", "nosuch=2"]),
+        (1, &["pull", "wokrer"]),
+        (1, &["stop", "dbb"]),
+        (1, &["config", "--hash", "nosuch"]),
+        (1, &["logs"]),
+        (1, &["-f", "compose.yaml", "start"]),
+        (64, &["up", "--scale", "db=2"]),
+        (64, &["up", "--scale", "web=2"]),
+        (64, &["plan", "--scale", "worker=3"]),
+        (64, &["--project-directory", "/nonexistent", "config"]),
+        (64, &["--config", "/nonexistent", "config"]),
+        (65, &["-f", "nonexistent.yaml", "config"]),
+        (1, &["up", "-d", "local"]),
+    ] {
+        let ran = shop.mock(arguments);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{arguments:?}: {}", ran.stderr);
+        all.push_str(&format!("== {}\n{}\n", arguments.join(" "), ran.stderr));
+    }
+    let hidden = Shop::new("services: {a: {image: x, profiles: [one, two]}}");
+    for command in ["up", "plan", "pull"] {
+        let ran = hidden.mock(&[command]);
+        assert_eq!(ran.code, Some(64), "{}", ran.stderr);
+        all.push_str(&format!("== {command}, all in profiles\n{}\n", ran.stderr));
+    }
+    insta::assert_snapshot!(all);
+    for arguments in [["plan", "--scale", "worker=2"], ["plan", "--scale", "web=1"]] {
+        assert_eq!(shop.mock(&arguments).code, Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn hashes_are_an_object_for_programs() {
+    let shop = Shop::new(SHOP);
+    let lines = shop.run(&["config", "--hash", "*"]).stdout;
+    let object = json(&shop.run(&["config", "--hash", "*", "--format", "json"]).stdout);
+    let told: Vec<String> =
+        ["db", "web"].map(|name| format!("{name} {}\n", object[name].as_str().unwrap())).into();
+    assert_eq!(lines, told.concat());
+    let one = json(&shop.run(&["config", "--hash", "db", "--format", "json"]).stdout);
+    assert_eq!(one, serde_json::json!({ "db": object["db"] }));
 }
 
 /// A shell script called `podman`.
@@ -489,6 +559,66 @@ fn ctrl_c_stops_an_attached_project_in_order() {
     let at = |line: &str| ran.stderr.lines().position(|other| other == line);
     let (front, db) = (at("Container front  Stopped"), at("Container shop-db-1  Stopping"));
     assert!(front.is_some() && front < db, "{}", ran.stderr);
+}
+
+/// A podman with one container, whose log does not end.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_followed_logs_in_silence() {
+    let shop = Shop::new(SHOP);
+    let id = "4f".repeat(32);
+    let inspected = serde_json::json!([{
+        "Id": id, "Name": "shop-db-1", "Image": "1", "ImageName": "example/db:1", "Created": "2026-01-02T15:04:05Z",
+        "State": { "Status": "running", "ExitCode": 0, "StartedAt": "2026-01-02T15:04:05Z",
+            "FinishedAt": "0001-01-01T00:00:00Z" },
+        "Config": { "Labels": { "com.docker.compose.project": "shop", "com.docker.compose.service": "db",
+            "com.docker.compose.container-number": "1" } },
+        "HostConfig": {}, "NetworkSettings": {}, "Mounts": []
+    }]);
+    let program = script(
+        &shop,
+        &format!(
+            "case \"$1\" in ps) echo {id};; container) echo '{inspected}';; \
+             logs) echo '2026-01-02T15:04:05.000000000Z hello'; exec sleep 100;; *) exec sleep 100;; esac"
+        ),
+    );
+    let mut child = shop
+        .command(&["--runtime", "podman", "--podman", &program, "logs", "-f"])
+        .env("PATH", "/usr/bin:/bin")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let first = lines.next();
+    interrupt(child.id());
+    let ran = shop.ran(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(130), ""));
+    assert_eq!(first.as_deref(), Some("db-1  | hello"));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_before_an_attached_project_is_up_says_how_to_go_on() {
+    let file = SHOP.replace("healthy-after: 200ms", "unhealthy: 'true'").replace("100ms", "1m");
+    let shop = Shop::new(&file);
+    let mut child = shop
+        .command(&["--runtime", "mock", "up"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line == "Container shop-db-1  Waiting"));
+    interrupt(child.id());
+    let rest = lines.collect::<Vec<_>>().join("\n");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(rest.contains("shop-db-1 (exited)"), "{rest}");
+    assert!(
+        rest.ends_with(
+            "`longshore --runtime mock up` completes it, `longshore --runtime mock down` removes it"
+        )
+    );
 }
 
 #[cfg(unix)]

@@ -1,6 +1,10 @@
 //! The logs of a project's containers as one stream.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use futures_util::{
     StreamExt,
@@ -38,6 +42,8 @@ struct Following<E> {
     open: BTreeSet<ContainerId>,
     /// Started again before the log of the run before has ended.
     again: BTreeSet<ContainerId>,
+    /// When the run began that was read last. An engine may tell of a start when its whole run has been read.
+    runs: BTreeMap<ContainerId, SystemTime>,
 }
 
 /// Opens the logs of all containers that are there; followed, of those that come later too.
@@ -60,6 +66,7 @@ pub(crate) async fn open<E: Engine>(engine: Arc<E>, target: Target, what: What) 
         events,
         open: BTreeSet::new(),
         again: BTreeSet::new(),
+        runs: BTreeMap::new(),
     };
     for container in containers {
         match &what {
@@ -120,6 +127,9 @@ impl<E: Engine> Following<E> {
             }))
         });
         self.lines.push(lines.chain(futures_util::stream::once(async move { Item::End(end) })).boxed());
+        if let Some(started) = container.started {
+            self.runs.insert(id.clone(), started);
+        }
         self.open.insert(id);
         Ok(())
     }
@@ -187,7 +197,8 @@ impl<E: Engine> Following<E> {
         };
         let ours = self.target.services.is_empty()
             || container.service().is_some_and(|service| self.target.services.contains(service));
-        if !ours || is_oneoff(&container) {
+        let is_read = container.started.is_some() && self.runs.get(id) == container.started.as_ref();
+        if !ours || is_oneoff(&container) || is_read {
             return Ok(());
         }
         // A run's first lines can be older than its start, as engines write it down, but not than the end of the run

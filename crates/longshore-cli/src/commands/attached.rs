@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::StreamExt;
-use longshore::{Call, Container, ContainerRuntime, ContainerState, ProjectLogs, StopOptions, Target};
+use longshore::{Call, Container, ContainerRuntime, ContainerState, Error, ProjectLogs, StopOptions, Target};
 
 use crate::{
     context::Context,
@@ -65,6 +65,8 @@ impl Following {
     async fn step(&mut self) -> Result<bool, Failure> {
         let Some(lines) = &mut self.lines else { return Ok(false) };
         match lines.next().await {
+            // It was removed, and its log with it.
+            Some(Err(Error::NotFound { .. })) => Ok(true),
             Some(line) => {
                 self.printer.print(&line?)?;
                 Ok(true)

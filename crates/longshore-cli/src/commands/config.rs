@@ -1,9 +1,9 @@
 //! `config`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use longshore::{
-    Error, Project, ResourceKind,
+    Project,
     compose_file::{self, Service},
 };
 
@@ -12,10 +12,15 @@ use crate::{
     args::{ConfigCommand, Format},
     context::{Context, Interpolate},
     exit::{ExitCode, Failure},
+    services,
 };
 
 /// Checks the file and shows what it means.
 pub(crate) async fn config(args: &ConfigCommand, context: &Context) -> Result<ExitCode, Failure> {
+    // What is named is to be there, needed or not.
+    if context.global.config.is_some() {
+        context.config().await?;
+    }
     let interpolate = if args.no_interpolate { Interpolate::No } else { Interpolate::Yes };
     let project = context.project_as_written(interpolate).await?;
     let view = &args.view;
@@ -33,8 +38,7 @@ pub(crate) async fn config(args: &ConfigCommand, context: &Context) -> Result<Ex
         return print_words(&words(images), context);
     }
     if let Some(name) = &view.hash {
-        let hashes = hashes(&project, name)?;
-        return print_words(&words(&hashes), context);
+        return hashes(&project, name, context);
     }
     match context.output.format {
         Format::Json => context.output.json(&compose_file::to_json(&project))?,
@@ -48,13 +52,24 @@ fn words<'a>(names: impl IntoIterator<Item = &'a String>) -> Vec<&'a str> {
 }
 
 /// `web 5f1c…`, as docker compose prints them.
-fn hashes(project: &Project, name: &str) -> Result<Vec<String>, Failure> {
-    let line = |service: &Service| format!("{} {}", service.name, service.config_hash);
-    if name == "*" {
-        return Ok(project.services.values().map(line).collect());
+fn hashes(project: &Project, name: &str, context: &Context) -> Result<ExitCode, Failure> {
+    let wanted = |service: &&Service| name == "*" || service.name == name;
+    if name != "*" {
+        services::check([&name.to_owned()], |name| project.services.contains_key(name))?;
     }
-    match project.services.get(name) {
-        Some(service) => Ok(vec![line(service)]),
-        None => Err(Error::NotFound { kind: ResourceKind::Service, name: name.to_owned() }.into()),
+    let hashes: BTreeMap<&str, &str> = project
+        .services
+        .values()
+        .filter(wanted)
+        .map(|service| (service.name.as_str(), service.config_hash.as_str()))
+        .collect();
+    match context.output.format {
+        Format::Json => context.output.json(&hashes)?,
+        Format::Text => {
+            for (name, hash) in hashes {
+                context.output.line(&format!("{name} {hash}"))?;
+            }
+        }
     }
+    Ok(ExitCode::Ok)
 }

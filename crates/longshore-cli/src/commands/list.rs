@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeSet, time::SystemTime};
 
-use longshore::{Container, ProjectSummary};
+use longshore::{Container, ProjectSummary, Target};
 
 use crate::{
     args::{Format, Ls, Ps},
     context::Context,
     exit::{ExitCode, Failure},
+    services,
     table::{Row, table},
 };
 
@@ -16,6 +17,7 @@ pub(crate) async fn ps(args: &Ps, context: &Context) -> Result<ExitCode, Failure
     let target = context.target(&args.only).await?;
     let runtime = context.runtime().await?;
     let mut containers = context.reading(async { Ok(runtime.ps(&target.name).await?) }).await?;
+    check_named(&target, &containers)?;
     let named = |container: &Container| {
         target.services.is_empty()
             || container.service().is_some_and(|service| target.services.contains(service))
@@ -40,6 +42,14 @@ pub(crate) async fn ps(args: &Ps, context: &Context) -> Result<ExitCode, Failure
         }
     }
     Ok(ExitCode::Ok)
+}
+
+/// Refuses a service that is neither in the file nor on the engine.
+pub(super) fn check_named(target: &Target, containers: &[Container]) -> Result<(), Failure> {
+    services::check(&target.services, |name| {
+        target.project.as_ref().is_some_and(|project| project.services.contains_key(name))
+            || containers.iter().any(|container| container.service() == Some(name))
+    })
 }
 
 /// Lists the projects on the engine.

@@ -1,8 +1,9 @@
 //! `logs`.
 
 use futures_util::StreamExt;
-use longshore::LogOptions;
+use longshore::{Error, LogOptions};
 
+use super::list::check_named;
 use crate::{
     args::Logs,
     context::Context,
@@ -19,9 +20,10 @@ pub(crate) async fn logs(args: &Logs, context: &Context) -> Result<ExitCode, Fai
     let mut output = context.output;
     output.stdout_colors &= !args.no_color;
     let prefix = if args.no_log_prefix { Prefix::None } else { Prefix::Container };
-    context
+    let shown = context
         .reading(async {
             let mut containers = runtime.ps(&target.name).await?;
+            check_named(&target, &containers)?;
             containers.retain(|container| {
                 target.services.is_empty()
                     || container.service().is_some_and(|service| target.services.contains(service))
@@ -30,9 +32,18 @@ pub(crate) async fn logs(args: &Logs, context: &Context) -> Result<ExitCode, Fai
             let mut printer = Printer::new(output, prefix, &target.name, names);
             let mut lines = runtime.logs(&target, &options).await?;
             while let Some(line) = lines.next().await {
-                printer.print(&line?)?;
+                match line {
+                    // It was removed, and its log with it.
+                    Err(Error::NotFound { .. }) => {}
+                    line => printer.print(&line?)?,
+                }
             }
             Ok(ExitCode::Ok)
         })
-        .await
+        .await;
+    // There is no other way to end it.
+    shown.map_err(|failure| match failure {
+        Failure::Signal(..) => Failure::Silent(failure.exit_code()),
+        other => other,
+    })
 }

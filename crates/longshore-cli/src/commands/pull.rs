@@ -1,19 +1,17 @@
 //! `pull`.
 
-use longshore::{Error, ResourceKind};
-
 use crate::{
     args::Pull,
     context::{Context, Leaves},
     exit::{ExitCode, Failure},
+    services,
 };
 
 /// Fetches the images of the named services, or of all.
 pub(crate) async fn pull(args: &Pull, context: &Context) -> Result<ExitCode, Failure> {
     let mut project = context.project(&args.services).await?;
-    if let Some(unknown) = args.services.iter().find(|name| !project.services.contains_key(*name)) {
-        return Err(Error::NotFound { kind: ResourceKind::Service, name: unknown.clone() }.into());
-    }
+    services::check_selected(&project)?;
+    services::check(&args.services, |name| project.services.contains_key(name))?;
     if !args.services.is_empty() {
         project.services.retain(|name, _| args.services.contains(name));
     }

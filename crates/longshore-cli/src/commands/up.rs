@@ -13,12 +13,14 @@ use crate::{
     exit::{ExitCode, Failure},
     logs::Prefix,
     report::Report,
+    services,
 };
 
 /// Makes the engine's state the file's. Attached, it shows logs until the containers end or the user stops them.
 pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure> {
     let flags = &args.flags;
     let project = context.project(&flags.services).await?;
+    services::check_up(&project, flags)?;
     let options = options(flags);
     let runtime = context.runtime().await?;
     if tracing::enabled!(tracing::Level::DEBUG) {
@@ -40,7 +42,12 @@ pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure
     context.reporter.finish();
     match outcome {
         Ok(outcome) => attached.follow(&outcome?.started).await,
-        Err(signal) => attached.stop(Some(signal)).await,
+        Err(signal) => {
+            let stopped = attached.stop(Some(signal)).await;
+            let Err(Failure::Silent(_)) = stopped else { return stopped };
+            let left = context.left(&*runtime, &project.name, Leaves::More).await;
+            Err(Failure::Signal(signal, Some(left)))
+        }
     }
 }
 
@@ -66,6 +73,7 @@ async fn trace_plan(
 /// Shows what `up` would do, and why.
 pub(crate) async fn plan(args: &Plan, context: &Context) -> Result<ExitCode, Failure> {
     let project = context.project(&args.flags.services).await?;
+    services::check_up(&project, &args.flags)?;
     let options = options(&args.flags);
     let runtime = context.runtime().await?;
     let plan = context.reading(async { Ok(runtime.plan(&project, &options).await?) }).await?;

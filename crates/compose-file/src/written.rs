@@ -1,0 +1,46 @@
+//! How some of a service was written where that makes no other container: docker compose prints it, and hashes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{MountSource, Port};
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Written {
+    /// `restart: "no"`, which is what no word means too.
+    pub(crate) restart_no: bool,
+    /// `test: [NONE]` where `disable: true` says the same.
+    pub(crate) test_none: bool,
+    pub(crate) deploy: Deploy,
+    /// What ports have besides what they are.
+    pub(crate) ports: BTreeMap<Port, PortWords>,
+    /// The entries of `tmpfs`, by the path inside.
+    pub(crate) tmpfs: BTreeMap<String, String>,
+    /// The paths inside of mounts whose block (`bind`, `volume`, `tmpfs`) is there or not against the habit of
+    /// [`has_block`].
+    pub(crate) unusual: BTreeSet<String>,
+}
+
+/// Whether there is a `deploy`, and whether the count comes from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Deploy {
+    #[default]
+    Absent,
+    WithoutCount,
+    WithCount,
+}
+
+/// The words of a port that are Swarm's, or for people.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct PortWords {
+    pub(crate) name: Option<String>,
+    pub(crate) app_protocol: Option<String>,
+    /// `mode: host`, in place of `ingress`.
+    pub(crate) host_mode: bool,
+    /// `published: 0`, in place of nothing.
+    pub(crate) zero: bool,
+}
+
+/// Whether a mount is written with the block of its type where nobody said how: as the short form does.
+pub(crate) fn has_block(source: &MountSource) -> bool {
+    !matches!(source, MountSource::Tmpfs { size: None, mode: None })
+}
