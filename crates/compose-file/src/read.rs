@@ -209,7 +209,7 @@ impl<'f> Reader<'f> {
                     let text = match &value.value {
                         Value::Scalar { .. } if value.is_null() => None,
                         Value::Scalar { text, plain } => {
-                            Some(self.at(&key.text).resolved(value, text, *plain))
+                            Some(self.at(&key.text).as_written(value, text, *plain))
                         }
                         _ => {
                             self.at(&key.text).wrong::<()>(value, "a text, a number, true, false or nothing");
@@ -241,22 +241,22 @@ impl<'f> Reader<'f> {
         out
     }
 
-    /// A scalar as docker compose makes a text of it, with a word about one that is not what was written.
-    fn resolved(&mut self, node: &Node, text: &str, plain: bool) -> String {
-        if !plain || self.findings.variables_stay {
-            return text.to_owned();
+    /// A scalar as it is written, with a word about one of which docker compose makes another text.
+    fn as_written(&mut self, node: &Node, text: &str, plain: bool) -> String {
+        if plain && !self.findings.variables_stay {
+            let other = scalar::canonical(text);
+            if other != text {
+                let message =
+                    format!("{text} is kept as it is written, and docker compose makes {other:?} of it");
+                self.findings.warning_with(
+                    node.place,
+                    &self.path,
+                    message,
+                    "put it in quotes to have the same in both",
+                );
+            }
         }
-        let canonical = scalar::canonical(text);
-        if canonical != text {
-            let message = format!("{text} is not a text to YAML, and becomes {canonical:?}");
-            self.findings.warning_with(
-                node.place,
-                &self.path,
-                message,
-                "put it in quotes to keep it as it is",
-            );
-        }
-        canonical
+        text.to_owned()
     }
 
     /// A key that nothing here reads.
