@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use compose_file::Project;
 use futures_util::{StreamExt, TryStreamExt};
 use longshore_tests::{Case, Failed, Outcome, Suite, behaviours, refused};
-use runtime_core::{Error, LogOptions, LogSource, Target};
+use runtime_core::{Attached, Error, LogOptions, LogSource, Target};
 
 pub(crate) fn tests(suite: &mut Suite) {
     behaviours!(suite;
@@ -254,6 +254,16 @@ services:
     Ok(())
 }
 
+/// What an attached `up` is told, by service.
+fn told(all: Vec<Attached>) -> Vec<(String, String)> {
+    let text = |one| match one {
+        Attached::Line(line) => Some((line.service, line.line.text)),
+        Attached::Ended { service, exit_code, .. } => Some((service, format!("ended with {exit_code}"))),
+        _ => None,
+    };
+    all.into_iter().filter_map(text).collect()
+}
+
 async fn attached_shows_what_was_started_and_what_comes(case: Case) -> Outcome {
     let project = case.project(
         "
@@ -274,13 +284,12 @@ services:
     let stream = case.runtime().attach(&Target::from(&project), &outcome.started).await?;
     let (lines, stopped) = tokio::join!(stream.try_collect::<Vec<_>>(), case.stop(&project));
     stopped?;
-    let lines = lines?;
-    let of = |service: &str| -> Vec<&str> {
-        let of = lines.iter().filter(|line| line.service == service);
-        of.map(|line| line.line.text.as_str()).collect()
+    let told = told(lines?);
+    let of = |name: &str| -> Vec<&str> {
+        told.iter().filter(|(service, _)| service == name).map(|(_, text)| text.as_str()).collect()
     };
-    assert_eq!(of("old"), ["stopping"], "what it said before is not shown");
-    assert_eq!(of("new"), ["line 1", "line 2", "line 3", "sleeping", "stopping"]);
+    assert_eq!(of("old"), ["stopping", "ended with 0"], "what it said before is not shown");
+    assert_eq!(of("new"), ["line 1", "line 2", "line 3", "sleeping", "stopping", "ended with 0"]);
     Ok(())
 }
 
@@ -289,8 +298,10 @@ async fn attached_shows_the_last_run_of_what_has_ended(case: Case) -> Outcome {
     let started = case.up(&project).await?.started;
     assert_eq!(case.output(&project, "web").await?.len(), 3);
     let stream = case.runtime().attach(&Target::from(&project), &started).await?;
-    let texts: Vec<String> = stream.map_ok(|line| line.line.text).try_collect().await?;
-    assert_eq!(texts, numbered(1..=3));
+    let texts: Vec<String> = told(stream.try_collect().await?).into_iter().map(|(_, text)| text).collect();
+    let mut expected = numbered(1..=3);
+    expected.push("ended with 0".to_owned());
+    assert_eq!(texts, expected);
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use longshore::{Container, ProjectName, ServiceLine};
+use longshore::{ProjectName, ServiceLine};
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -88,14 +88,14 @@ impl Printer {
     ///
     /// # Errors
     /// When nobody reads stdout any more.
-    pub(crate) fn exited(&self, container: &Container, code: i64) -> io::Result<()> {
+    pub(crate) fn exited(&self, service: &str, container: &str, code: i64) -> io::Result<()> {
         if self.output.format == Format::Json {
-            let event = json!({ "event": "exited", "kind": "container", "name": container.name,
-                "service": container.service(), "exit_code": code });
+            let event = json!({ "event": "exited", "kind": "container", "name": container,
+                "service": service, "exit_code": code });
             self.output.note(&event.to_string());
             return Ok(());
         }
-        self.output.line(&format!("{} exited with code {code}", short(&self.project, &container.name)))
+        self.output.line(&format!("{} exited with code {code}", short(&self.project, container)))
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use async_trait::async_trait;
 use compose_file::{Project, ProjectName};
 use runtime_core::{
-    Availability, Call, Container, ContainerRuntime, DownOptions, EngineInfo, Error, LogOptions,
+    Availability, Call, Container, ContainerRuntime, DownOptions, EngineInfo, Error, Foreground, LogOptions,
     MachineStatus, MachineStop, Plan, ProjectLogs, ProjectSummary, Result, RuntimeKind, ShutdownOptions,
     ShutdownOutcome, StopOptions, Target, UpOptions, UpOutcome,
 };
@@ -260,7 +260,7 @@ impl ContainerRuntime for AnyRuntime {
         each!(self, runtime => runtime.logs(target, options).await)
     }
 
-    async fn attach(&self, target: &Target, started: &BTreeSet<String>) -> Result<ProjectLogs> {
+    async fn attach(&self, target: &Target, started: &BTreeSet<String>) -> Result<Foreground> {
         each!(self, runtime => runtime.attach(target, started).await)
     }
 

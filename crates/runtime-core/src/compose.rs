@@ -12,8 +12,8 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Availability, Call, Container, ContainerFilter, ContainerRuntime, Desired, DownOptions, Engine,
-    EngineInfo, Error, Kept, LogOptions, MachineAtEnd, MachineEnd, MachineHost, MachineProblem,
+    Attached, Availability, Call, Container, ContainerFilter, ContainerRuntime, Desired, DownOptions, Engine,
+    EngineInfo, Error, Foreground, Kept, LogOptions, MachineAtEnd, MachineEnd, MachineHost, MachineProblem,
     MachineStatus, MachineStop, Observed, Plan, Progress, ProjectLogs, ProjectSummary, Projects,
     RemoveVolumes, ResourceKind, Result, RuntimeKind, Scope, ShutdownOptions, ShutdownOutcome, StopOptions,
     Subject, Target, UpOptions, UpOutcome, Wait, Work,
@@ -463,15 +463,19 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
     }
 
     async fn logs(&self, target: &Target, options: &LogOptions) -> Result<ProjectLogs> {
-        self.asking(project_logs::open(
-            self.shared.engine.clone(),
-            target.clone(),
-            What::Asked(options.clone()),
-        ))
-        .await
+        let what = What::Asked(options.clone());
+        let all = project_logs::open(self.shared.engine.clone(), target.clone(), what);
+        let lines = self.asking(all).await?.filter_map(|one| async {
+            match one {
+                Ok(Attached::Line(line)) => Some(Ok(line)),
+                Ok(Attached::Ended { .. }) => None,
+                Err(error) => Some(Err(error)),
+            }
+        });
+        Ok(lines.boxed())
     }
 
-    async fn attach(&self, target: &Target, started: &BTreeSet<String>) -> Result<ProjectLogs> {
+    async fn attach(&self, target: &Target, started: &BTreeSet<String>) -> Result<Foreground> {
         let what = What::FromNow { started: started.clone() };
         self.asking(project_logs::open(self.shared.engine.clone(), target.clone(), what)).await
     }

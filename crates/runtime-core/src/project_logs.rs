@@ -12,8 +12,8 @@ use futures_util::{
 };
 
 use crate::{
-    Container, ContainerFilter, ContainerId, ContainerState, Engine, EngineAction, EngineEvents, Error,
-    LogOptions, ProjectLogs, ResourceKind, Result, ServiceLine, Target, labels, reconcile::is_oneoff,
+    Attached, Container, ContainerFilter, ContainerId, ContainerState, Engine, EngineAction, EngineEvents,
+    Error, Foreground, LogOptions, ResourceKind, Result, ServiceLine, Target, labels, reconcile::is_oneoff,
 };
 
 /// How much later than its first line the start of a run that is over may be written down.
@@ -37,6 +37,7 @@ struct Following<E> {
     engine: Arc<E>,
     target: Target,
     timestamps: bool,
+    tells_ends: bool,
     lines: SelectAll<BoxStream<'static, Item>>,
     events: Option<EngineEvents>,
     open: BTreeSet<ContainerId>,
@@ -47,7 +48,7 @@ struct Following<E> {
 }
 
 /// Opens the logs of all containers that are there; followed, of those that come later too.
-pub(crate) async fn open<E: Engine>(engine: Arc<E>, target: Target, what: What) -> Result<ProjectLogs> {
+pub(crate) async fn open<E: Engine>(engine: Arc<E>, target: Target, what: What) -> Result<Foreground> {
     let (follow, timestamps) = match &what {
         What::Asked(options) => (options.follow, options.timestamps),
         What::FromNow { .. } => (true, false),
@@ -62,6 +63,7 @@ pub(crate) async fn open<E: Engine>(engine: Arc<E>, target: Target, what: What) 
         engine,
         target,
         timestamps,
+        tells_ends: matches!(what, What::FromNow { .. }),
         lines: select_all(Vec::new()),
         events,
         open: BTreeSet::new(),
@@ -74,6 +76,8 @@ pub(crate) async fn open<E: Engine>(engine: Arc<E>, target: Target, what: What) 
             What::FromNow { started } if started.contains(&container.name) => {
                 following.join(&container.id).await?;
             }
+            // That it is over was known before.
+            What::FromNow { .. } if !container.state.is_running() => {}
             What::FromNow { .. } => {
                 let options = LogOptions { tail: Some(0), ..following.whole_run() };
                 following.read(&container, options).await?;
@@ -99,6 +103,14 @@ async fn containers<E: Engine>(engine: &E, target: &Target) -> Result<Vec<Contai
     });
     containers.sort_by(|a, b| (a.service(), a.number()).cmp(&(b.service(), b.number())));
     Ok(containers)
+}
+
+/// How a container ended, if it has and has not begun again.
+async fn ended<E: Engine>(engine: &E, id: &ContainerId) -> Option<Attached> {
+    let container = engine.inspect(&id.0).await.ok()?;
+    let exit_code = container.exit_code.filter(|_| !container.state.is_running())?;
+    let service = container.service().unwrap_or_default().to_owned();
+    Some(Attached::Ended { service, container: container.name, exit_code })
 }
 
 /// Whether a container of the target still runs, or is about to take another's place, so that more lines may come.
@@ -142,7 +154,7 @@ impl<E: Engine> Following<E> {
         }
     }
 
-    async fn next(&mut self) -> Option<Result<ServiceLine>> {
+    async fn next(&mut self) -> Option<Result<Attached>> {
         loop {
             if self.events.is_some()
                 && self.open.is_empty()
@@ -154,18 +166,21 @@ impl<E: Engine> Following<E> {
                 match self.lines.next().await? {
                     // One that was removed while it was read: this is the end of its log.
                     Item::Line(Err(Error::NotFound { .. })) | Item::End(_) => continue,
-                    Item::Line(line) => return Some(line),
+                    Item::Line(line) => return Some(line.map(Attached::Line)),
                 }
             };
             tokio::select! {
                 biased;
                 Some(item) = self.lines.next(), if !self.lines.is_empty() => match item {
                     Item::Line(Err(Error::NotFound { .. })) => {}
-                    Item::Line(line) => return Some(line),
+                    Item::Line(line) => return Some(line.map(Attached::Line)),
                     Item::End(id) => {
                         self.open.remove(&id);
                         if self.again.remove(&id) && let Err(error) = self.join(&id).await {
                             return Some(Err(error));
+                        }
+                            if self.tells_ends && let Some(ended) = ended(&*self.engine, &id).await {
+                            return Some(Ok(ended));
                         }
                     }
                 },

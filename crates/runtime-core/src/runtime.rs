@@ -178,11 +178,12 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
 
     /// What a project's containers print from now on, as an `up` in the foreground shows it: of the containers named in
     /// `started` ([`UpOutcome::started`]) all of their last run, even if it is over. No clock is compared with the
-    /// engine's. Ends as [`ContainerRuntime::logs`] does when it follows.
+    /// engine's. Tells how each container ended, after its last line. Ends as [`ContainerRuntime::logs`] does when it
+    /// follows.
     ///
     /// # Errors
     /// As [`ContainerRuntime::logs`].
-    async fn attach(&self, target: &Target, started: &BTreeSet<String>) -> Result<ProjectLogs>;
+    async fn attach(&self, target: &Target, started: &BTreeSet<String>) -> Result<Foreground>;
 
     /// The running containers of the projects whose names begin with `prefix`, as far as they are ours: they carry
     /// [`crate::labels::OWNER`] with our owner's name. What only has a name of that beginning is not listed.
@@ -370,6 +371,26 @@ pub struct ProjectSummary {
 
 /// The lines of a project's logs.
 pub type ProjectLogs = BoxStream<'static, Result<ServiceLine>>;
+
+/// What the containers of a project do in the foreground.
+pub type Foreground = BoxStream<'static, Result<Attached>>;
+
+/// One thing that a container does in the foreground.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Attached {
+    /// It prints a line.
+    Line(ServiceLine),
+    /// It has ended, and nothing more of this run comes.
+    Ended {
+        /// The service.
+        service: String,
+        /// The container's name.
+        container: String,
+        /// Its exit code.
+        exit_code: i64,
+    },
+}
 
 /// One line of a container of a project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

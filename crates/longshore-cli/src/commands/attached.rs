@@ -1,14 +1,9 @@
 //! `up` in the foreground: logs until the containers end by themselves or are stopped by a signal.
 
-use std::{
-    collections::BTreeSet,
-    pin::pin,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
-use longshore::{Call, Container, ContainerRuntime, ContainerState, Error, ProjectLogs, StopOptions, Target};
+use longshore::{Attached, Call, Container, ContainerRuntime, Foreground, StopOptions, Target};
 
 use crate::{
     context::Context,
@@ -20,62 +15,38 @@ use crate::{
 
 /// How long the last lines of containers that have ended may take to arrive.
 const LAST_LINES: Duration = Duration::from_secs(2);
-/// The time between two looks at which containers have ended.
-const LOOK: Duration = Duration::from_secs(2);
 
 /// The containers that this command is attached to.
 #[derive(Debug)]
-pub(crate) struct Attached<'a> {
+pub(crate) struct Command<'a> {
     pub(crate) runtime: &'a dyn ContainerRuntime,
     pub(crate) target: Target,
     pub(crate) context: &'a Context,
     pub(crate) prefix: Prefix,
 }
 
-/// The runs that are known to be over: the container, and when it ended.
-#[derive(Debug, Default)]
-struct Ended(BTreeSet<(String, Option<SystemTime>)>);
-
-impl Ended {
-    /// What was over before anything was started.
-    fn before(containers: &[Container], started: &BTreeSet<String>) -> Self {
-        let mut ended = Self::default();
-        for container in containers.iter().filter(|container| !started.contains(&container.name)) {
-            ended.newly(container);
-        }
-        ended
-    }
-
-    /// The exit code of a run that is over and was not known to be.
-    fn newly(&mut self, container: &Container) -> Option<i64> {
-        let is_over = matches!(container.state, ContainerState::Exited | ContainerState::Dead);
-        let code = container.exit_code.filter(|_| is_over)?;
-        self.0.insert((container.name.clone(), container.finished)).then_some(code)
-    }
-}
-
 /// Logs, and where they are written.
 struct Following {
-    lines: Option<ProjectLogs>,
+    lines: Option<Foreground>,
     printer: Printer,
 }
 
 impl Following {
-    /// Writes the next line; `false` at the end of the logs.
+    /// Writes the next line, or how a container ended; `false` at the end of it all.
     async fn step(&mut self) -> Result<bool, Failure> {
         let Some(lines) = &mut self.lines else { return Ok(false) };
-        match lines.next().await {
-            // It was removed, and its log with it.
-            Some(Err(Error::NotFound { .. })) => Ok(true),
-            Some(line) => {
-                self.printer.print(&line?)?;
-                Ok(true)
+        match lines.next().await.transpose()? {
+            Some(Attached::Line(line)) => self.printer.print(&line)?,
+            Some(Attached::Ended { service, container, exit_code }) => {
+                self.printer.exited(&service, &container, exit_code)?;
             }
+            Some(_) => {}
             None => {
                 self.lines = None;
-                Ok(false)
+                return Ok(false);
             }
         }
+        Ok(true)
     }
 
     /// Awaits something while lines are written. What is wrong with the lines does not disturb it.
@@ -94,7 +65,7 @@ impl Following {
     }
 }
 
-impl Attached<'_> {
+impl Command<'_> {
     /// Shows logs until nothing runs any more; a signal stops the containers, and so does a reader of stdout that goes away.
     pub(crate) async fn follow(&self, started: &BTreeSet<String>) -> Result<ExitCode, Failure> {
         let containers = self.runtime.ps(&self.target.name).await?;
@@ -103,28 +74,10 @@ impl Attached<'_> {
             .filter(|container| self.is_about(container))
             .map(|container| container.name.as_str());
         let printer = Printer::new(self.context.output, self.prefix, &self.target.name, names);
-        let mut ended = Ended::before(&containers, started);
         let lines = self.runtime.attach(&self.target, started).await?;
         let mut following = Following { lines: Some(lines), printer };
         let ended = async {
-            // Which of several containers has ended is told by no line.
-            let look = || async {
-                tokio::time::sleep(LOOK).await;
-                self.runtime.ps(&self.target.name).await
-            };
-            let mut looking = pin!(look());
-            loop {
-                tokio::select! {
-                    biased;
-                    more = following.step() => if !more? { break },
-                    containers = &mut looking => {
-                        self.tell(&mut ended, &containers.unwrap_or_default(), &following.printer)?;
-                        looking.set(look());
-                    }
-                }
-            }
-            let containers = self.runtime.ps(&self.target.name).await.unwrap_or_default();
-            self.tell(&mut ended, &containers, &following.printer)?;
+            while following.step().await? {}
             Ok(ExitCode::Ok)
         };
         let signal = tokio::select! {
@@ -142,16 +95,6 @@ impl Attached<'_> {
     fn is_about(&self, container: &Container) -> bool {
         self.target.services.is_empty()
             || container.service().is_some_and(|name| self.target.services.contains(name))
-    }
-
-    /// Tells which containers have ended since it was told last.
-    fn tell(&self, ended: &mut Ended, containers: &[Container], printer: &Printer) -> Result<(), Failure> {
-        for container in containers.iter().filter(|container| self.is_about(container)) {
-            if let Some(code) = ended.newly(container) {
-                printer.exited(container, code)?;
-            }
-        }
-        Ok(())
     }
 
     /// Stops the containers in reverse order of dependency; after a second signal, at once.

@@ -6,7 +6,7 @@ use longshore::{
     ContainerRuntime, Dependencies, Orphans, Project, Recreate, RuntimeKind, Start, Target, UpOptions, Wait,
 };
 
-use super::attached::Attached;
+use super::attached;
 use crate::{
     args::{Format, Plan, Up, UpFlags},
     context::{Context, Leaves},
@@ -37,7 +37,7 @@ pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure
     }
     let target = Target::from(&project).services(taken_along(&project, flags));
     let prefix = if args.no_log_prefix { Prefix::None } else { Prefix::Container };
-    let attached = Attached { runtime: &*runtime, target, context, prefix };
+    let attached = attached::Command { runtime: &*runtime, target, context, prefix };
     let outcome = context.cancelling(&call, work).await;
     context.reporter.finish();
     match outcome {
