@@ -235,7 +235,9 @@ services:
 ",
     )?;
     case.up(&project).await?;
-    let stream = case.runtime().logs(&Target::from(&project).services(["web"]), &follow()).await?;
+    let mut stream = case.runtime().logs(&Target::from(&project).services(["web"]), &follow()).await?;
+    let first = stream.try_next().await?.ok_or("it ended")?;
+    assert_eq!(first.line.text, "sleeping");
     let anew = longshore_tests::options(|o| {
         o.services = ["web".to_owned()].into();
         o.recreate = runtime_core::Recreate::Always;
@@ -249,8 +251,8 @@ services:
     };
     let (lines, recreated) = tokio::join!(stream.try_collect::<Vec<_>>(), recreated);
     recreated?;
-    let last = lines?.into_iter().filter(|line| line.line.text == "sleeping").count();
-    assert!(last >= 2, "the first and the last one at least were heard: {last}");
+    // Those in between may be gone before they are seen.
+    assert!(lines?.iter().any(|line| line.line.text == "sleeping"), "the last one was heard");
     Ok(())
 }
 

@@ -375,7 +375,7 @@ services:
   db: {image: example/db:1, container_name: front}
   web: {image: example/web:1, ports: ['8080:80']}
   worker: {image: example/web:1, ports: ['9000-9001:80']}
-  local: {image: localhost/mine:1, pull_policy: never, profiles: [extra]}
+  local: {image: example/mine:1, pull_policy: never, profiles: [extra]}
 ";
 
 /// What is refused before anything happens, and what is said to who asks too early.

@@ -18,7 +18,14 @@ struct Half {
     /// Whether it is not wanted.
     dropped: bool,
     text: Vec<u8>,
+    /// Whether a part of it was told already.
+    is_begun: bool,
+    /// The newest piece before it.
+    before: Option<Mark>,
 }
+
+/// A moment, and how many lines or pieces of that very moment there were.
+type Mark = (OffsetDateTime, usize);
 
 /// Makes lines of frames that begin with the engine's time, as `docker logs --timestamps` and its API write them.
 ///
@@ -29,10 +36,10 @@ pub struct LogLines {
     halves: [Half; 2],
     ready: VecDeque<LogLine>,
     since: Option<SystemTime>,
-    /// When the newest piece was printed, and how many were at that very moment.
-    last: Option<(OffsetDateTime, usize)>,
+    /// When each output's newest piece was printed. Each for itself: of one moment, engines tell the outputs in any order.
+    last: [Option<Mark>; 2],
     /// As `last`: lines up to there have been read before.
-    known: Option<(OffsetDateTime, usize)>,
+    known: [Option<Mark>; 2],
     /// Lines from then on are somebody else's to read.
     until: Option<SystemTime>,
 }
@@ -94,8 +101,9 @@ impl LogLines {
         let index = usize::from(source == LogSource::Stderr);
         let text = stamped.map_or(piece, |(_, _, length)| &piece[length.min(piece.len())..]);
         // A piece of a line has a time of its own, and is wanted or not for itself.
+        let before = self.last[index];
         let dropped = match stamped {
-            Some((word, at, _)) => !self.wants(word, at),
+            Some((word, at, _)) => !self.wants(index, word, at),
             None => self.halves[index].open && self.halves[index].dropped,
         };
         let half = &mut self.halves[index];
@@ -106,7 +114,7 @@ impl LogLines {
         if !half.open || (half.dropped && !dropped) {
             let time = stamped.map(|(word, ..)| word.to_owned());
             let at = stamped.map(|(_, at, _)| at);
-            *half = Half { open: true, time, at, dropped, text: Vec::new() };
+            *half = Half { open: true, time, at, dropped, text: Vec::new(), is_begun: false, before };
         }
         if !dropped {
             half.text.extend_from_slice(text.strip_suffix(b"\n").unwrap_or(text));
@@ -114,6 +122,7 @@ impl LogLines {
         while half.text.len() > MAX_LINE {
             let rest = half.text.split_off(MAX_LINE);
             let full = std::mem::replace(&mut half.text, rest);
+            half.is_begun = true;
             Self::push(&mut self.ready, source, half, &full);
         }
         if piece.ends_with(b"\n") {
@@ -122,8 +131,8 @@ impl LogLines {
     }
 
     /// Whether a line of that time is to be told; remembers that it was seen.
-    fn wants(&mut self, word: &str, at: OffsetDateTime) -> bool {
-        if let Some((time, count)) = &mut self.known {
+    fn wants(&mut self, index: usize, word: &str, at: OffsetDateTime) -> bool {
+        if let Some((time, count)) = &mut self.known[index] {
             if at < *time {
                 return false;
             }
@@ -135,7 +144,7 @@ impl LogLines {
         if self.until.is_some_and(|until| SystemTime::from(at) >= until) {
             return false;
         }
-        match &mut self.last {
+        match &mut self.last[index] {
             Some((time, count)) if *time == at => *count += 1,
             last => *last = Some((at, 1)),
         }
@@ -179,12 +188,18 @@ impl LogLines {
 
     /// When the newest line, or piece of one, was printed.
     pub fn last(&self) -> Option<SystemTime> {
-        self.last.map(|(at, _)| at.into())
+        self.last.iter().flatten().map(|(at, _)| SystemTime::from(*at)).max()
     }
 
     /// From now on takes only lines that are newer than all that it took, and older than `until`: for reading a log again
-    /// whose end may have been missed.
+    /// whose end may have been missed. A line that was cut off is read again as a whole.
     pub fn only_newer(&mut self, until: Option<SystemTime>) {
+        for (half, last) in self.halves.iter_mut().zip(&mut self.last) {
+            if half.open && !half.is_begun {
+                *last = half.before;
+                *half = Half::default();
+            }
+        }
         self.known = self.last;
         self.until = until;
     }
@@ -263,6 +278,26 @@ mod tests {
         let again = format!("{A} one\n{A} two\n{A} three\n{B} four\n2026-01-01T00:00:00.000000003Z later\n");
         lines.take(LogSource::Stdout, again.as_bytes());
         assert_eq!(texts(&mut lines), ["three", "four"]);
+    }
+
+    #[test]
+    fn a_line_whose_end_was_not_read_is_read_again_as_a_whole() {
+        let mut lines = LogLines::default();
+        lines.take_with_inner_times(LogSource::Stdout, format!("{A} first\n{B} la").as_bytes());
+        lines.only_newer(None);
+        lines.take_with_inner_times(LogSource::Stdout, format!("{A} first\n{B} last").as_bytes());
+        lines.end(LogSource::Stdout);
+        assert_eq!(texts(&mut lines), ["first", "last"]);
+    }
+
+    #[test]
+    fn the_outputs_of_one_moment_come_in_any_order() {
+        let mut lines = LogLines::default();
+        lines.take(LogSource::Stdout, format!("{A} out\n").as_bytes());
+        lines.only_newer(None);
+        lines.take(LogSource::Stderr, format!("{A} err\n").as_bytes());
+        lines.take(LogSource::Stdout, format!("{A} out\n").as_bytes());
+        assert_eq!(texts(&mut lines), ["out", "err"]);
     }
 
     #[test]

@@ -11,9 +11,12 @@ use futures_util::{
     stream::{BoxStream, SelectAll, select_all},
 };
 
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
 use crate::{
     Attached, Container, ContainerFilter, ContainerId, ContainerState, Engine, EngineAction, EngineEvents,
-    Error, Foreground, LogOptions, ResourceKind, Result, ServiceLine, Target, labels, reconcile::is_oneoff,
+    Error, Foreground, LogLine, LogOptions, LogSource, ResourceKind, Result, ServiceLine, Target, labels,
+    reconcile::is_oneoff,
 };
 
 /// How much later than its first line the start of a run that is over may be written down.
@@ -21,7 +24,7 @@ const LATE_START: Duration = Duration::from_secs(1);
 
 /// What one container's log gives: its lines, then its end.
 enum Item {
-    Line(Result<ServiceLine>),
+    Line(ContainerId, Result<ServiceLine>),
     End(ContainerId),
 }
 
@@ -33,6 +36,41 @@ pub(crate) enum What {
     FromNow { started: BTreeSet<String> },
 }
 
+/// How far a log was read: for each output the time of its newest line, and how many lines there were of that very time.
+/// Some engines write whole seconds, so a time alone does not tell.
+#[derive(Debug, Clone, Copy, Default)]
+struct Position([Option<(OffsetDateTime, usize)>; 2]);
+
+impl Position {
+    /// Where to read on: from here on something may be new.
+    fn since(&self) -> Option<SystemTime> {
+        self.0.iter().flatten().map(|(at, _)| SystemTime::from(*at)).min()
+    }
+
+    /// Whether a line is new after `known`; counts it if it is. Of a line without a time nobody can tell, so it is.
+    fn takes(&mut self, line: &LogLine, known: &mut Self) -> bool {
+        let index = usize::from(line.stream == LogSource::Stderr);
+        let Some(at) = line.time.as_deref().and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok())
+        else {
+            return true;
+        };
+        if let Some((time, count)) = &mut known.0[index] {
+            if at < *time {
+                return false;
+            }
+            if at == *time && *count > 0 {
+                *count -= 1;
+                return false;
+            }
+        }
+        match &mut self.0[index] {
+            Some((time, count)) if *time == at => *count += 1,
+            newest => *newest = Some((at, 1)),
+        }
+        true
+    }
+}
+
 struct Following<E> {
     engine: Arc<E>,
     target: Target,
@@ -41,8 +79,10 @@ struct Following<E> {
     lines: SelectAll<BoxStream<'static, Item>>,
     events: Option<EngineEvents>,
     open: BTreeSet<ContainerId>,
-    /// Started again before the log of the run before has ended.
-    again: BTreeSet<ContainerId>,
+    /// How far each container's log was read. Logs only grow, so what is newer was not.
+    read: BTreeMap<ContainerId, Position>,
+    /// How far it was when it was opened last.
+    known: BTreeMap<ContainerId, Position>,
     /// When the run began that was read last. An engine may tell of a start when its whole run has been read.
     runs: BTreeMap<ContainerId, SystemTime>,
 }
@@ -67,12 +107,13 @@ pub(crate) async fn open<E: Engine>(engine: Arc<E>, target: Target, what: What) 
         lines: select_all(Vec::new()),
         events,
         open: BTreeSet::new(),
-        again: BTreeSet::new(),
+        read: BTreeMap::new(),
+        known: BTreeMap::new(),
         runs: BTreeMap::new(),
     };
     for container in containers {
         match &what {
-            What::Asked(options) => following.read(&container, options.clone()).await?,
+            What::Asked(options) => following.open_log(&container, options.clone()).await?,
             What::FromNow { started } if started.contains(&container.name) => {
                 following.join(&container.id).await?;
             }
@@ -80,7 +121,7 @@ pub(crate) async fn open<E: Engine>(engine: Arc<E>, target: Target, what: What) 
             What::FromNow { .. } if !container.state.is_running() => {}
             What::FromNow { .. } => {
                 let options = LogOptions { tail: Some(0), ..following.whole_run() };
-                following.read(&container, options).await?;
+                following.open_log(&container, options).await?;
             }
         }
     }
@@ -127,27 +168,36 @@ async fn anything_runs<E: Engine>(engine: &Arc<E>, target: &Target) -> bool {
 
 impl<E: Engine> Following<E> {
     async fn add(&mut self, container: &Container, options: LogOptions) -> Result<()> {
+        // Times are always read, because they say what is new; whether they are shown is decided at the end.
+        let options = LogOptions { timestamps: true, ..options };
         let stream = self.engine.logs(&container.id, &options).await?;
         let service = container.service().unwrap_or_default().to_owned();
         let (name, id) = (container.name.clone(), container.id.clone());
-        let end = id.clone();
+        let (of, end) = (id.clone(), id.clone());
         let lines = stream.map(move |line| {
-            Item::Line(line.map(|line| ServiceLine {
-                service: service.clone(),
-                container: name.clone(),
-                line,
-            }))
+            let line =
+                line.map(|line| ServiceLine { service: service.clone(), container: name.clone(), line });
+            Item::Line(of.clone(), line)
         });
         self.lines.push(lines.chain(futures_util::stream::once(async move { Item::End(end) })).boxed());
         if let Some(started) = container.started {
             self.runs.insert(id.clone(), started);
         }
+        self.known.insert(id.clone(), self.read.get(&id).copied().unwrap_or_default());
         self.open.insert(id);
         Ok(())
     }
 
+    /// The line as it is told, if it was not told before.
+    fn is_new(&mut self, id: &ContainerId, mut line: ServiceLine) -> Option<Result<Attached>> {
+        let known = self.known.entry(id.clone()).or_default();
+        let is_new = self.read.entry(id.clone()).or_default().takes(&line.line, known);
+        line.line.time = line.line.time.filter(|_| self.timestamps);
+        is_new.then_some(Ok(Attached::Line(line)))
+    }
+
     /// As [`Following::add`]; what has been removed meanwhile has no log.
-    async fn read(&mut self, container: &Container, options: LogOptions) -> Result<()> {
+    async fn open_log(&mut self, container: &Container, options: LogOptions) -> Result<()> {
         match self.add(container, options).await {
             Err(Error::NotFound { .. }) => Ok(()),
             other => other,
@@ -165,30 +215,43 @@ impl<E: Engine> Following<E> {
             let Some(events) = &mut self.events else {
                 match self.lines.next().await? {
                     // One that was removed while it was read: this is the end of its log.
-                    Item::Line(Err(Error::NotFound { .. })) | Item::End(_) => continue,
-                    Item::Line(line) => return Some(line.map(Attached::Line)),
+                    Item::Line(_, Err(Error::NotFound { .. })) | Item::End(_) => continue,
+                    Item::Line(_, Err(error)) => return Some(Err(error)),
+                    Item::Line(id, Ok(line)) => match self.is_new(&id, line) {
+                        Some(line) => return Some(line),
+                        None => continue,
+                    },
                 }
             };
             tokio::select! {
                 biased;
                 Some(item) = self.lines.next(), if !self.lines.is_empty() => match item {
-                    Item::Line(Err(Error::NotFound { .. })) => {}
-                    Item::Line(line) => return Some(line.map(Attached::Line)),
+                    Item::Line(_, Err(Error::NotFound { .. })) => {}
+                    Item::Line(_, Err(error)) => return Some(Err(error)),
+                    Item::Line(id, Ok(line)) => {
+                        if let Some(line) = self.is_new(&id, line) {
+                            return Some(line);
+                        }
+                    }
                     Item::End(id) => {
                         self.open.remove(&id);
-                        if self.again.remove(&id) && let Err(error) = self.join(&id).await {
+                        // It may have begun again before this one's end was heard of.
+                        if let Err(error) = self.join(&id).await {
                             return Some(Err(error));
                         }
-                            if self.tells_ends && let Some(ended) = ended(&*self.engine, &id).await {
+                        if self.tells_ends
+                            && !self.open.contains(&id)
+                            && let Some(ended) = ended(&*self.engine, &id).await
+                        {
                             return Some(Ok(ended));
                         }
                     }
                 },
                 event = events.next() => match event {
                     Some(Ok(event)) if event.action == EngineAction::Started => {
-                        if self.open.contains(&event.id) {
-                            self.again.insert(event.id);
-                        } else if let Err(error) = self.join(&event.id).await {
+                        if !self.open.contains(&event.id)
+                            && let Err(error) = self.join(&event.id).await
+                        {
                             return Some(Err(error));
                         }
                     }
@@ -216,14 +279,14 @@ impl<E: Engine> Following<E> {
         if !ours || is_oneoff(&container) || is_read {
             return Ok(());
         }
-        // A run's first lines can be older than its start, as engines write it down, but not than the end of the run
-        // before; that one was read already, or was not asked for.
-        let since = if container.state.is_running() {
-            container.finished
-        } else {
-            container.started.and_then(|started| started.checked_sub(LATE_START))
+        // What was read before says where to go on. If nothing was: a run's first lines can be older than its start, as
+        // engines write it down, but not than the end of the run before, which was not asked for.
+        let since = match self.read.get(id).and_then(Position::since) {
+            Some(read) => Some(read),
+            None if container.state.is_running() => container.finished,
+            None => container.started.and_then(|started| started.checked_sub(LATE_START)),
         };
         let options = LogOptions { since, ..self.whole_run() };
-        self.read(&container, options).await
+        self.open_log(&container, options).await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use futures_util::{StreamExt, stream};
@@ -237,6 +237,11 @@ pub(crate) fn events(podman: &Podman, project: Option<&str>) -> Result<EngineEve
     if let Some(project) = project {
         command = command
             .args(["--filter".to_owned(), format!("label={}={project}", runtime_core::labels::PROJECT)]);
+    }
+    if podman.global.is_empty() {
+        // Podman takes a while until it listens; what happens until then is not lost. Elsewhere the clock is another one.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        command = command.args([format!("--since={}.{:09}", now.as_secs(), now.subsec_nanos())]);
     }
     let mut group = podman.spawn(&command)?;
     let (Some(stdout), Some(stderr)) = (group.child.stdout.take(), group.child.stderr.take()) else {
