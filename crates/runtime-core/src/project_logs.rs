@@ -118,7 +118,9 @@ pub(crate) async fn open<E: Engine>(engine: Arc<E>, target: Target, what: What) 
                 following.join(&container.id).await?;
             }
             // That it is over was known before.
-            What::FromNow { .. } if !container.state.is_running() => {}
+            What::FromNow { .. } if !container.state.is_running() => {
+                following.runs.extend(container.started.map(|started| (container.id.clone(), started)));
+            }
             What::FromNow { .. } => {
                 let options = LogOptions { tail: Some(0), ..following.whole_run() };
                 following.open_log(&container, options).await?;
@@ -154,15 +156,29 @@ async fn ended<E: Engine>(engine: &E, id: &ContainerId) -> Option<Attached> {
     Some(Attached::Ended { service, container: container.name, exit_code })
 }
 
-/// Whether a container of the target still runs, or is about to take another's place, so that more lines may come.
-async fn anything_runs<E: Engine>(engine: &Arc<E>, target: &Target) -> bool {
-    match containers(&**engine, target).await {
-        Ok(containers) => containers.iter().any(|container| {
-            let succeeds =
-                container.state == ContainerState::Created && container.label(labels::REPLACE).is_some();
-            container.state.is_running() || succeeds
-        }),
-        Err(_) => false,
+/// What there is besides the logs that have ended.
+enum Rest {
+    /// Runs that nobody was told of: an engine may tell of a start when its container has ended.
+    Unread(Vec<(ContainerId, SystemTime)>),
+    /// A container of the target still runs, or is about to take another's place.
+    MoreMayCome,
+    Nothing,
+}
+
+async fn rest<E: Engine>(engine: &Arc<E>, target: &Target, runs: &BTreeMap<ContainerId, SystemTime>) -> Rest {
+    let Ok(containers) = containers(&**engine, target).await else { return Rest::Nothing };
+    let run = |container: &Container| Some((container.id.clone(), container.started?));
+    let is_unread = |(id, started): &(ContainerId, SystemTime)| runs.get(id) != Some(started);
+    let unread: Vec<_> = containers.iter().filter_map(run).filter(is_unread).collect();
+    let may_print = |container: &Container| {
+        let succeeds =
+            container.state == ContainerState::Created && container.label(labels::REPLACE).is_some();
+        container.state.is_running() || succeeds
+    };
+    match unread.is_empty() {
+        false => Rest::Unread(unread),
+        true if containers.iter().any(may_print) => Rest::MoreMayCome,
+        true => Rest::Nothing,
     }
 }
 
@@ -206,11 +222,21 @@ impl<E: Engine> Following<E> {
 
     async fn next(&mut self) -> Option<Result<Attached>> {
         loop {
-            if self.events.is_some()
-                && self.open.is_empty()
-                && !anything_runs(&self.engine, &self.target).await
-            {
-                return None;
+            if self.events.is_some() && self.open.is_empty() {
+                match rest(&self.engine, &self.target, &self.runs).await {
+                    Rest::Nothing => return None,
+                    Rest::MoreMayCome => {}
+                    Rest::Unread(unread) => {
+                        for (id, started) in unread {
+                            if let Err(error) = self.join(&id).await {
+                                return Some(Err(error));
+                            }
+                            // One that has gone meanwhile is read too.
+                            self.runs.insert(id, started);
+                        }
+                        continue;
+                    }
+                }
             }
             let Some(events) = &mut self.events else {
                 match self.lines.next().await? {
