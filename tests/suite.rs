@@ -82,13 +82,9 @@ impl Suite {
         }
     }
 
-    /// Runs the tests that the command line asks for and ends the process. Most of a test's time is spent waiting for an
-    /// engine, so twice as many run at once as there are cores, unless told otherwise.
+    /// Runs the tests that the command line asks for and ends the process.
     pub fn run(self) -> ! {
-        let mut arguments = Arguments::from_args();
-        let cores = thread::available_parallelism().map_or(2, usize::from);
-        arguments.test_threads = arguments.test_threads.or(Some(2 * cores));
-        libtest_mimic::run(&arguments, self.trials).exit()
+        libtest_mimic::run(&Arguments::from_args(), self.trials).exit()
     }
 }
 
