@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use compose_file::Project;
 use futures_util::{StreamExt, TryStreamExt};
-use longshore_tests::{Case, Failed, Outcome, Suite, behaviours, refused};
-use runtime_core::{Attached, Error, LogOptions, LogSource, Target};
+use longshore_tests::{Case, Failed, IMAGE, Outcome, Suite, behaviours, refused};
+use runtime_core::{Attached, ContainerName, ContainerSpec, Error, LogOptions, LogSource, Target};
 
 pub(crate) fn tests(suite: &mut Suite) {
     behaviours!(suite;
@@ -20,6 +20,7 @@ pub(crate) fn tests(suite: &mut Suite) {
         a_container_that_starts_later_joins,
         a_container_that_starts_again_goes_on,
         following_goes_on_over_recreation,
+        following_outlives_the_file_of_the_events,
         attached_shows_what_was_started_and_what_comes,
         attached_shows_the_last_run_of_what_has_ended,
         services_can_be_chosen,
@@ -253,6 +254,47 @@ services:
     recreated?;
     // Those in between may be gone before they are seen.
     assert!(lines?.iter().any(|line| line.line.text == "sleeping"), "the last one was heard");
+    Ok(())
+}
+
+async fn following_outlives_the_file_of_the_events(case: Case) -> Outcome {
+    let project = case.project(
+        "
+services:
+  other:
+    image: localhost/longshore-fixture:1
+    command: [sleep]
+  web:
+    image: localhost/longshore-fixture:1
+    command: [sleep]
+",
+    )?;
+    case.up(&project).await?;
+    let web = Target::from(&project).services(["web"]);
+    case.stop(web.clone()).await?;
+    let mut stream = case.runtime().logs(&Target::from(&project), &follow()).await?;
+    let mut next = async |service: &str| -> Result<Option<String>, Error> {
+        while let Some(line) = stream.try_next().await? {
+            if line.service == service {
+                return Ok(Some(line.line.text));
+            }
+        }
+        Ok(None)
+    };
+    assert_eq!(next("web").await?.as_deref(), Some("sleeping"));
+    assert_eq!(next("web").await?.as_deref(), Some("stopping"));
+    // Podman keeps its events in a file of a megabyte at most, labels and all, and ends who reads it when it is full.
+    let mut spec = ContainerSpec::new(ContainerName::new(format!("{}-talks", case.name()))?, IMAGE);
+    spec.command = Some(vec!["exit".to_owned(), "0".to_owned()]);
+    spec.labels.insert("padding".to_owned(), "x".repeat(30_000));
+    let talker = case.foreign_container(&spec).await?;
+    for _ in 0..8 {
+        let ends = case.engine().logs(&talker, &follow()).await?;
+        assert_eq!(ends.count().await, 0);
+        case.engine().start_container(&talker).await?;
+    }
+    case.start(web).await?;
+    assert_eq!(next("web").await?.as_deref(), Some("sleeping"));
     Ok(())
 }
 

@@ -12,11 +12,11 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Attached, Availability, Call, Container, ContainerFilter, ContainerRuntime, Desired, DownOptions, Engine,
-    EngineInfo, Error, Foreground, Kept, LogOptions, MachineAtEnd, MachineEnd, MachineHost, MachineProblem,
-    MachineStatus, MachineStop, Observed, Plan, Progress, ProjectLogs, ProjectSummary, Projects,
-    RemoveVolumes, ResourceKind, Result, RuntimeKind, Scope, ShutdownOptions, ShutdownOutcome, StopOptions,
-    Subject, Target, UpOptions, UpOutcome, Wait, Work,
+    Attached, Availability, Call, Container, ContainerFilter, ContainerId, ContainerRuntime, Desired,
+    DownOptions, Engine, EngineInfo, Error, Foreground, Kept, LogOptions, MachineAtEnd, MachineEnd,
+    MachineHost, MachineProblem, MachineStatus, MachineStop, Observed, Plan, Progress, ProjectLogs,
+    ProjectSummary, Projects, RemoveVolumes, ResourceKind, Result, RuntimeKind, Scope, ShutdownOptions,
+    ShutdownOutcome, StopOptions, Subject, Target, UpOptions, UpOutcome, Wait, Work,
     execute::{Execution, execute},
     flight::Flight,
     labels,
@@ -259,10 +259,21 @@ impl<E: Engine> Compose<E> {
 
     async fn down_inside(&self, target: &Target, options: &DownOptions, call: &Call) -> Result<()> {
         let _writer = self.write(&target.name, call).await?;
-        let observed = self.unless_cancelled(call, self.observe(target, options.volumes)).await?;
+        let mut observed = self.unless_cancelled(call, self.observe(target, options.volumes)).await?;
         Self::checked_target(target, &observed)?;
-        let plan = plan_down(target, options, &observed)?;
-        execute(&*self.shared.engine, &plan, call, Execution::default()).await.map(|_| ())
+        loop {
+            let plan = plan_down(target, options, &observed)?;
+            let in_use = match execute(&*self.shared.engine, &plan, call, Execution::default()).await {
+                Err(error @ Error::InUse { .. }) => error,
+                outcome => return outcome.map(|_| ()),
+            };
+            // An engine may end a call whose caller is gone, and make a container when we have looked.
+            let seen: BTreeSet<ContainerId> = observed.containers.into_iter().map(|one| one.id).collect();
+            observed = self.unless_cancelled(call, self.observe(target, options.volumes)).await?;
+            if observed.containers.iter().all(|one| seen.contains(&one.id)) {
+                return Err(in_use);
+            }
+        }
     }
 
     /// What a shutdown does, once.

@@ -114,8 +114,9 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// all is read. A slow reader slows the stream, never the container.
     async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream>;
 
-    /// Follows what happens to the containers of a project (`None`: to all) from now on. Ends when the engine
-    /// closes it.
+    /// Follows what happens to the containers of a project (`None`: to all) from now on. Ends with an error, when the engine
+    /// no longer answers; an engine that only ends its stream is [subscribed to again](crate::resubscribing). An event may
+    /// come twice.
     async fn events(&self, project: Option<&ProjectName>) -> Result<EngineEvents>;
 
     /// Runs a command in a running container and waits for its end.

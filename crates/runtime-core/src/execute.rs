@@ -14,6 +14,8 @@ use crate::{
 /// How often a container is looked for that the engine is still making, and the time between two looks.
 const UNFINISHED_LOOKS: u32 = 50;
 const UNFINISHED_PAUSE: Duration = Duration::from_millis(200);
+/// How long brief calls in flight may take to end when the call is cancelled.
+const SETTLING: Duration = Duration::from_secs(10);
 
 /// What is known besides the plan.
 #[derive(Debug, Clone, Default)]
@@ -43,7 +45,9 @@ enum State {
 
 /// Executes a plan. Returns how many steps were done.
 ///
-/// Safe to drop at any await, and cancelled by the call's token: steps in flight end as the engine ends them, later ones are not begun.
+/// Safe to drop at any await: what is in flight then ends as the engine ends it, perhaps after somebody looked. Cancelled by
+/// the call's token, which begins nothing more, drops what can take long (pulling, stopping, waiting) and lets brief calls end
+/// for [`SETTLING`], so that what the engine has is what the next call sees.
 ///
 /// # Errors
 /// The first failure; see [`OnFailure`] for what happens to the rest.
@@ -64,11 +68,10 @@ pub(crate) async fn execute<E: Engine>(
         return Ok(0);
     }
     debug_assert!(plan.is_sound(), "a step uses a container before it is made: {plan:#?}");
-    let run = run(engine, plan, call, with);
-    match call.cancel.run_until_cancelled(run).await {
-        Some(outcome) => outcome,
-        None => Err(Error::Cancelled),
+    if call.cancel.is_cancelled() {
+        return Err(Error::Cancelled);
     }
+    run(engine, plan, call, with).await
 }
 
 async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -> Result<usize> {
@@ -90,7 +93,8 @@ async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -
     let (events, _) = broadcast::channel::<EngineEvent>(1024);
     let waits = steps.iter().any(|step| matches!(step.action, Action::Await(_)));
     let mut pump = pin!(pump(engine, plan, &events, waits).fuse());
-    let mut running = FuturesUnordered::new();
+    // Calls that can take long, and those that are let end.
+    let (mut long, mut brief) = (FuturesUnordered::new(), FuturesUnordered::new());
     let mut ready: Vec<usize> =
         (0..steps.len()).filter(|&index| steps[index].after.is_empty()).rev().collect();
     loop {
@@ -106,7 +110,8 @@ async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -
             };
             let receiver = matches!(steps[index].action, Action::Await(_)).then(|| events.subscribe());
             let step = Running { engine, call, containers, image, deadline, receiver };
-            running.push(step.perform(&steps[index].action).map(move |outcome| (index, outcome)));
+            let step = step.perform(&steps[index].action).map(move |outcome| (index, outcome));
+            if steps[index].action.is_brief() { brief.push(step) } else { long.push(step) }
         }
         let waits_only = || {
             (0..steps.len())
@@ -114,13 +119,22 @@ async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -
                 .all(|index| matches!(steps[index].action, Action::Await(_)))
         };
         // After a failure calls are let end; nobody waits for a condition that no longer matters.
-        if running.is_empty() || (failure.is_some() && plan.on_failure == OnFailure::Halt && waits_only()) {
+        if (brief.is_empty() && long.is_empty())
+            || (failure.is_some() && plan.on_failure == OnFailure::Halt && waits_only())
+        {
             break;
         }
         let (index, outcome) = tokio::select! {
             biased;
+            () = call.cancel.cancelled() => {
+                drop(long);
+                // A call that takes longer than that is the engine's to end.
+                let _ = tokio::time::timeout(SETTLING, brief.collect::<Vec<_>>()).await;
+                return Err(Error::Cancelled);
+            }
             () = &mut pump => continue,
-            Some(outcome) = running.next() => outcome,
+            Some(outcome) = brief.next() => outcome,
+            Some(outcome) = long.next() => outcome,
         };
         let failed = match outcome {
             Ok(given) => {
@@ -352,7 +366,9 @@ impl<E: Engine> Running<'_, E> {
                 outcome => return outcome.map_err(|error| Refused { error, by: None }),
             };
             match self.engine.inspect(name.as_str()).await {
-                Err(Error::NotFound { .. }) if looks < UNFINISHED_LOOKS => {
+                Err(Error::NotFound { .. })
+                    if looks < UNFINISHED_LOOKS && !self.call.cancel.is_cancelled() =>
+                {
                     looks += 1;
                     tokio::time::sleep(UNFINISHED_PAUSE).await;
                 }

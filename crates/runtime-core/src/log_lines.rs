@@ -42,6 +42,8 @@ pub struct LogLines {
     known: [Option<Mark>; 2],
     /// Lines from then on are somebody else's to read.
     until: Option<SystemTime>,
+    /// The output of the newest line, and what `last` was before it; `None` if a part of the line was told before its end.
+    before_newest: Option<(usize, Option<Mark>)>,
 }
 
 /// A time as written and as a value, and how many bytes it takes with the space after it.
@@ -115,6 +117,9 @@ impl LogLines {
             let time = stamped.map(|(word, ..)| word.to_owned());
             let at = stamped.map(|(_, at, _)| at);
             *half = Half { open: true, time, at, dropped, text: Vec::new(), is_begun: false, before };
+            if !dropped {
+                self.before_newest = None;
+            }
         }
         if !dropped {
             half.text.extend_from_slice(text.strip_suffix(b"\n").unwrap_or(text));
@@ -159,7 +164,11 @@ impl LogLines {
     }
 
     fn finish(&mut self, source: LogSource) {
-        let half = std::mem::take(&mut self.halves[usize::from(source == LogSource::Stderr)]);
+        let index = usize::from(source == LogSource::Stderr);
+        let half = std::mem::take(&mut self.halves[index]);
+        if !half.dropped {
+            self.before_newest = (!half.is_begun).then_some((index, half.before));
+        }
         let line = half.text.strip_suffix(b"\r").unwrap_or(&half.text);
         Self::push(&mut self.ready, source, &half, line);
     }
@@ -169,6 +178,15 @@ impl LogLines {
         if self.halves[usize::from(source == LogSource::Stderr)].open {
             self.finish(source);
         }
+    }
+
+    /// Takes the newest line back, if nothing came after it, all of it is here and it was not taken out: for an engine that tells a line which is
+    /// still being written as if it were whole. It will be [read again](LogLines::only_newer).
+    pub fn take_back(&mut self) -> Option<LogLine> {
+        let (index, before) = self.before_newest.take()?;
+        let line = self.ready.pop_back()?;
+        self.last[index] = before;
+        Some(line)
     }
 
     /// Takes out the next line that is whole.
@@ -288,6 +306,23 @@ mod tests {
         lines.take_with_inner_times(LogSource::Stdout, format!("{A} first\n{B} last").as_bytes());
         lines.end(LogSource::Stdout);
         assert_eq!(texts(&mut lines), ["first", "last"]);
+    }
+
+    #[test]
+    fn a_line_that_is_taken_back_is_told_when_it_is_read_again() {
+        let mut lines = LogLines::default();
+        lines.take(LogSource::Stdout, format!("{A} one\n{A} tw\n").as_bytes());
+        assert_eq!(lines.pop().map(|line| line.text).as_deref(), Some("one"));
+        assert_eq!(lines.take_back().map(|line| line.text).as_deref(), Some("tw"));
+        assert_eq!(lines.take_back(), None);
+        lines.only_newer(None);
+        lines.take(LogSource::Stdout, format!("{A} one\n{A} two\n{B} three\n").as_bytes());
+        assert_eq!(texts(&mut lines), ["two", "three"]);
+        assert_eq!(lines.take_back(), None, "it was taken out");
+        lines.take(LogSource::Stdout, format!("{B} {}\n", "x".repeat(MAX_LINE + 1)).as_bytes());
+        assert_eq!(lines.take_back(), None, "its beginning may have been told");
+        lines.take(LogSource::Stdout, format!("{B} four\n{B} fi").as_bytes());
+        assert_eq!(lines.take_back(), None, "it was not the last");
     }
 
     #[test]

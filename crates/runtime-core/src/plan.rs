@@ -264,6 +264,11 @@ impl Action {
         }
     }
 
+    /// Whether the engine does it at once, not when somebody else is ready: a registry, or a program.
+    pub(crate) fn is_brief(&self) -> bool {
+        !matches!(self, Self::PullImage(_) | Self::StopContainer { .. } | Self::Await(_))
+    }
+
     /// What the step is about.
     pub fn subject(&self) -> Subject {
         match self {

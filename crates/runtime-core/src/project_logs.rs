@@ -165,8 +165,12 @@ enum Rest {
     Nothing,
 }
 
-async fn rest<E: Engine>(engine: &Arc<E>, target: &Target, runs: &BTreeMap<ContainerId, SystemTime>) -> Rest {
-    let Ok(containers) = containers(&**engine, target).await else { return Rest::Nothing };
+async fn rest<E: Engine>(
+    engine: &E,
+    target: &Target,
+    runs: &BTreeMap<ContainerId, SystemTime>,
+) -> Result<Rest> {
+    let containers = containers(engine, target).await?;
     let run = |container: &Container| Some((container.id.clone(), container.started?));
     let is_unread = |(id, started): &(ContainerId, SystemTime)| runs.get(id) != Some(started);
     let unread: Vec<_> = containers.iter().filter_map(run).filter(is_unread).collect();
@@ -175,11 +179,11 @@ async fn rest<E: Engine>(engine: &Arc<E>, target: &Target, runs: &BTreeMap<Conta
             container.state == ContainerState::Created && container.label(labels::REPLACE).is_some();
         container.state.is_running() || succeeds
     };
-    match unread.is_empty() {
+    Ok(match unread.is_empty() {
         false => Rest::Unread(unread),
         true if containers.iter().any(may_print) => Rest::MoreMayCome,
         true => Rest::Nothing,
-    }
+    })
 }
 
 impl<E: Engine> Following<E> {
@@ -223,10 +227,11 @@ impl<E: Engine> Following<E> {
     async fn next(&mut self) -> Option<Result<Attached>> {
         loop {
             if self.events.is_some() && self.open.is_empty() {
-                match rest(&self.engine, &self.target, &self.runs).await {
-                    Rest::Nothing => return None,
-                    Rest::MoreMayCome => {}
-                    Rest::Unread(unread) => {
+                match rest(&*self.engine, &self.target, &self.runs).await {
+                    Err(error) => return Some(Err(error)),
+                    Ok(Rest::Nothing) => return None,
+                    Ok(Rest::MoreMayCome) => {}
+                    Ok(Rest::Unread(unread)) => {
                         for (id, started) in unread {
                             if let Err(error) = self.join(&id).await {
                                 return Some(Err(error));
@@ -282,7 +287,11 @@ impl<E: Engine> Following<E> {
                         }
                     }
                     Some(Ok(_)) => {}
-                    Some(Err(_)) | None => self.events = None,
+                    None => self.events = None,
+                    Some(Err(error)) => {
+                        self.events = None;
+                        return Some(Err(error));
+                    }
                 },
             }
         }

@@ -23,7 +23,7 @@ use runtime_core::{
     AnonymousVolumes, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec, Engine,
     EngineEvent, EngineEvents, EngineInfo, Error, ExecOutput, HealthStatus, ImageId, LogOptions, LogStream,
     NetworkSpec, Observed, Progress, Resource, ResourceKind, ResourceName, Result, RuntimeKind, Scope,
-    VolumeSpec, labels,
+    VolumeSpec, labels, resubscribing,
 };
 use tokio::{sync::Mutex, time::timeout};
 
@@ -484,32 +484,39 @@ impl Engine for DockerEngine {
 
     async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream> {
         let client = self.connection().patient_client(ALWAYS).await?;
-        Ok(logs::open(&client, self.endpoint(), &id.0, options))
+        Ok(logs::open(&client, self.endpoint(), &id.0, options, self.connection().is_podman()))
     }
 
     async fn events(&self, project: Option<&ProjectName>) -> Result<EngineEvents> {
-        let client = self.connection().patient_client(ALWAYS).await?;
+        let client = self.connection().patient_client(ALWAYS).await?.clone();
         let mut filters = HashMap::from([("type", vec!["container".to_owned()])]);
         if let Some(project) = project {
             filters.insert("label", vec![format!("{}={project}", labels::PROJECT)]);
         }
-        // The request leaves when the stream is first read; what happens until then is not lost.
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let since = format!("{}.{:09}", now.as_secs(), now.subsec_nanos());
-        let query = EventsOptionsBuilder::new().filters(&filters).since(&since).build();
         let endpoint = self.endpoint();
-        let events = client.events(Some(query)).map(move |event| {
-            let asked = Asked {
-                operation: "follow the events of",
-                kind: ResourceKind::Container,
-                name: "the engine",
-            };
-            let event = event.map_err(|error| explain(&error, asked, &endpoint))?;
-            let action = convert::action(event.action.as_deref().unwrap_or_default());
-            let id = event.actor.and_then(|actor| actor.id).unwrap_or_default();
-            Ok(EngineEvent { id: ContainerId(id), action })
-        });
-        Ok(events.boxed())
+        let subscribe = move |from: Option<SystemTime>| {
+            let since =
+                from.and_then(|from| from.duration_since(SystemTime::UNIX_EPOCH).ok()).unwrap_or_default();
+            let since = format!("{}.{:09}", since.as_secs(), since.subsec_nanos());
+            let query = EventsOptionsBuilder::new().filters(&filters).since(&since).build();
+            let endpoint = endpoint.clone();
+            let events = client.events(Some(query)).map(move |event| {
+                let asked = Asked {
+                    operation: "follow the events of",
+                    kind: ResourceKind::Container,
+                    name: "the engine",
+                };
+                let event = event.map_err(|error| explain(&error, asked, &endpoint))?;
+                let at = event.time_nano.and_then(|at| u64::try_from(at).ok());
+                let at = at.map(|at| SystemTime::UNIX_EPOCH + Duration::from_nanos(at));
+                let action = convert::action(event.action.as_deref().unwrap_or_default());
+                let id = event.actor.and_then(|actor| actor.id).unwrap_or_default();
+                Ok((at, EngineEvent { id: ContainerId(id), action }))
+            });
+            std::future::ready(Ok(events.boxed()))
+        };
+        // The request leaves when the stream is first read; what happens until then is not lost.
+        resubscribing(subscribe, Some(SystemTime::now())).await
     }
 
     async fn exec(&self, id: &ContainerId, command: &[String]) -> Result<ExecOutput> {

@@ -8,6 +8,7 @@ use std::{
 use futures_util::{StreamExt, stream};
 use runtime_core::{
     Engine, EngineEvents, Error, LogLine, LogLines, LogOptions, LogSource, LogStream, ResourceKind, Result,
+    Subscription, resubscribing,
 };
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
@@ -231,38 +232,53 @@ impl Pipe {
 }
 
 /// What happens to containers from now on.
-pub(crate) fn events(podman: &Podman, project: Option<&str>) -> Result<EngineEvents> {
+pub(crate) async fn events(engine: &PodmanEngine, project: Option<&str>) -> Result<EngineEvents> {
+    // Podman takes a while until it listens; what happens until then is not lost. Elsewhere the clock is another one.
+    let from = engine.podman().global.is_empty().then(SystemTime::now);
+    let (engine, project) = (engine.clone(), project.map(str::to_owned));
+    resubscribing(move |from| std::future::ready(subscribe(engine.podman(), project.as_deref(), from)), from)
+        .await
+}
+
+fn subscribe(podman: &Podman, project: Option<&str>, from: Option<SystemTime>) -> Result<Subscription> {
     let mut command =
         Invocation::new(["events", "--stream", "--format", "json", "--filter", "type=container"]);
     if let Some(project) = project {
         command = command
             .args(["--filter".to_owned(), format!("label={}={project}", runtime_core::labels::PROJECT)]);
     }
-    if podman.global.is_empty() {
-        // Podman takes a while until it listens; what happens until then is not lost. Elsewhere the clock is another one.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        command = command.args([format!("--since={}.{:09}", now.as_secs(), now.subsec_nanos())]);
+    if let Some(from) = from.and_then(|from| from.duration_since(UNIX_EPOCH).ok()) {
+        command = command.args([format!("--since={}.{:09}", from.as_secs(), from.subsec_nanos())]);
     }
     let mut group = podman.spawn(&command)?;
     let (Some(stdout), Some(stderr)) = (group.child.stdout.take(), group.child.stderr.take()) else {
         return Err(Error::InvalidProject("podman was started without its pipes".into()));
     };
-    // Nobody reads what it complains of, but it must not fill its pipe and hang.
-    let drain = tokio::spawn(async move {
+    // What it complains of must not fill its pipe and hang it.
+    let complaints = tokio::spawn(async move {
         let mut lines = VecDeque::new();
         last_lines(stderr, &mut lines).await;
+        lines
     });
-    let reader = BufReader::new(stdout);
-    let lines = stream::unfold((group, drain, reader), |(group, drain, mut reader)| async move {
+    let lines = stream::unfold(Some((group, complaints, BufReader::new(stdout))), |reading| async move {
+        let (mut group, complaints, mut reader) = reading?;
         let mut line = Vec::new();
         loop {
             if !read_line(&mut reader, &mut line, 1 << 20).await {
-                return None;
+                let exit_code = group.child.wait().await.ok().and_then(|status| status.code());
+                if exit_code == Some(0) {
+                    return None;
+                }
+                let stderr = complaints.await.unwrap_or_default().into();
+                let command = group.command.clone();
+                let finished = Finished { exit_code, stdout: Vec::new(), stderr, command };
+                let subject = Subject { kind: ResourceKind::Container, name: "the engine" };
+                return Some((Err(explain(&finished, subject)), None));
             }
             match parse::event(&line) {
-                Ok(Some(event)) => return Some((Ok(event), (group, drain, reader))),
+                Ok(Some(event)) => return Some((Ok(event), Some((group, complaints, reader)))),
                 Ok(None) => {}
-                Err(error) => return Some((Err(error), (group, drain, reader))),
+                Err(error) => return Some((Err(error), None)),
             }
         }
     });

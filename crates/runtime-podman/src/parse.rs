@@ -251,11 +251,20 @@ struct Event {
     id: String,
     #[serde(rename = "Status", default)]
     status: String,
+    /// Podman 4.
+    #[serde(rename = "Time", default)]
+    time: Option<String>,
+    /// Podman 5.
+    #[serde(rename = "timeNano", default)]
+    nanoseconds: Option<u64>,
 }
 
-/// One line of `podman events --format json`. `None` for what is not about a container.
-pub(crate) fn event(line: &[u8]) -> Result<Option<EngineEvent>> {
+/// One line of `podman events --format json`, with its time if it has one. `None` for what is not about a container.
+pub(crate) fn event(line: &[u8]) -> Result<Option<(Option<SystemTime>, EngineEvent)>> {
     let event: Event = json("events", line)?;
+    let counted =
+        event.nanoseconds.and_then(|at| SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(at)));
+    let at = counted.or_else(|| time(event.time.as_deref()?));
     if event.id.is_empty() {
         return Ok(None);
     }
@@ -266,7 +275,7 @@ pub(crate) fn event(line: &[u8]) -> Result<Option<EngineEvent>> {
         "remove" => EngineAction::Removed,
         _ => EngineAction::Other,
     };
-    Ok(Some(EngineEvent { id: ContainerId(event.id), action }))
+    Ok(Some((at, EngineEvent { id: ContainerId(event.id), action })))
 }
 
 #[cfg(test)]

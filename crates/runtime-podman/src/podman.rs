@@ -504,7 +504,7 @@ impl Engine for PodmanEngine {
     }
 
     async fn events(&self, project: Option<&ProjectName>) -> Result<EngineEvents> {
-        logs::events(&self.podman, project.map(ProjectName::as_str))
+        logs::events(self, project.map(ProjectName::as_str)).await
     }
 
     async fn exec(&self, id: &ContainerId, command: &[String]) -> Result<ExecOutput> {
