@@ -27,6 +27,41 @@ struct Half {
 /// A moment, and how many lines or pieces of that very moment there were.
 type Mark = (OffsetDateTime, usize);
 
+fn index(source: LogSource) -> usize {
+    usize::from(source == LogSource::Stderr)
+}
+
+/// How far a log was read: for each output its newest moment, and how much there was of that very moment. Some engines write
+/// whole seconds, so a time alone does not tell. Each output for itself: of one moment, engines tell the two in any order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Position([Option<Mark>; 2]);
+
+impl Position {
+    /// When the newest line was printed.
+    fn newest(&self) -> Option<SystemTime> {
+        self.0.iter().flatten().map(|(at, _)| SystemTime::from(*at)).max()
+    }
+
+    /// Whether what was printed then was read before; counts it off if it was.
+    fn has(&mut self, output: usize, at: OffsetDateTime) -> bool {
+        match &mut self.0[output] {
+            Some((time, _)) if at < *time => true,
+            Some((time, count)) if at == *time && *count > 0 => {
+                *count -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn add(&mut self, output: usize, at: OffsetDateTime) {
+        match &mut self.0[output] {
+            Some((time, count)) if *time == at => *count += 1,
+            newest => *newest = Some((at, 1)),
+        }
+    }
+}
+
 /// Makes lines of frames that begin with the engine's time, as `docker logs --timestamps` and its API write them.
 ///
 /// The engine is always asked for the times: they say which lines are newer than [`LogOptions::since`], whose fraction of
@@ -36,14 +71,12 @@ pub struct LogLines {
     halves: [Half; 2],
     ready: VecDeque<LogLine>,
     since: Option<SystemTime>,
-    /// When each output's newest piece was printed. Each for itself: of one moment, engines tell the outputs in any order.
-    last: [Option<Mark>; 2],
-    /// As `last`: lines up to there have been read before.
-    known: [Option<Mark>; 2],
+    /// What was read, in pieces.
+    last: Position,
+    /// Lines up to there have been read before.
+    known: Position,
     /// Lines from then on are somebody else's to read.
     until: Option<SystemTime>,
-    /// The output of the newest line, and what `last` was before it; `None` if a part of the line was told before its end.
-    before_newest: Option<(usize, Option<Mark>)>,
 }
 
 /// A time as written and as a value, and how many bytes it takes with the space after it.
@@ -78,7 +111,7 @@ impl LogLines {
     /// before it was logged can have both. A frame may end anywhere but within a time.
     pub fn take_with_inner_times(&mut self, source: LogSource, frame: &[u8]) {
         for line in frame.split_inclusive(|byte| *byte == b'\n') {
-            let half = &self.halves[usize::from(source == LogSource::Stderr)];
+            let half = &self.halves[index(source)];
             let mut begin = if half.open { None } else { stamp(line) };
             let earliest = if half.open { half.at } else { begin.map(|(_, at, _)| at) };
             let (mut start, mut from) = (0, usize::from(!half.open));
@@ -100,10 +133,10 @@ impl LogLines {
 
     /// Takes a line or a piece of one, whose time was found or not.
     fn add(&mut self, source: LogSource, piece: &[u8], stamped: Option<Stamped<'_>>) {
-        let index = usize::from(source == LogSource::Stderr);
+        let index = index(source);
         let text = stamped.map_or(piece, |(_, _, length)| &piece[length.min(piece.len())..]);
         // A piece of a line has a time of its own, and is wanted or not for itself.
-        let before = self.last[index];
+        let before = self.last.0[index];
         let dropped = match stamped {
             Some((word, at, _)) => !self.wants(index, word, at),
             None => self.halves[index].open && self.halves[index].dropped,
@@ -117,9 +150,6 @@ impl LogLines {
             let time = stamped.map(|(word, ..)| word.to_owned());
             let at = stamped.map(|(_, at, _)| at);
             *half = Half { open: true, time, at, dropped, text: Vec::new(), is_begun: false, before };
-            if !dropped {
-                self.before_newest = None;
-            }
         }
         if !dropped {
             half.text.extend_from_slice(text.strip_suffix(b"\n").unwrap_or(text));
@@ -137,22 +167,13 @@ impl LogLines {
 
     /// Whether a line of that time is to be told; remembers that it was seen.
     fn wants(&mut self, index: usize, word: &str, at: OffsetDateTime) -> bool {
-        if let Some((time, count)) = &mut self.known[index] {
-            if at < *time {
-                return false;
-            }
-            if at == *time && *count > 0 {
-                *count -= 1;
-                return false;
-            }
+        if self.known.has(index, at) {
+            return false;
         }
         if self.until.is_some_and(|until| SystemTime::from(at) >= until) {
             return false;
         }
-        match &mut self.last[index] {
-            Some((time, count)) if *time == at => *count += 1,
-            last => *last = Some((at, 1)),
-        }
+        self.last.add(index, at);
         !(word.contains('.') && self.since.is_some_and(|since| SystemTime::from(at) < since))
     }
 
@@ -164,29 +185,16 @@ impl LogLines {
     }
 
     fn finish(&mut self, source: LogSource) {
-        let index = usize::from(source == LogSource::Stderr);
-        let half = std::mem::take(&mut self.halves[index]);
-        if !half.dropped {
-            self.before_newest = (!half.is_begun).then_some((index, half.before));
-        }
+        let half = std::mem::take(&mut self.halves[index(source)]);
         let line = half.text.strip_suffix(b"\r").unwrap_or(&half.text);
         Self::push(&mut self.ready, source, &half, line);
     }
 
     /// Nothing more comes of a stream: what is there of a line is a line.
     pub fn end(&mut self, source: LogSource) {
-        if self.halves[usize::from(source == LogSource::Stderr)].open {
+        if self.halves[index(source)].open {
             self.finish(source);
         }
-    }
-
-    /// Takes the newest line back, if nothing came after it, all of it is here and it was not taken out: for an engine that tells a line which is
-    /// still being written as if it were whole. It will be [read again](LogLines::only_newer).
-    pub fn take_back(&mut self) -> Option<LogLine> {
-        let (index, before) = self.before_newest.take()?;
-        let line = self.ready.pop_back()?;
-        self.last[index] = before;
-        Some(line)
     }
 
     /// Takes out the next line that is whole.
@@ -206,13 +214,13 @@ impl LogLines {
 
     /// When the newest line, or piece of one, was printed.
     pub fn last(&self) -> Option<SystemTime> {
-        self.last.iter().flatten().map(|(at, _)| SystemTime::from(*at)).max()
+        self.last.newest()
     }
 
     /// From now on takes only lines that are newer than all that it took, and older than `until`: for reading a log again
     /// whose end may have been missed. A line that was cut off is read again as a whole.
     pub fn only_newer(&mut self, until: Option<SystemTime>) {
-        for (half, last) in self.halves.iter_mut().zip(&mut self.last) {
+        for (half, last) in self.halves.iter_mut().zip(&mut self.last.0) {
             if half.open && !half.is_begun {
                 *last = half.before;
                 *half = Half::default();
@@ -306,23 +314,6 @@ mod tests {
         lines.take_with_inner_times(LogSource::Stdout, format!("{A} first\n{B} last").as_bytes());
         lines.end(LogSource::Stdout);
         assert_eq!(texts(&mut lines), ["first", "last"]);
-    }
-
-    #[test]
-    fn a_line_that_is_taken_back_is_told_when_it_is_read_again() {
-        let mut lines = LogLines::default();
-        lines.take(LogSource::Stdout, format!("{A} one\n{A} tw\n").as_bytes());
-        assert_eq!(lines.pop().map(|line| line.text).as_deref(), Some("one"));
-        assert_eq!(lines.take_back().map(|line| line.text).as_deref(), Some("tw"));
-        assert_eq!(lines.take_back(), None);
-        lines.only_newer(None);
-        lines.take(LogSource::Stdout, format!("{A} one\n{A} two\n{B} three\n").as_bytes());
-        assert_eq!(texts(&mut lines), ["two", "three"]);
-        assert_eq!(lines.take_back(), None, "it was taken out");
-        lines.take(LogSource::Stdout, format!("{B} {}\n", "x".repeat(MAX_LINE + 1)).as_bytes());
-        assert_eq!(lines.take_back(), None, "its beginning may have been told");
-        lines.take(LogSource::Stdout, format!("{B} four\n{B} fi").as_bytes());
-        assert_eq!(lines.take_back(), None, "it was not the last");
     }
 
     #[test]

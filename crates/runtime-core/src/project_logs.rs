@@ -11,12 +11,10 @@ use futures_util::{
     stream::{BoxStream, SelectAll, select_all},
 };
 
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-
 use crate::{
     Attached, Container, ContainerFilter, ContainerId, ContainerState, Engine, EngineAction, EngineEvents,
-    Error, Foreground, LogLine, LogOptions, LogSource, ResourceKind, Result, ServiceLine, Target, labels,
-    reconcile::is_oneoff,
+    Error, Foreground, LogOptions, ResourceKind, Result, ServiceLine, Target, labels, reconcile::is_oneoff,
+    reread::Told,
 };
 
 /// How much later than its first line the start of a run that is over may be written down.
@@ -36,41 +34,6 @@ pub(crate) enum What {
     FromNow { started: BTreeSet<String> },
 }
 
-/// How far a log was read: for each output the time of its newest line, and how many lines there were of that very time.
-/// Some engines write whole seconds, so a time alone does not tell.
-#[derive(Debug, Clone, Copy, Default)]
-struct Position([Option<(OffsetDateTime, usize)>; 2]);
-
-impl Position {
-    /// Where to read on: from here on something may be new.
-    fn since(&self) -> Option<SystemTime> {
-        self.0.iter().flatten().map(|(at, _)| SystemTime::from(*at)).min()
-    }
-
-    /// Whether a line is new after `known`; counts it if it is. Of a line without a time nobody can tell, so it is.
-    fn takes(&mut self, line: &LogLine, known: &mut Self) -> bool {
-        let index = usize::from(line.stream == LogSource::Stderr);
-        let Some(at) = line.time.as_deref().and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok())
-        else {
-            return true;
-        };
-        if let Some((time, count)) = &mut known.0[index] {
-            if at < *time {
-                return false;
-            }
-            if at == *time && *count > 0 {
-                *count -= 1;
-                return false;
-            }
-        }
-        match &mut self.0[index] {
-            Some((time, count)) if *time == at => *count += 1,
-            newest => *newest = Some((at, 1)),
-        }
-        true
-    }
-}
-
 struct Following<E> {
     engine: Arc<E>,
     target: Target,
@@ -79,10 +42,8 @@ struct Following<E> {
     lines: SelectAll<BoxStream<'static, Item>>,
     events: Option<EngineEvents>,
     open: BTreeSet<ContainerId>,
-    /// How far each container's log was read. Logs only grow, so what is newer was not.
-    read: BTreeMap<ContainerId, Position>,
-    /// How far it was when it was opened last.
-    known: BTreeMap<ContainerId, Position>,
+    /// What was told of each container's log. Logs only grow, so what is newer was not.
+    read: BTreeMap<ContainerId, Told>,
     /// When the run began that was read last. An engine may tell of a start when its whole run has been read.
     runs: BTreeMap<ContainerId, SystemTime>,
 }
@@ -108,7 +69,6 @@ pub(crate) async fn open<E: Engine>(engine: Arc<E>, target: Target, what: What) 
         events,
         open: BTreeSet::new(),
         read: BTreeMap::new(),
-        known: BTreeMap::new(),
         runs: BTreeMap::new(),
     };
     for container in containers {
@@ -203,15 +163,18 @@ impl<E: Engine> Following<E> {
         if let Some(started) = container.started {
             self.runs.insert(id.clone(), started);
         }
-        self.known.insert(id.clone(), self.read.get(&id).copied().unwrap_or_default());
+        self.read.entry(id.clone()).or_default().read_again();
         self.open.insert(id);
         Ok(())
     }
 
     /// The line as it is told, if it was not told before.
     fn is_new(&mut self, id: &ContainerId, mut line: ServiceLine) -> Option<Result<Attached>> {
-        let known = self.known.entry(id.clone()).or_default();
-        let is_new = self.read.entry(id.clone()).or_default().takes(&line.line, known);
+        let told = self.read.entry(id.clone()).or_default();
+        let is_new = told.is_new(&line.line);
+        if is_new {
+            told.add(&line.line);
+        }
         line.line.time = line.line.time.filter(|_| self.timestamps);
         is_new.then_some(Ok(Attached::Line(line)))
     }
@@ -316,7 +279,7 @@ impl<E: Engine> Following<E> {
         }
         // What was read before says where to go on. If nothing was: a run's first lines can be older than its start, as
         // engines write it down, but not than the end of the run before, which was not asked for.
-        let since = match self.read.get(id).and_then(Position::since) {
+        let since = match self.read.get(id).and_then(Told::since) {
             Some(read) => Some(read),
             None if container.state.is_running() => container.finished,
             None => container.started.and_then(|started| started.checked_sub(LATE_START)),

@@ -275,6 +275,11 @@ impl Podman {
     /// Runs a command to its end. At the deadline the whole process group is killed.
     pub(crate) async fn run_within(&self, invocation: &Invocation, deadline: Duration) -> Result<Finished> {
         let _permit = self.permits.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        self.run_besides(invocation, deadline).await
+    }
+
+    /// As [`Podman::run_within`], besides the commands that are bounded in number.
+    pub(crate) async fn run_besides(&self, invocation: &Invocation, deadline: Duration) -> Result<Finished> {
         let mut group = self.spawn(invocation)?;
         let (Some(out), Some(err)) = (group.child.stdout.take(), group.child.stderr.take()) else {
             return Err(Error::InvalidProject("podman was started without its pipes".into()));

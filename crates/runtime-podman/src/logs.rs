@@ -5,12 +5,17 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use futures_util::{StreamExt, stream};
+use async_trait::async_trait;
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream, SelectAll},
+};
 use runtime_core::{
-    Engine, EngineEvents, Error, LogLine, LogLines, LogOptions, LogSource, LogStream, ResourceKind, Result,
-    Subscription, resubscribing,
+    Engine, EngineEvents, Error, LogLine, LogLines, LogOptions, LogSource, LogStream, Rereadable,
+    ResourceKind, Result, Run, Subscription, reread, resubscribing,
 };
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio_util::io::ReaderStream;
 
 use crate::{
     PodmanEngine,
@@ -49,10 +54,82 @@ struct Reading {
     follows: bool,
     /// The newest line when the log ended last.
     ended_at: Option<SystemTime>,
+    /// Whether what has no end yet is a line too.
+    to_the_end: bool,
     over: bool,
 }
 
-pub(crate) fn open(engine: PodmanEngine, id: &str, options: &LogOptions) -> Result<LogStream> {
+/// A container's log, and what keeps it.
+struct Log {
+    engine: PodmanEngine,
+    id: String,
+}
+
+/// Podman (4.3.1) loses lines of a log in a file that it follows: at one that is half written it goes to the file's end, over
+/// what was written meanwhile. So its following is no more than a bell.
+#[async_trait]
+impl Rereadable for Log {
+    /// A process a reading: many lines are read together.
+    const REST: Duration = Duration::from_millis(100);
+
+    async fn read(
+        &self,
+        since: Option<SystemTime>,
+        tail: Option<u64>,
+        to_the_end: bool,
+    ) -> Result<LogStream> {
+        let options = LogOptions { since, tail, follow: false, timestamps: true };
+        read(self.engine.clone(), &self.id, &options, to_the_end)
+    }
+
+    async fn bell(&self) -> Result<BoxStream<'static, ()>> {
+        let options = LogOptions { tail: Some(0), ..LogOptions::default() };
+        let mut group = spawn(self.engine.podman(), &self.id, &options, true)?;
+        let mut pipes: SelectAll<ReaderStream<Box<dyn AsyncRead + Send + Unpin>>> = SelectAll::new();
+        pipes.extend(group.child.stdout.take().map(|pipe| ReaderStream::new(Box::new(pipe) as Box<_>)));
+        pipes.extend(group.child.stderr.take().map(|pipe| ReaderStream::new(Box::new(pipe) as Box<_>)));
+        let rings = stream::unfold((group, pipes), |(group, mut pipes)| async move {
+            pipes.next().await.map(|_| ((), (group, pipes)))
+        });
+        Ok(rings.boxed())
+    }
+
+    async fn run(&self, newest: Option<SystemTime>) -> Result<Run> {
+        run(&self.engine, &self.id, newest).await
+    }
+
+    async fn wait(&self) {
+        // Where it cannot be waited for, asking again says why.
+        let _ = self.engine.wait(&self.id).await;
+    }
+}
+
+/// How the container is now that a log has ended whose newest line is so old.
+async fn run(engine: &PodmanEngine, id: &str, newest: Option<SystemTime>) -> Result<Run> {
+    let container = match engine.inspect(id).await {
+        Ok(container) => container,
+        // One that is gone has no log any more.
+        Err(Error::NotFound { .. }) => return Ok(Run::Gone),
+        Err(error) => return Err(error),
+    };
+    let runs = container.state.is_running();
+    let before = container.finished.filter(|_| runs);
+    if runs && before.is_none_or(|before| newest.is_some_and(|newest| before < newest)) {
+        Ok(Run::Going)
+    } else {
+        // One that runs again is somebody's to follow from the end of the run before.
+        Ok(Run::Over { next: before })
+    }
+}
+
+pub(crate) async fn open(engine: PodmanEngine, id: &str, options: &LogOptions) -> Result<LogStream> {
+    if options.follow && engine.logs_to_a_file(id).await? {
+        return Ok(reread(Log { engine, id: id.to_owned() }, options.clone()));
+    }
+    read(engine, id, options, true)
+}
+
+fn read(engine: PodmanEngine, id: &str, options: &LogOptions, to_the_end: bool) -> Result<LogStream> {
     let group = spawn(engine.podman(), id, options, options.follow)?;
     let pipe = |source| Pipe { source, reader: None, half: Vec::new(), lines: LogLines::new(options) };
     let mut reading = Reading {
@@ -65,6 +142,7 @@ pub(crate) fn open(engine: PodmanEngine, id: &str, options: &LogOptions) -> Resu
         complaints: VecDeque::new(),
         follows: options.follow,
         ended_at: None,
+        to_the_end,
         over: false,
     };
     reading.connect();
@@ -84,7 +162,8 @@ fn spawn(podman: &Podman, id: &str, options: &LogOptions, follow: bool) -> Resul
     if let Some(tail) = options.tail {
         command = command.args([format!("--tail={tail}")]);
     }
-    if let Some(since) = options.since {
+    // Podman may take the very moment to be over. What is too early is not told.
+    if let Some(since) = options.since.and_then(|since| since.checked_sub(Duration::from_millis(1))) {
         command = command.args([format!("--since={}", parse::seconds(since))]);
     }
     podman.spawn(&command.args(["--", id]))
@@ -123,8 +202,10 @@ impl Reading {
             match self.ended().await {
                 Ok(true) => {}
                 Ok(false) => {
-                    self.out.lines.end(LogSource::Stdout);
-                    self.err.lines.end(LogSource::Stderr);
+                    if self.to_the_end {
+                        self.out.lines.end(LogSource::Stdout);
+                        self.err.lines.end(LogSource::Stderr);
+                    }
                     self.over = self.out.lines.ready() == 0 && self.err.lines.ready() == 0;
                 }
                 Err(error) => {
@@ -168,31 +249,25 @@ impl Reading {
         if !self.follows {
             return Ok(false);
         }
-        let container = match self.engine.inspect(&self.id).await {
-            Ok(container) => container,
-            // One that is gone has no log any more.
-            Err(Error::NotFound { .. }) => return Ok(false),
-            Err(error) => return Err(error),
-        };
         let last = [&self.out, &self.err].map(|pipe| pipe.lines.last());
         let newest = last.iter().flatten().max().copied();
-        let runs = container.state.is_running();
-        let before = container.finished.filter(|_| runs);
-        let until = if runs && before.is_none_or(|before| newest.is_some_and(|newest| before < newest)) {
-            if self.ended_at == newest {
-                self.engine.wait(&self.id).await?;
+        let until = match run(&self.engine, &self.id, newest).await? {
+            Run::Gone => return Ok(false),
+            Run::Going => {
+                if self.ended_at == newest {
+                    self.engine.wait(&self.id).await?;
+                }
+                None
             }
-            None
-        } else {
-            // One that runs again is somebody's to follow from the end of the run before.
-            self.follows = false;
-            before
+            Run::Over { next } => {
+                self.follows = false;
+                next
+            }
         };
         self.ended_at = newest;
         let mut options = self.options.clone();
         if let Some(last) = last.into_iter().flatten().min() {
-            // What was printed at the same moment is counted, and podman may take the moment to be over.
-            options.since = last.checked_sub(Duration::from_millis(1));
+            options.since = Some(last);
             options.tail = None;
         }
         self.out.lines.only_newer(until);

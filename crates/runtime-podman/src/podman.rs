@@ -116,12 +116,21 @@ impl PodmanEngine {
     /// Returns when a container has ended, or is gone.
     pub(crate) async fn wait(&self, id: &str) -> Result<()> {
         let command = Invocation::new(["wait", "--", id]);
-        let finished = self.podman.run_within(&command, Duration::from_secs(365 * 24 * 3600)).await?;
+        // It takes nobody's place: what it waits for may need another command.
+        let finished = self.podman.run_besides(&command, Duration::from_secs(365 * 24 * 3600)).await?;
         match explain(&finished, Subject { kind: ResourceKind::Container, name: id }) {
             _ if finished.succeeded() => Ok(()),
             Error::NotFound { .. } => Ok(()),
             error => Err(error),
         }
+    }
+
+    /// Whether podman keeps a container's log in a file, and not in the journal.
+    pub(crate) async fn logs_to_a_file(&self, id: &str) -> Result<bool> {
+        let command =
+            Invocation::new(["container", "inspect", "--format", "{{.HostConfig.LogConfig.Type}}", "--", id]);
+        let driver = self.succeed(&command, ResourceKind::Container, id).await?.text();
+        Ok(matches!(driver.as_str(), "k8s-file" | "json-file"))
     }
 
     pub(crate) fn shared_podman(&self) -> Arc<Podman> {
@@ -500,7 +509,7 @@ impl Engine for PodmanEngine {
     }
 
     async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream> {
-        logs::open(self.clone(), &id.0, options)
+        logs::open(self.clone(), &id.0, options).await
     }
 
     async fn events(&self, project: Option<&ProjectName>) -> Result<EngineEvents> {

@@ -1,0 +1,395 @@
+//! Following a log by reading it again and again: for backends whose engine loses lines of a log that it follows.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+use futures_util::{FutureExt, StreamExt, stream, stream::BoxStream};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio::{sync::mpsc, time::timeout};
+
+use crate::{LogLine, LogOptions, LogSource, LogStream, Result};
+
+/// When a bell that was just hung is certainly heard, and how long a running container is left alone whose bell ended
+/// without a sound.
+const SETTLING: Duration = Duration::from_secs(1);
+
+/// How a container is whose bell has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Run {
+    /// It is gone, and its log with it.
+    Gone,
+    /// It still is in the run that is read.
+    Going,
+    /// That run has ended, and perhaps `next` has begun, whose lines are not older.
+    Over {
+        /// When the next run can have begun.
+        next: Option<SystemTime>,
+    },
+}
+
+/// A log that can be read, and a bell that rings when it should be.
+#[async_trait]
+pub trait Rereadable: Send + Sync + 'static {
+    /// The least time from one reading to the next.
+    const REST: Duration;
+
+    /// The lines that are there, each with its time: those of [`LogOptions::since`] and later, or the last ones. A line
+    /// whose end is not there is left out unless it is read `to_the_end`. The very last line may be half written.
+    async fn read(&self, since: Option<SystemTime>, tail: Option<u64>, to_the_end: bool)
+    -> Result<LogStream>;
+
+    /// Says that something was printed since. It may be deaf to what is printed just after it was hung, and ends when the
+    /// container does, or when it likes.
+    async fn bell(&self) -> Result<BoxStream<'static, ()>>;
+
+    /// How the container is whose newest line is so old.
+    async fn run(&self, newest: Option<SystemTime>) -> Result<Run>;
+
+    /// Waits until the container does not run, or until that cannot be known.
+    async fn wait(&self);
+}
+
+/// Follows a log by reading it, in its order and to its end.
+pub fn reread<R: Rereadable>(log: R, options: LogOptions) -> LogStream {
+    let (lines, mut told) = mpsc::channel(1);
+    let timestamps = options.timestamps;
+    let reading = async move {
+        let following = Following { log, lines: lines.clone(), options, told: Told::default() };
+        if let Err(Stopped::Failed(error)) = following.run().await {
+            // Nobody to tell is nobody to mind.
+            let _ = lines.send(Err(error)).await;
+        }
+    };
+    let told = stream::poll_fn(move |context| told.poll_recv(context)).map(move |line| {
+        line.map(|mut line| {
+            line.time = line.time.filter(|_| timestamps);
+            line
+        })
+    });
+    // The reading gives nothing itself; it goes on while somebody asks for lines.
+    stream::select(told.map(Some), reading.into_stream().map(|()| None))
+        .filter_map(std::future::ready)
+        .boxed()
+}
+
+enum Stopped {
+    Failed(crate::Error),
+    /// Nobody reads any more.
+    Unwanted,
+}
+
+impl From<crate::Error> for Stopped {
+    fn from(error: crate::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+struct Following<R> {
+    log: R,
+    lines: mpsc::Sender<Result<LogLine>>,
+    options: LogOptions,
+    told: Told,
+}
+
+impl<R: Rereadable> Following<R> {
+    async fn run(mut self) -> Result<(), Stopped> {
+        loop {
+            let heard = self.until_the_bell_ends().await?;
+            match self.log.run(self.told.newest()).await? {
+                Run::Gone => return Ok(()),
+                Run::Going if heard => {}
+                Run::Going => {
+                    let _ = timeout(SETTLING, self.log.wait()).await;
+                }
+                Run::Over { next } => return self.read_rest(next).await,
+            }
+        }
+    }
+
+    /// Reads each time that a bell rings. Returns whether it did when it has ended.
+    async fn until_the_bell_ends(&mut self) -> Result<bool, Stopped> {
+        let mut bell = Bell::hang(&self.log).await;
+        let mut settled = false;
+        let mut held = None;
+        loop {
+            if let Some(line) = self.read(&mut bell).await? {
+                if held.take().is_none_or(|held| held != line) {
+                    held = Some(line);
+                    tokio::time::sleep(R::REST).await;
+                    continue;
+                }
+                // What is the same when it is read again is whole.
+                self.tell(line).await?;
+            }
+            if !bell.rang && bell.rings.is_some() {
+                match settled {
+                    true => bell.next().await,
+                    false => settled = timeout(SETTLING, bell.next()).await.is_ok() || bell.rings.is_some(),
+                }
+            }
+            if bell.rings.is_none() {
+                return Ok(bell.heard);
+            }
+            tokio::time::sleep(R::REST).await;
+        }
+    }
+
+    /// Tells what is new, but not the last line of it.
+    async fn read(&mut self, bell: &mut Bell) -> Result<Option<LogLine>, Stopped> {
+        bell.rang = false;
+        // Of a log whose lines are not wanted it must be known where they end.
+        let skips = self.options.tail == Some(0);
+        let tail = if skips { Some(1) } else { self.options.tail };
+        let (since, tail) = match self.told.since() {
+            Some(since) => (Some(since), None),
+            None => (self.options.since, tail),
+        };
+        let mut lines = self.log.read(since, tail, false).await?;
+        self.told.read_again();
+        let mut last = None;
+        loop {
+            let line = tokio::select! {
+                biased;
+                () = bell.next() => continue,
+                line = lines.next() => line,
+            };
+            let Some(line) = line.transpose()? else { break };
+            if !self.told.is_new(&line) {
+                continue;
+            }
+            if skips {
+                self.told.add(&line);
+            } else if let Some(whole) = last.replace(line) {
+                self.tell(whole).await?;
+            }
+        }
+        if skips || (last.is_none() && self.told.since().is_none()) {
+            // All that comes is wanted.
+            self.options.tail = None;
+        }
+        Ok(last)
+    }
+
+    /// Tells what is left of a run that is over.
+    async fn read_rest(&mut self, until: Option<SystemTime>) -> Result<(), Stopped> {
+        let (since, tail) = match self.told.since() {
+            Some(since) => (Some(since), None),
+            None => (self.options.since, self.options.tail),
+        };
+        let mut lines = self.log.read(since, tail, true).await?;
+        self.told.read_again();
+        while let Some(line) = lines.next().await.transpose()? {
+            let is_later = until.zip(moment(&line)).is_some_and(|(until, at)| SystemTime::from(at) >= until);
+            if !is_later && self.told.is_new(&line) {
+                self.tell(line).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell(&mut self, line: LogLine) -> Result<(), Stopped> {
+        self.told.add(&line);
+        self.lines.send(Ok(line)).await.map_err(|_| Stopped::Unwanted)
+    }
+}
+
+/// When a line was printed.
+fn moment(line: &LogLine) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(line.time.as_deref()?, &Rfc3339).ok()
+}
+
+/// What was told of a log, as far as it must be known when it is read again: of each output the lines of its newest moment.
+/// Some engines write whole seconds, so a time alone does not tell; and read from a moment on, the end of a line that began
+/// before comes as a line, so a number does not either. Each output for itself: of one moment, engines tell the two in any
+/// order.
+#[derive(Debug, Default)]
+pub(crate) struct Told([Newest; 2]);
+
+#[derive(Debug, Default)]
+struct Newest {
+    at: Option<OffsetDateTime>,
+    /// What its lines come to, in order.
+    lines: Vec<u64>,
+    /// The newest moment when the reading began, how many lines it had, and how many of them came again.
+    before: Option<(OffsetDateTime, usize)>,
+    again: usize,
+}
+
+impl Told {
+    fn of(&mut self, line: &LogLine) -> &mut Newest {
+        &mut self.0[usize::from(line.stream == LogSource::Stderr)]
+    }
+
+    /// From what moment on there may be something new; `None` if nothing was told.
+    pub(crate) fn since(&self) -> Option<SystemTime> {
+        self.0.iter().filter_map(|output| output.at).map(SystemTime::from).min()
+    }
+
+    /// When the newest line was printed.
+    fn newest(&self) -> Option<SystemTime> {
+        self.0.iter().filter_map(|output| output.at).map(SystemTime::from).max()
+    }
+
+    /// What comes now is read from the beginning or from [`Told::since`].
+    pub(crate) fn read_again(&mut self) {
+        for output in &mut self.0 {
+            output.before = output.at.map(|at| (at, output.lines.len()));
+            output.again = 0;
+        }
+    }
+
+    /// Whether the next line of a reading was not told by an earlier one. Of a line without a time nobody can tell, so it is
+    /// new.
+    pub(crate) fn is_new(&mut self, line: &LogLine) -> bool {
+        let output = self.of(line);
+        let (Some(at), Some((before, lines))) = (moment(line), output.before) else { return true };
+        if at != before || output.again == lines {
+            return at >= before;
+        }
+        if output.lines.get(output.again) == Some(&gist(line)) {
+            output.again += 1;
+        }
+        false
+    }
+
+    /// The line is told.
+    pub(crate) fn add(&mut self, line: &LogLine) {
+        let Some(at) = moment(line) else { return };
+        let output = self.of(line);
+        if output.at != Some(at) {
+            output.at = Some(at);
+            output.lines.clear();
+        }
+        output.lines.push(gist(line));
+    }
+}
+
+fn gist(line: &LogLine) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    line.text.hash(&mut hasher);
+    hasher.finish()
+}
+
+struct Bell {
+    /// `None` once it has ended.
+    rings: Option<BoxStream<'static, ()>>,
+    /// Whether it rang since the reading began.
+    rang: bool,
+    /// Whether it ever rang.
+    heard: bool,
+}
+
+impl Bell {
+    async fn hang<R: Rereadable>(log: &R) -> Self {
+        // Where there can be none, the reading says what is the matter.
+        let rings = log.bell().await.ok().map(|rings| rings.fuse().boxed());
+        Self { rings, rang: false, heard: false }
+    }
+
+    /// Hears the next ring, with those that come at once after it, or the end; never ends after that. Safe to drop.
+    async fn next(&mut self) {
+        let Some(rings) = &mut self.rings else { return std::future::pending().await };
+        if rings.next().await.is_none() {
+            self.rings = None;
+            return;
+        }
+        (self.rang, self.heard) = (true, true);
+        while let Some(Some(())) = rings.next().now_or_never() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use super::*;
+    use crate::Error;
+
+    /// A log of so many lines of one second at each reading; the next reading is of the next of them.
+    struct Script {
+        readings: Mutex<std::vec::IntoIter<Vec<&'static str>>>,
+        asked: Arc<Mutex<Vec<Option<u64>>>>,
+        runs: Run,
+    }
+
+    #[async_trait]
+    impl Rereadable for Script {
+        const REST: Duration = Duration::from_millis(1);
+
+        async fn read(&self, _: Option<SystemTime>, tail: Option<u64>, _: bool) -> Result<LogStream> {
+            self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(tail);
+            let lines = self.readings.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let line = |text: &str| LogLine {
+                stream: LogSource::Stdout,
+                time: Some("2026-01-01T00:00:00Z".to_owned()),
+                text: text.to_owned(),
+            };
+            let lines = lines.ok_or(Error::ShuttingDown)?;
+            Ok(stream::iter(lines.into_iter().map(move |text| Ok(line(text))).collect::<Vec<_>>()).boxed())
+        }
+
+        async fn bell(&self) -> Result<BoxStream<'static, ()>> {
+            Ok(stream::empty().boxed())
+        }
+
+        async fn run(&self, _: Option<SystemTime>) -> Result<Run> {
+            Ok(self.runs)
+        }
+
+        async fn wait(&self) {}
+    }
+
+    async fn told(
+        readings: &[&[&'static str]],
+        runs: Run,
+        tail: Option<u64>,
+    ) -> (Vec<String>, Vec<Option<u64>>) {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let readings: Vec<Vec<_>> = readings.iter().map(|lines| lines.to_vec()).collect();
+        let script = Script { readings: Mutex::new(readings.into_iter()), asked: asked.clone(), runs };
+        let lines = reread(script, LogOptions { follow: true, tail, ..LogOptions::default() });
+        let texts =
+            lines.map(|line| line.map_or_else(|error| error.to_string(), |line| line.text)).collect().await;
+        let asked = std::mem::take(&mut *asked.lock().unwrap_or_else(PoisonError::into_inner));
+        (texts, asked)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_last_line_is_told_when_it_is_read_a_second_time() {
+        let readings: [&[&str]; 4] =
+            [&["one", "tw"], &["one", "two"], &["one", "two"], &["one", "two", "end"]];
+        let (texts, _) = told(&readings, Run::Over { next: None }, None).await;
+        assert_eq!(texts, ["one", "two", "end"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_runs_is_read_on_and_an_error_ends_it() {
+        let readings: [&[&str]; 3] = [&["one"], &["one"], &["one", "two", "three"]];
+        let (texts, _) = told(&readings, Run::Going, None).await;
+        assert_eq!(texts, ["one", "two", &Error::ShuttingDown.to_string()]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tail_of_nothing_leaves_out_what_is_there_alone() {
+        let readings: [&[&str]; 2] = [&["before"], &["before", "after"]];
+        let (texts, asked) = told(&readings, Run::Over { next: None }, Some(0)).await;
+        assert_eq!((texts, asked), (vec!["after".to_owned()], vec![Some(1), None]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_line_that_began_before_is_no_line() {
+        let readings: [&[&str]; 3] = [&["one", "two"], &["e", "one", "two"], &["e", "one", "two", "two"]];
+        let (texts, _) = told(&readings, Run::Over { next: None }, None).await;
+        assert_eq!(texts, ["one", "two", "two"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lines_of_the_next_run_are_not_told() {
+        let next = Some(SystemTime::UNIX_EPOCH);
+        let (texts, _) = told(&[&["one"], &["one"], &["one", "later"]], Run::Over { next }, None).await;
+        assert_eq!(texts, ["one"]);
+    }
+}
