@@ -1,4 +1,4 @@
-//! Rules 5, 6, 7 and 9: projects.
+//! Rules 6 and 7: projects.
 
 use std::time::Duration;
 

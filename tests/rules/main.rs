@@ -9,3 +9,4 @@ mod machine;
 mod model;
 mod seeds;
 mod shutdown;
+mod words;

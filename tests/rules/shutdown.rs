@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use runtime_core::{
     Call, ContainerName, ContainerRuntime, ContainerSpec, Engine, Error, Kept, MachineEnd, MachineProblem,
-    MachineStop, ShutdownOptions, UpOptions,
+    MachineStop, Projects, ShutdownOptions, UpOptions,
 };
 use runtime_mock::{Fault, MockEngine};
 use tokio::time::{sleep, timeout};
@@ -153,6 +153,23 @@ fn rule_5_a_container_of_somebody_else_keeps_the_machine_up() {
             assert_eq!(running(&world.engine).await, ["shop-foreign"]);
             assert!(world.machine.is_up());
         }
+    });
+}
+
+#[test]
+fn rule_5_a_project_of_ours_that_stays_keeps_the_machine_up() {
+    play(&[], |mut world| async move {
+        let runtime = populated(&world).await;
+        let mut options = ShutdownOptions::default();
+        let only = if world.dice.flip() { vec![chain("shop", 3).name] } else { Vec::new() };
+        options.projects = Projects::Only(only.iter().cloned().collect());
+        let outcome = runtime.shutdown(&options, &call()).await.expect("it ends");
+        let MachineEnd::Kept(Kept::InUse(names)) = &outcome.machine else { panic!("{outcome:?}") };
+        assert_eq!(names.iter().filter(|name| name.starts_with("blog-")).count(), 3);
+        assert_eq!(running(&world.engine).await.len(), 6 - 3 * only.len());
+        // The next one of ours may end what stayed.
+        let outcome = world.process().shutdown(&ShutdownOptions::default(), &call()).await.expect("it ends");
+        assert_eq!(outcome.machine, MachineEnd::Stopped);
     });
 }
 

@@ -222,6 +222,9 @@ impl From<FilesWithoutLetter> for Files {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Create and start what the file says, and change what differs from it.
+    ///
+    /// Without --detach it shows what the containers print. Ctrl-C then stops them, and the machine too if it was booted for
+    /// this command and nothing else runs in it; a second Ctrl-C does not wait.
     Up(Up),
     /// Show what `up` would do, and why; exit code 2 if it would do anything.
     Plan(Plan),

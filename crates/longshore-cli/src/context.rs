@@ -5,14 +5,17 @@ use std::{
     future::Future,
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use longshore::{
-    AnyRuntime, Availability, Call, Config, Container, ContainerRuntime, EngineInfo, Error, LoadError,
-    LoadOptions, Phase, Project, ProjectName, ResourceKind, RuntimeChoice, RuntimeKind, Subject, Target,
-    load, load_str,
+    AnyRuntime, Availability, Call, Config, Container, ContainerRuntime, EngineInfo, Error, Kept, LoadError,
+    LoadOptions, MachineEnd, Phase, Project, ProjectName, Projects, ResourceKind, RuntimeChoice, RuntimeKind,
+    ShutdownOptions, Subject, Target, Work, load, load_str,
 };
 use serde_json::json;
 
@@ -45,6 +48,8 @@ pub(crate) struct Context {
     pub(crate) connected: OnceLock<Arc<dyn ContainerRuntime>>,
     /// What has failed, and the sentence that was given as the reason.
     pub(crate) failed: Arc<Mutex<Vec<(Subject, String)>>>,
+    /// Whether a machine was booted for this command.
+    pub(crate) booted: Arc<AtomicBool>,
     /// The project that this is about, once it is known, and the services of its file.
     pub(crate) loaded: OnceLock<(ProjectName, BTreeSet<String>)>,
 }
@@ -213,8 +218,11 @@ impl Context {
 
     /// A call whose events the user is told.
     pub(crate) fn call(&self) -> Call {
-        let (reporter, failed) = (self.reporter.clone(), self.failed.clone());
+        let (reporter, failed, booted) = (self.reporter.clone(), self.failed.clone(), self.booted.clone());
         Call::reporting(move |event| {
+            if event.phase == Phase::Began(Work::Boot) {
+                booted.store(true, Ordering::Relaxed);
+            }
             if let Phase::Failed { reason, .. } = &event.phase {
                 let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
                 failed.push((event.subject.clone(), reason.clone()));
@@ -314,6 +322,31 @@ impl Context {
             .map(|container| format!("{} ({})", container.name, container.state.as_str()))
             .collect();
         format!("left as they are: {}\n{advice}", list.join(", "))
+    }
+
+    /// Stops the machine if it was booted for this command and nothing runs in it any more. A signal ends the wait for it.
+    pub(crate) async fn end_machine(&self, runtime: &dyn ContainerRuntime) {
+        if !self.booted.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut options = ShutdownOptions::default();
+        options.projects = Projects::Only(BTreeSet::new());
+        let reporter = Arc::new(Reporter::unchanging(self.output));
+        let told = reporter.clone();
+        let call = Call::reporting(move |event| told.event(&event));
+        let ended = tokio::select! {
+            ended = runtime.shutdown(&options, &call) => ended,
+            _ = self.signals.another() => return,
+        };
+        match ended.map(|ended| ended.machine) {
+            Ok(MachineEnd::Kept(Kept::InUse(names))) => {
+                reporter.note(&format!("the machine stays up, because of {}", names.join(", ")));
+            }
+            Ok(MachineEnd::Kept(Kept::Unreadable(error))) | Err(error) => {
+                reporter.warn(&format!("the machine stays up: {error}"));
+            }
+            Ok(_) => {}
+        }
     }
 
     /// Awaits a call, which a signal cancels. The outer error is the signal.

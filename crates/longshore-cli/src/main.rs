@@ -77,6 +77,7 @@ async fn run(cli: Cli) -> ExitCode {
         signals,
         connected: OnceLock::new(),
         failed: Arc::default(),
+        booted: Arc::default(),
         loaded: OnceLock::new(),
         again: Again { arguments: arguments(), flags: Vec::new() },
     };

@@ -46,6 +46,12 @@ impl Signals {
         Ok(Self(receiver))
     }
 
+    /// Waits for one more than have been received.
+    pub(crate) async fn another(&self) -> Signal {
+        let received = self.0.borrow().0;
+        self.nth(received + 1).await
+    }
+
     /// Waits until so many have been received in all; tells the first.
     pub(crate) async fn nth(&self, number: u32) -> Signal {
         let mut receiver = self.0.clone();

@@ -20,7 +20,7 @@ use crate::{
     execute::{Execution, execute},
     flight::Flight,
     labels,
-    lifecycle::Lifecycle,
+    lifecycle::{Lifecycle, Ours},
     plan_down, plan_start, plan_stop, plan_up,
     project_logs::{self, What},
     reconcile, scope_of_up,
@@ -279,6 +279,7 @@ impl<E: Engine> Compose<E> {
     /// What a shutdown does, once.
     async fn end(&self, options: &ShutdownOptions, progress: &Progress) -> Result<ShutdownOutcome> {
         let Shared { gate, hurried, engine, machine, owner, .. } = &*self.shared;
+        let may_end = Ours { owner, projects: &options.projects };
         gate.empty(options.drain, hurried).await;
         let mut outcome =
             ShutdownOutcome { stopped: BTreeSet::new(), failed: Vec::new(), machine: MachineEnd::NotNeeded };
@@ -287,7 +288,7 @@ impl<E: Engine> Compose<E> {
             && goes_off.contains(&machine.host().status().await?)
         {
             // What ran in it has ended.
-            outcome.machine = machine.stop_if_safe(owner, progress).await;
+            outcome.machine = machine.stop_if_safe(may_end, progress).await;
             return Ok(outcome);
         }
         let ours =
@@ -321,7 +322,7 @@ impl<E: Engine> Compose<E> {
         outcome.machine = match (machine, options.machine) {
             (None, _) => MachineEnd::NotNeeded,
             (Some(_), MachineAtEnd::Leave) => MachineEnd::Kept(Kept::Told),
-            (Some(machine), MachineAtEnd::StopIfSafe) => machine.stop_if_safe(owner, progress).await,
+            (Some(machine), MachineAtEnd::StopIfSafe) => machine.stop_if_safe(may_end, progress).await,
         };
         Ok(outcome)
     }

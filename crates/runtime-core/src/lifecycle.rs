@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    BootId, Call, ContainerFilter, Engine, EngineInfo, Error, Kept, MachineEnd, MachineHost, MachineLock,
-    MachineProblem, MachineStatus, MachineStop, Patience, Phase, Progress, Result, Started, Subject, Work,
-    flight::Flight, labels,
+    BootId, Call, Container, ContainerFilter, Engine, EngineInfo, Error, Kept, MachineEnd, MachineHost,
+    MachineLock, MachineProblem, MachineStatus, MachineStop, Patience, Phase, Progress, Projects, Result,
+    Started, Subject, Work, flight::Flight, labels,
 };
 
 /// Others may stop or remove the machine as often as they like; so often is it tried again.
@@ -135,7 +135,7 @@ impl<E: Engine> Lifecycle<E> {
             let mut lock = inner.lock(&call.progress).await?;
             let off = [MachineStatus::Absent, MachineStatus::Stopped];
             if how == MachineStop::Considerately && !off.contains(&inner.host.status().await?) {
-                let theirs = inner.what_others_run(owner).await?;
+                let theirs = inner.what_others_run(Ours { owner, projects: &Projects::Ours }).await?;
                 if !theirs.is_empty() {
                     return Err(inner.problem(MachineProblem::InUse(theirs)));
                 }
@@ -147,11 +147,31 @@ impl<E: Engine> Lifecycle<E> {
 
     /// Stops the machine if one of our processes began this very boot and nothing of anybody else runs in it, as read
     /// under the lock right before. What cannot be read is somebody's.
-    pub(crate) async fn stop_if_safe(&self, owner: &str, progress: &Progress) -> MachineEnd {
-        match self.inner.stop_if_safe(owner, progress).await {
+    pub(crate) async fn stop_if_safe(&self, ours: Ours<'_>, progress: &Progress) -> MachineEnd {
+        match self.inner.stop_if_safe(ours, progress).await {
             Ok(end) => end,
             Err(error) => MachineEnd::Kept(Kept::Unreadable(error)),
         }
+    }
+}
+
+/// Whose containers may end with the machine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ours<'a> {
+    pub(crate) owner: &'a str,
+    pub(crate) projects: &'a Projects,
+}
+
+impl Ours<'_> {
+    fn has(self, container: &Container) -> bool {
+        let is_meant = match self.projects {
+            Projects::Ours => true,
+            Projects::Only(only) => {
+                let project = container.label(labels::PROJECT);
+                project.is_some_and(|project| only.iter().any(|one| one.as_str() == project))
+            }
+        };
+        is_meant && container.label(labels::OWNER) == Some(self.owner)
     }
 }
 
@@ -353,7 +373,7 @@ impl<E: Engine> Inner<E> {
         }
     }
 
-    async fn stop_if_safe(&self, owner: &str, progress: &Progress) -> Result<MachineEnd> {
+    async fn stop_if_safe(&self, ours: Ours<'_>, progress: &Progress) -> Result<MachineEnd> {
         let mut lock = self.lock(progress).await?;
         match self.host.status().await? {
             MachineStatus::NotNeeded => return Ok(MachineEnd::NotNeeded),
@@ -374,7 +394,7 @@ impl<E: Engine> Inner<E> {
         if !self.is_ours(lock.started()).await? {
             return Ok(MachineEnd::Kept(Kept::NotStartedByUs));
         }
-        let theirs = self.what_others_run(owner).await?;
+        let theirs = self.what_others_run(ours).await?;
         if !theirs.is_empty() {
             return Ok(MachineEnd::Kept(Kept::InUse(theirs)));
         }
@@ -382,10 +402,10 @@ impl<E: Engine> Inner<E> {
         Ok(MachineEnd::Stopped)
     }
 
-    /// The names of the running containers that are not ours.
-    async fn what_others_run(&self, owner: &str) -> Result<Vec<String>> {
+    /// The names of the running containers that are not ours to end.
+    async fn what_others_run(&self, ours: Ours<'_>) -> Result<Vec<String>> {
         let running = self.engine.list(&ContainerFilter { running: true, labels: Vec::new() }).await?;
-        let theirs = running.into_iter().filter(|one| one.label(labels::OWNER) != Some(owner));
+        let theirs = running.into_iter().filter(|one| !ours.has(one));
         Ok(theirs.map(|container| container.name).collect())
     }
 

@@ -54,7 +54,7 @@ pub enum Projects {
 /// What a shutdown does with the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MachineAtEnd {
-    /// It is stopped if one of our processes started it and nothing of anybody else runs in it.
+    /// It is stopped if one of our processes started it and nothing runs in it but what this shutdown was to stop.
     #[default]
     StopIfSafe,
     /// It stays as it is.
@@ -95,7 +95,7 @@ pub enum Kept {
     Told,
     /// None of our processes began this boot of it.
     NotStartedByUs,
-    /// Containers that are not ours run in it: their names.
+    /// Containers that are not ours, or not of the projects that were to be stopped, run in it: their names.
     InUse(Vec<String>),
     /// What runs in it could not be read, or it did not stop.
     Unreadable(Error),

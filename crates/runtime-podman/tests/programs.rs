@@ -130,6 +130,40 @@ async fn a_field_that_is_missing_or_of_another_type_is_no_guess() {
 }
 
 #[tokio::test]
+async fn a_machines_state_is_read_from_what_podman_was_seen_to_print() {
+    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/podman-output/machine-5.4.2");
+    let recorded = recorded.canonicalize().expect("it was recorded");
+    // What the list says, and what the engine says to a question.
+    for (list, question, expected) in [
+        ("list-none", "ps-stopped", MachineStatus::Absent),
+        ("list-stopped", "ps-stopped", MachineStatus::Stopped),
+        ("list-after-stop", "ps-stopped", MachineStatus::Stopped),
+        ("list-starting", "ps-stopped", MachineStatus::Starting),
+        ("list-running", "ps-running", MachineStatus::Running),
+        ("list-running", "ps-stopped", MachineStatus::NotAnswering("unable to connect".to_owned())),
+    ] {
+        let program = Program::new(&format!(
+            r#"case "$*" in
+            *"machine list"*) cat {0}/{list}.stdout ;;
+            *) [ {question} = ps-running ] || {{ cat {0}/ps-stopped.stderr >&2; exit 125; }} ;;
+            esac"#,
+            recorded.display()
+        ));
+        let mut config = PodmanConfig::default();
+        config.program = Some(program.path());
+        let machine = MachineConfig::new(MachineName::new("m1").expect("a name"), program.folder.path());
+        let (_, host) = PodmanEngine::in_machine(config, machine);
+        let status = host.status().await.expect("it is read");
+        match (&status, &expected) {
+            (MachineStatus::NotAnswering(why), MachineStatus::NotAnswering(part)) => {
+                assert!(why.contains(part), "{why}");
+            }
+            _ => assert_eq!(status, expected, "{list}, {question}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_machine_is_found_by_its_name_and_not_as_the_first_of_a_list() {
     let list = r#"[{"Name": "other", "Running": true, "Starting": false}, {"Name": "m1*", "Running": false, "Starting": true}]"#;
     let program = Program::new(&format!("printf '%s' '{list}'"));

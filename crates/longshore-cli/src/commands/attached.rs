@@ -86,7 +86,11 @@ impl Command<'_> {
             ended = ended => match ended {
                 // Nobody reads what the containers say, so nobody can want them attached.
                 Err(Failure::Silent(_)) => None,
-                ended => return ended,
+                Ok(code) => {
+                    self.context.end_machine(self.runtime).await;
+                    return Ok(code);
+                }
+                Err(failure) => return Err(failure),
             },
         };
         self.stop_beside(signal, following).await
@@ -120,6 +124,7 @@ impl Command<'_> {
         let rest = async { while following.step().await.unwrap_or(false) {} };
         let _ = tokio::time::timeout(LAST_LINES, rest).await;
         stopped?;
+        self.context.end_machine(self.runtime).await;
         Err(Failure::Silent(match signal {
             Some(Signal::Interrupt) => ExitCode::Interrupted,
             Some(Signal::Terminate) => ExitCode::Terminated,
