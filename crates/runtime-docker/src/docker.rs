@@ -31,7 +31,7 @@ use crate::{
     checks::{Check, Checks},
     connect::{Connection, DockerConfig},
     convert, exec,
-    failure::{Asked, explain, unexpected, without_values},
+    failure::{Asked, explain, has_gone_meanwhile, unexpected, without_values},
     logs, pull,
 };
 
@@ -41,6 +41,8 @@ const GRACE_SECONDS: i64 = 10;
 /// How often a network that is there twice is looked at again, and the time between two looks.
 const TWIN_LOOKS: u32 = 50;
 const TWIN_PAUSE: Duration = Duration::from_millis(100);
+/// How often a request is made again that other things' going disturbed.
+const DISTURBED: usize = 10;
 /// Streams are silent for as long as nothing happens.
 const ALWAYS: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
@@ -90,6 +92,27 @@ impl DockerEngine {
         self.connection().ask(operation, kind, name, request).await
     }
 
+    /// As [`DockerEngine::ask`], for what looks at everybody's things: Podman's service reads their names and then each, and
+    /// gives up when one has gone in between. Then it is asked again.
+    async fn ask_undisturbed<'c, T, F>(
+        &'c self,
+        operation: &str,
+        kind: ResourceKind,
+        name: &str,
+        request: impl Fn(&'c Docker) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T, bollard::errors::Error>>,
+    {
+        let mut disturbed = 0;
+        loop {
+            match self.ask(operation, kind, name, &request).await {
+                Err(error) if disturbed < DISTURBED && has_gone_meanwhile(&error, name) => disturbed += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
     async fn look(&self, container: &str) -> Result<(Container, Option<HealthConfig>)> {
         let found = self
             .ask("inspect container", ResourceKind::Container, container, |docker| async move {
@@ -110,8 +133,9 @@ impl DockerEngine {
     async fn containers(&self, filters: HashMap<String, Vec<String>>, all: bool) -> Result<Vec<Container>> {
         let query = ListContainersOptionsBuilder::new().all(all).filters(&filters).build();
         let listed = self
-            .ask("list containers", ResourceKind::Container, "", |docker| async move {
-                convert::as_docker_says(docker.list_containers(Some(query)).await)
+            .ask_undisturbed("list containers", ResourceKind::Container, "", |docker| {
+                let query = query.clone();
+                async move { convert::as_docker_says(docker.list_containers(Some(query)).await) }
             })
             .await?;
         let looks =
@@ -171,7 +195,7 @@ impl DockerEngine {
 
     async fn networks(&self, scope: &Scope) -> Result<BTreeMap<String, Resource>> {
         let listed = self
-            .ask("list networks", ResourceKind::Network, "", |docker| {
+            .ask_undisturbed("list networks", ResourceKind::Network, "", |docker| {
                 docker.list_networks(None::<ListNetworksOptions>)
             })
             .await?;
@@ -183,7 +207,7 @@ impl DockerEngine {
 
     async fn volumes(&self, scope: &Scope) -> Result<BTreeMap<String, Resource>> {
         let listed = self
-            .ask("list volumes", ResourceKind::Volume, "", |docker| {
+            .ask_undisturbed("list volumes", ResourceKind::Volume, "", |docker| {
                 docker.list_volumes(None::<ListVolumesOptions>)
             })
             .await?;
@@ -198,7 +222,7 @@ impl DockerEngine {
     /// The networks of exactly that name, with when they were made, the oldest first.
     async fn networks_named(&self, name: &str) -> Result<Vec<(String, String)>> {
         let listed = self
-            .ask("list networks", ResourceKind::Network, "", |docker| {
+            .ask_undisturbed("list networks", ResourceKind::Network, "", |docker| {
                 docker.list_networks(None::<ListNetworksOptions>)
             })
             .await?;
@@ -436,7 +460,10 @@ impl Engine for DockerEngine {
         }
         let request = convert::network(spec);
         let created = self
-            .ask("create network", ResourceKind::Network, name, |docker| docker.create_network(request))
+            .ask_undisturbed("create network", ResourceKind::Network, name, |docker| {
+                // It looks at all interfaces of the computer for a subnet that is free.
+                docker.create_network(request.clone())
+            })
             .await?;
         match self.networks_named(name).await?.first() {
             Some((_, oldest)) if *oldest != created.id => {

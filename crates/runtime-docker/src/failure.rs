@@ -123,6 +123,17 @@ fn missing(message: &str, Asked { kind, name, .. }: Asked<'_>) -> Error {
     Error::NotFound { kind, name: other.unwrap_or(name).to_owned() }
 }
 
+/// Whether a request about the thing of that name, or about all of a kind, failed because something else went meanwhile.
+pub(crate) fn has_gone_meanwhile(error: &Error, name: &str) -> bool {
+    const GONE: [&str; 4] =
+        ["no such volume", "network not found", "no such container", "no such network interface"];
+    match error {
+        Error::NotFound { .. } => name.is_empty(),
+        Error::Api { message, .. } => GONE.iter().any(|words| message.contains(words)),
+        _ => false,
+    }
+}
+
 fn refused(status: u16, message: &str, asked @ Asked { operation, kind, name }: Asked<'_>) -> Error {
     let lower = message.to_lowercase();
     let has = |part: &str| lower.contains(part);
@@ -183,6 +194,18 @@ mod tests {
         let values = ["s3cret".to_owned(), "s3cret-and-more".to_owned(), "ab".to_owned()];
         let Error::Api { message, .. } = without_values(error, values.iter()) else { panic!("another kind") };
         assert_eq!(message, "bad argument ***, ***: in A=ab");
+    }
+
+    #[test]
+    fn what_goes_meanwhile_is_no_fault_of_what_was_asked() {
+        let interface = explained(Network, 500, "route ip+net: no such network interface");
+        assert!(has_gone_meanwhile(&interface, "x"));
+        let volume = explained(Volume, 500, "getting volume abc: no such volume");
+        assert!(has_gone_meanwhile(&volume, ""));
+        let container =
+            explained(Container, 500, "container abc does not exist in database: no such container");
+        assert!(has_gone_meanwhile(&container, "") && !has_gone_meanwhile(&container, "x"));
+        assert!(!has_gone_meanwhile(&explained(Network, 500, "subnet is already used"), "x"));
     }
 
     #[test]
