@@ -8,7 +8,10 @@ use std::{
 use async_trait::async_trait;
 use futures_util::{FutureExt, StreamExt, stream, stream::BoxStream};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, timeout},
+};
 
 use crate::{LogLine, LogOptions, LogSource, LogStream, Result};
 
@@ -33,7 +36,7 @@ pub enum Run {
 /// A log that can be read, and a bell that rings when it should be.
 #[async_trait]
 pub trait Rereadable: Send + Sync + 'static {
-    /// The least time from one reading to the next.
+    /// The least time from one reading to the next; after one that took long it is longer.
     const REST: Duration;
 
     /// The lines that are there, each with its time: those of [`LogOptions::since`] and later, or the last ones. A line
@@ -57,7 +60,8 @@ pub fn reread<R: Rereadable>(log: R, options: LogOptions) -> LogStream {
     let (lines, mut told) = mpsc::channel(1);
     let timestamps = options.timestamps;
     let reading = async move {
-        let following = Following { log, lines: lines.clone(), options, told: Told::default() };
+        let following =
+            Following { log, lines: lines.clone(), options, told: Told::default(), rest: R::REST };
         if let Err(Stopped::Failed(error)) = following.run().await {
             // Nobody to tell is nobody to mind.
             let _ = lines.send(Err(error)).await;
@@ -92,6 +96,8 @@ struct Following<R> {
     lines: mpsc::Sender<Result<LogLine>>,
     options: LogOptions,
     told: Told,
+    /// How long nothing is read now. Of a long log even the search for its newest lines can take a while.
+    rest: Duration,
 }
 
 impl<R: Rereadable> Following<R> {
@@ -118,7 +124,7 @@ impl<R: Rereadable> Following<R> {
             if let Some(line) = self.read(&mut bell).await? {
                 if held.take().is_none_or(|held| held != line) {
                     held = Some(line);
-                    tokio::time::sleep(R::REST).await;
+                    sleep(self.rest).await;
                     continue;
                 }
                 // What is the same when it is read again is whole.
@@ -133,13 +139,14 @@ impl<R: Rereadable> Following<R> {
             if bell.rings.is_none() {
                 return Ok(bell.heard);
             }
-            tokio::time::sleep(R::REST).await;
+            sleep(self.rest).await;
         }
     }
 
     /// Tells what is new, but not the last line of it.
     async fn read(&mut self, bell: &mut Bell) -> Result<Option<LogLine>, Stopped> {
         bell.rang = false;
+        let begin = Instant::now();
         // Of a log whose lines are not wanted it must be known where they end.
         let skips = self.options.tail == Some(0);
         let tail = if skips { Some(1) } else { self.options.tail };
@@ -166,6 +173,7 @@ impl<R: Rereadable> Following<R> {
                 self.tell(whole).await?;
             }
         }
+        self.rest = R::REST.max(begin.elapsed().saturating_mul(2));
         if skips || (last.is_none() && self.told.since().is_none()) {
             // All that comes is wanted.
             self.options.tail = None;
