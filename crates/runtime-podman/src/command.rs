@@ -194,7 +194,7 @@ enum Outputs {
     Pipes,
     /// One terminal for both.
     #[cfg(unix)]
-    Terminal(std::fs::File),
+    Terminal(crate::terminal::Terminal),
 }
 
 impl Podman {
@@ -245,17 +245,20 @@ impl Podman {
             }
             _ => Error::NotInstalled { program: program.clone(), reason: error.to_string() },
         };
-        match outputs {
-            Outputs::Pipes => command.stdout(Stdio::piped()).stderr(Stdio::piped()),
+        let spawned = match outputs {
+            Outputs::Pipes => {
+                command.stdout(Stdio::piped()).stderr(Stdio::piped());
+                #[cfg(unix)]
+                command.process_group(0);
+                command.spawn()
+            }
             #[cfg(unix)]
             Outputs::Terminal(terminal) => {
-                let copy = terminal.try_clone().map_err(|error| cannot_start(&error))?;
-                command.stdout(copy).stderr(terminal).env("TERM", "xterm")
+                command.env("TERM", "xterm");
+                terminal.spawn(command)
             }
         };
-        #[cfg(unix)]
-        command.process_group(0);
-        let child = command.spawn().map_err(|error| cannot_start(&error))?;
+        let child = spawned.map_err(|error| cannot_start(&error))?;
         let words = self.global.iter().chain(&invocation.shown).map(|word| quote(word)).collect::<Vec<_>>();
         let name =
             self.program.file_name().map_or("podman".into(), |name| name.to_string_lossy().into_owned());

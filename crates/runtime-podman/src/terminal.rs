@@ -1,34 +1,37 @@
 //! A terminal for a child, because podman draws its bars, and so tells its bytes, on nothing else.
+//!
+//! It is the child's controlling terminal: when our end closes, the system hangs up on the child and on what the child
+//! started. A process of ours that is killed closes its end too, so no download outlives it. One that did would keep podman's
+//! lock on the machine, and the next init would wait for that without a word.
 
-use std::{fs::File, io};
+use std::{io, process::Stdio};
 
-use rustix::{
-    fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open as open_file},
-    io::{FdFlags, fcntl_setfd},
-    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{Winsize, tcsetwinsize},
+use pty_process::{Command, Pts, Pty, Size};
+use tokio::{
+    io::AsyncReadExt,
+    process::{Child, Command as Plain},
 };
-use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver};
-
-/// Podman leaves its bars out where the terminal has no width.
-const SIZE: Winsize = Winsize { ws_row: 50, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
 
 /// The end of a terminal at which a program reads what a child draws.
-#[derive(Debug)]
-pub(crate) struct Screen(Receiver);
+pub(crate) struct Screen(Pty);
+
+/// The end of a terminal that a child has.
+pub(crate) struct Terminal(Pts);
 
 /// Opens a terminal: our end, and the child's.
-pub(crate) fn open() -> io::Result<(Screen, File)> {
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
-    fcntl_setfd(&ours, FdFlags::CLOEXEC)?;
-    grantpt(&ours)?;
-    unlockpt(&ours)?;
-    let name = ptsname(&ours, Vec::new())?;
-    let childs = open_file(&*name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
-    tcsetwinsize(&childs, SIZE)?;
-    fcntl_setfl(&ours, fcntl_getfl(&ours)? | OFlags::NONBLOCK)?;
-    // It is no pipe, and is read like one.
-    Ok((Screen(Receiver::from_owned_fd_unchecked(ours)?), File::from(childs)))
+pub(crate) fn open() -> io::Result<(Screen, Terminal)> {
+    let (ours, childs) = pty_process::open().map_err(plain)?;
+    // Podman leaves its bars out where the terminal has no width.
+    ours.resize(Size::new(50, 120)).map_err(plain)?;
+    Ok((Screen(ours), Terminal(childs)))
+}
+
+impl Terminal {
+    /// Starts a command whose outputs go here, in a session and so in a process group of its own.
+    pub(crate) fn spawn(self, command: Plain) -> io::Result<Child> {
+        // What has a terminal to read from may ask questions of it.
+        Command::from(command).stdin(Stdio::null()).spawn(self.0).map_err(plain)
+    }
 }
 
 impl Screen {
@@ -36,5 +39,32 @@ impl Screen {
     pub(crate) async fn read(&mut self, buffer: &mut [u8]) -> usize {
         // Linux says EIO where others say that it is the end.
         self.0.read(buffer).await.unwrap_or(0)
+    }
+}
+
+fn plain(error: pty_process::Error) -> io::Error {
+    match error {
+        pty_process::Error::Io(error) => error,
+        pty_process::Error::Rustix(error) => error.into(),
+        error => io::Error::other(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::process::ExitStatusExt, time::Duration};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_closes_the_terminal_ends_what_runs_on_it() {
+        let (mut screen, terminal) = open().unwrap();
+        let mut command = Plain::new("sh");
+        command.args(["-c", "echo here; exec sleep 60"]);
+        let mut child = terminal.spawn(command).unwrap();
+        assert!(screen.read(&mut [0; 64]).await > 0);
+        drop(screen);
+        let ended = tokio::time::timeout(Duration::from_secs(10), child.wait()).await;
+        assert_eq!(ended.unwrap().unwrap().signal(), Some(rustix::process::Signal::HUP.as_raw()));
     }
 }
