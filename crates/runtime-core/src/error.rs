@@ -392,6 +392,12 @@ fn machine_help(name: &str, problem: &MachineProblem) -> Option<String> {
         MachineProblem::InUse(_) => {
             "stop them where they were started, or end them with the machine: `longshore machine stop --force`".into()
         }
+        MachineProblem::NoImage { reason, .. } if reason.contains("no space left") => {
+            "make room on the disk; `longshore machine init` tries again".into()
+        }
+        MachineProblem::NoImage { .. } => {
+            "check the image and that where it comes from can be reached; `longshore machine init` tries again".into()
+        }
         MachineProblem::Other(_) => return None,
     })
 }
@@ -458,6 +464,14 @@ pub enum MachineProblem {
     /// A program that it needs is not there.
     #[error("the helper {0} is missing")]
     HelperMissing(String),
+    /// The image of its disk cannot be had.
+    #[error("its image{} cannot be had: {reason}", .image.as_deref().map(|image| format!(" {image}")).unwrap_or_default())]
+    NoImage {
+        /// The image, if it is not its provider's own choice.
+        image: Option<String>,
+        /// What its provider said.
+        reason: String,
+    },
     /// Something else.
     #[error("{0}")]
     Other(String),

@@ -1,7 +1,6 @@
 //! Podman's machine: the virtual machine that its engine lives in where there is no Linux.
 
 use std::{
-    collections::VecDeque,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
@@ -9,8 +8,8 @@ use std::{
 
 use async_trait::async_trait;
 use runtime_core::{
-    BootId, CommandFailure, Error, FileLock, MachineHost, MachineLock, MachineName, MachineProblem,
-    MachineStatus, Patience, Progress, ResourceKind, Result, Started, Subject,
+    BootId, Error, FileLock, MachineHost, MachineLock, MachineName, MachineProblem, MachineStatus, Patience,
+    Progress, ResourceKind, Result, Started, Subject,
 };
 use tokio::sync::Semaphore;
 
@@ -137,22 +136,30 @@ impl PodmanMachine {
     }
 
     fn explain(&self, finished: &Finished) -> Error {
-        self.explain_failure(finished.failure(), || {
-            explain(finished, failure::Subject { kind: ResourceKind::Machine, name: self.name_words() })
-        })
-    }
-
-    fn explain_failure(&self, failure: CommandFailure, otherwise: impl FnOnce() -> Error) -> Error {
-        let text = failure.stderr.join("\n");
+        let text = finished.stderr.join("\n");
         if text.contains("VM does not exist") {
             return self.problem(MachineProblem::Missing);
         }
         if let Some(helper) = missing_helper(&text) {
             return self.problem(MachineProblem::HelperMissing(helper));
         }
-        match otherwise() {
+        match explain(finished, failure::Subject { kind: ResourceKind::Machine, name: self.name_words() }) {
             // A machine's command is about no name that could be in use, and no container.
-            Error::NameInUse { .. } | Error::NotFound { .. } | Error::InUse { .. } => Error::Command(failure),
+            Error::NameInUse { .. } | Error::NotFound { .. } | Error::InUse { .. } => {
+                Error::Command(finished.failure())
+            }
+            error => error,
+        }
+    }
+
+    fn explain_init(&self, finished: &Finished, is_at_image: bool) -> Error {
+        let image = self.config.image.clone();
+        let reason = last_error(&finished.stderr);
+        // An image that is a file is not announced before it is opened.
+        let is_about_image = is_at_image || image.as_ref().is_some_and(|image| reason.contains(image));
+        match self.explain(finished) {
+            error @ Error::Machine { .. } => error,
+            _ if is_about_image => self.problem(MachineProblem::NoImage { image, reason }),
             error => error,
         }
     }
@@ -245,6 +252,13 @@ fn missing_helper(text: &str) -> Option<String> {
     quoted("could not find")
 }
 
+/// The machine that is in the way of another one's start, as podman says it.
+fn in_the_way(text: &str) -> Option<&str> {
+    let before = [" already starting or running", " is currently running or starting"];
+    let before = before.iter().find_map(|words| Some(text.split_once(words)?.0))?;
+    before.rsplit(' ').next().filter(|name| !name.is_empty())
+}
+
 #[async_trait]
 impl MachineHost for PodmanMachine {
     fn name(&self) -> &str {
@@ -277,10 +291,7 @@ impl MachineHost for PodmanMachine {
             Ok(finished) if finished.succeeded() => Ok(()),
             // Somebody was faster.
             Ok(finished) if finished.stderr.iter().any(|line| line.contains("already exists")) => Ok(()),
-            Ok(finished) => Err(self.explain_failure(finished.failure(), || Error::Image {
-                image: self.config.image.clone().unwrap_or_else(|| "of podman's machine".to_owned()),
-                reason: last_error(&finished.stderr.iter().cloned().collect()),
-            })),
+            Ok(finished) => Err(self.explain_init(&finished, watch.is_at_image())),
             Err(error) => Err(error),
         };
         watch.end(&outcome);
@@ -299,9 +310,11 @@ impl MachineHost for PodmanMachine {
             return Ok(Started::Already);
         }
         let said = finished.stderr.join("\n");
-        let in_the_way = machines.iter().find(|machine| machine.running);
-        match in_the_way.filter(|_| said.contains("only one") || said.contains("already running")) {
-            Some(other) => Err(self.problem(MachineProblem::AnotherRuns(other.name().to_owned()))),
+        let is_in_the_way = said.contains("only one") || said.contains("already running");
+        let running = machines.iter().find(|machine| machine.running).map(ListedMachine::name);
+        // One of another provider is in the way too, and is not in the list.
+        match running.or_else(|| in_the_way(&said)).filter(|_| is_in_the_way) {
+            Some(other) => Err(self.problem(MachineProblem::AnotherRuns(other.to_owned()))),
             None => Err(self.explain(&finished)),
         }
     }
@@ -349,8 +362,8 @@ impl MachineHost for PodmanMachine {
 }
 
 /// The last line that says what is wrong.
-fn last_error(lines: &VecDeque<String>) -> String {
-    let error = lines.iter().rev().find(|line| line.starts_with("Error:")).or(lines.back());
+fn last_error(lines: &[String]) -> String {
+    let error = lines.iter().rev().find(|line| line.starts_with("Error:")).or(lines.last());
     error.map_or("no reason given".to_owned(), |line| line.trim_start_matches("Error: ").to_owned())
 }
 
@@ -365,6 +378,45 @@ mod tests {
         let qemu = "Error: exec: \"qemu-img\": executable file not found in $PATH";
         assert_eq!(missing_helper(qemu).as_deref(), Some("qemu-img"));
         assert_eq!(missing_helper("Error: m1: VM already exists"), None);
+    }
+
+    #[test]
+    fn a_machine_that_is_in_the_way_is_named() {
+        let here = "Error: unable to start \"m2\": m1 already starting or running: only one VM can be active at a time";
+        let of_another_provider = "Error: unable to start: m1 already starting or running on the applehv provider: only one VM can be active at a time";
+        let of_podman_4 = "Error: cannot start VM m2. VM m1 is currently running or starting: only one VM can be active at a time";
+        for said in [here, of_another_provider, of_podman_4] {
+            assert_eq!(in_the_way(said), Some("m1"), "{said}");
+        }
+        assert_eq!(in_the_way("Error: unable to start \"m2\": already running"), None);
+    }
+
+    #[test]
+    fn an_init_that_fails_says_whether_it_is_for_want_of_the_image() {
+        let mut config = MachineConfig::new(MachineName::new("m1").unwrap(), "/state");
+        config.image = Some("/opt/nosuch.qcow2".to_owned());
+        let (_, machine) = PodmanEngine::in_machine(PodmanConfig::default(), config);
+        let explained = |said: &str, is_at_image| {
+            let stderr = vec!["Looking up Podman Machine image".to_owned(), said.to_owned()];
+            let command = "podman machine init".to_owned();
+            let finished = Finished { exit_code: Some(125), stdout: Vec::new(), stderr, command };
+            machine.explain_init(&finished, is_at_image)
+        };
+        let error = explained("Error: faccessat /opt/nosuch.qcow2: no such file or directory", false);
+        assert_eq!(
+            error.to_string(),
+            "machine \"m1\": its image /opt/nosuch.qcow2 cannot be had: faccessat /opt/nosuch.qcow2: no such file or directory"
+        );
+        let cut = explained("Error: failed to pull localhost:5000/machine-os: unexpected EOF", true);
+        assert!(
+            cut.help().is_some_and(|help| help.contains("`longshore machine init` tries again")),
+            "{cut:?}"
+        );
+        let full = explained("Error: write /x: no space left on device", true);
+        assert!(full.help().is_some_and(|help| help.contains("make room")), "{full:?}");
+        let helper = explained("Error: exec: \"qemu-img\": executable file not found in $PATH", true);
+        assert_eq!(helper, machine.problem(MachineProblem::HelperMissing("qemu-img".to_owned())));
+        assert!(matches!(explained("Error: cpus must be at least 1", false), Error::Command(_)));
     }
 
     #[test]

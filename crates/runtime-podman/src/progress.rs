@@ -134,6 +134,11 @@ impl Watch {
         self.now = Some((work, self.progress.begin(self.subject.clone(), work)));
     }
 
+    /// Whether it is still about the image.
+    pub(crate) fn is_at_image(&self) -> bool {
+        self.now.as_ref().is_some_and(|(now, _)| matches!(now, Work::LookUp | Work::Download | Work::Extract))
+    }
+
     /// The command has ended.
     pub(crate) fn end<T>(&mut self, outcome: &Result<T>) {
         self.end_line();
