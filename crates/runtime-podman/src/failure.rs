@@ -92,6 +92,20 @@ pub(crate) fn explain(finished: &Finished, subject: Subject<'_>) -> Error {
     Error::Command(finished.failure())
 }
 
+/// Whether a command failed because a container that it names has gone.
+pub(crate) fn is_gone(finished: &Finished) -> bool {
+    finished.stderr.iter().any(|line| line.to_lowercase().contains("no such container"))
+}
+
+/// Whether a command that only looks failed for the moment in which it looked.
+pub(crate) fn is_passing(finished: &Finished) -> bool {
+    // A container's layer that is just being made can be seen before it says what is below it.
+    let half_made = |line: &String| line.contains("getting graph driver info");
+    // Over a machine's connection podman was seen to end so, without a word, on a computer whose cores were all busy.
+    let is_silent = finished.exit_code == Some(125) && finished.stderr.is_empty();
+    !finished.succeeded() && (is_silent || finished.stderr.iter().any(half_made))
+}
+
 /// The name in `with name or ID "x" found: …` and `with name or ID x: …`.
 fn named(reason: &str) -> Option<&str> {
     let (_, rest) = reason.split_once("with name or ID ")?;
@@ -165,6 +179,20 @@ mod tests {
         let away = "Cannot connect to Podman. Please verify your connection to the Linux system using `podman system connection list`\nError: unable to connect to Podman socket: refused";
         assert!(matches!(explained(Container, away), Error::NotReachable { .. }));
         assert!(matches!(explained(Container, "Error: something else"), Error::Command(_)));
+    }
+
+    #[test]
+    fn what_passes_is_told_from_what_stays() {
+        let is_passing = |exit_code, stderr: &[&str]| {
+            let stderr = stderr.iter().map(|line| (*line).to_owned()).collect();
+            super::is_passing(&Finished { exit_code, stdout: vec![], stderr, command: "podman x".into() })
+        };
+        let half_made = "Error: getting graph driver info \"b534\": readlink /home/core/.local/share/containers/storage/overlay: invalid argument";
+        assert!(is_passing(Some(125), &[half_made]));
+        assert!(is_passing(Some(125), &[]));
+        assert!(!is_passing(Some(125), &["Error: no such container \"x\""]));
+        assert!(!is_passing(None, &[]));
+        assert!(!is_passing(Some(0), &[]));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use crate::{
     command::{Finished, Invocation, Podman},
     create,
-    failure::{Subject, explain, unexpected},
+    failure::{Subject, explain, is_gone, is_passing, unexpected},
     logs,
     parse::{self, Inspected, ListedContainer, ListedImage, ListedNetwork, ListedVolume, Version},
 };
@@ -32,6 +32,8 @@ const MAX_EXEC_OUTPUT: usize = 1 << 20;
 
 /// How often a list is asked for again that somebody's removal made fail.
 const GONE_MEANWHILE: usize = 10;
+/// How often is looked again at what could not be read for a moment.
+const PASSING: usize = 5;
 
 /// Creating a container takes podman less, and how often it is looked whether it is done: nothing tells.
 const UNFINISHED_AGE: Duration = Duration::from_secs(10);
@@ -170,9 +172,9 @@ impl PodmanEngine {
         // The length of a command line is bounded; a thousand ids are 65 kB.
         for ids in ids.chunks(1000) {
             let finished =
-                self.podman.run(&Invocation::new(["container", "inspect"]).args(ids.iter().copied())).await?;
+                self.look(&Invocation::new(["container", "inspect"]).args(ids.iter().copied())).await?;
             // One that has gone since makes the command fail, and it prints the others all the same.
-            let gone = finished.stderr.iter().any(|line| line.to_lowercase().contains("no such container"));
+            let gone = is_gone(&finished);
             if !finished.succeeded() && !gone {
                 return Err(explain(&finished, Subject { kind: ResourceKind::Container, name: "" }));
             }
@@ -191,12 +193,26 @@ impl PodmanEngine {
     async fn one_by_one(&self, ids: &[&str]) -> Result<Vec<Inspected>> {
         let mut all = Vec::new();
         for id in ids {
-            let finished = self.podman.run(&Invocation::new(["container", "inspect"]).args([*id])).await?;
+            let finished = self.look(&Invocation::new(["container", "inspect"]).args([*id])).await?;
             if finished.succeeded() {
                 all.extend(parse::json::<Vec<Inspected>>("container inspect", &finished.stdout)?);
+            } else if !is_gone(&finished) {
+                return Err(explain(&finished, Subject { kind: ResourceKind::Container, name: id }));
             }
         }
         Ok(all)
+    }
+
+    /// Runs a command that only looks, and so may look again where it failed for the moment in which it looked.
+    async fn look(&self, command: &Invocation) -> Result<Finished> {
+        let mut finished = self.podman.run(command).await?;
+        for _ in 0..PASSING {
+            if !is_passing(&finished) {
+                break;
+            }
+            finished = self.podman.run(command).await?;
+        }
+        Ok(finished)
     }
 
     /// Runs a command that lists. Podman reads the names and then each thing, and gives up when one has been removed in
@@ -405,7 +421,10 @@ impl Engine for PodmanEngine {
 
     async fn inspect(&self, container: &str) -> Result<Container> {
         let command = Invocation::new(["container", "inspect", "--", container]);
-        let finished = self.succeed(&command, ResourceKind::Container, container).await?;
+        let finished = self.look(&command).await?;
+        if !finished.succeeded() {
+            return Err(explain(&finished, Subject { kind: ResourceKind::Container, name: container }));
+        }
         let inspected: Vec<Inspected> = parse::json("container inspect", &finished.stdout)?;
         let first =
             inspected.into_iter().next().ok_or_else(|| unexpected("container inspect", "an empty list"))?;

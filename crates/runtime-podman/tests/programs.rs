@@ -114,6 +114,21 @@ async fn half_an_answer_is_an_error_that_quotes_it() {
 }
 
 #[tokio::test]
+async fn an_inspection_that_failed_for_a_moment_is_done_again() {
+    let listing = |inspect: &str| {
+        Program::new(&format!("case $1 in ps) printf '%064d\\n' 0;; container) {inspect};; esac"))
+    };
+    let of = async |program: &Program| program.engine(LONG).list(&ContainerFilter::default()).await;
+    let once = listing("if mkdir $0.seen 2>/dev/null; then exit 125; fi; echo '[]'");
+    assert_eq!(of(&once).await, Ok(Vec::new()));
+    let always = listing("echo x >>$0.seen; exit 125");
+    let error = of(&always).await.expect_err("it never answers");
+    assert!(matches!(error, Error::Command(_)), "{error:?}");
+    let tries = fs::read_to_string(always.folder.path().join("podman.seen")).expect("it was asked");
+    assert_eq!(tries.lines().count(), 6);
+}
+
+#[tokio::test]
 async fn a_field_that_is_missing_or_of_another_type_is_no_guess() {
     for (list, quoted) in [
         (r#"[{"Name": "m1", "Running": "yes", "Starting": false}]"#, "invalid type"),
