@@ -5,179 +5,39 @@
 //! | `LONGSHORE_TEST_RIG` | a program that runs podman where it can have a machine |
 //! | `LONGSHORE_TEST_RIG_IMAGE` | the disk of the machine, as that podman finds it |
 //! | `LONGSHORE_TEST_RIG_ROOT` | an archive with the test program, for an image in the machine |
-//!
-//! The tests start copies of this program, as processes of ours that know nothing of each other.
+//! | `LONGSHORE_TEST_RIG_DOWNLOAD` | the disk in a registry, as podman takes it from there |
+//! | `LONGSHORE_TEST_RIG_SERVE` | a program that serves that registry again, with so many bytes a second as its argument says, and prints the disk in it |
+
+mod download;
+mod rig;
+mod role;
 
 use std::{
-    env, fs,
+    env,
     future::Future,
-    io::Write,
-    path::{Path, PathBuf},
-    process::{Command, ExitCode, Output, Stdio},
+    process::{Command, ExitCode},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use compose_file::{LoadOptions, Project, load_str};
-use futures_util::future::join_all;
 use libtest_mimic::{Arguments, Completion, Trial};
-use longshore_tests::{Failed, Outcome, http_get, refused};
+use longshore_tests::{Failed, Outcome, Recorder, http_get, refused};
 use runtime_core::{
-    Call, Compose, ContainerRuntime, Error, Kept, MachineEnd, MachineName, MachineProblem, MachineStatus,
-    MachineStop, Phase, ShutdownOptions, UpOptions, Work,
+    Call, ContainerRuntime, Error, Kept, MachineEnd, MachineProblem, MachineStatus, MachineStop, Phase,
+    ShutdownOptions, UpOptions, Work,
 };
-use runtime_podman::{MachineConfig, PodmanConfig, PodmanEngine};
 use tempfile::TempDir;
-use tokio::process::Command as AsyncCommand;
 
-const NAME: &str = "lst";
-const IMAGE: &str = "localhost/longshore-fixture:1";
-const ROLE: &str = "LONGSHORE_TEST_ROLE";
-const FOLDER: &str = "LONGSHORE_TEST_RIG_FOLDER";
-
-/// Podman with a machine, and what was asked of it.
-#[derive(Debug)]
-struct Rig {
-    folder: PathBuf,
-}
-
-impl Rig {
-    /// The one that the environment names.
-    fn new(folder: &Path) -> Result<Self, Failed> {
-        let variable = |name: &str| env::var(name).map_err(|_| Failed::NotHere(format!("{name} is not set")));
-        let program = variable("LONGSHORE_TEST_RIG")?;
-        variable("LONGSHORE_TEST_RIG_IMAGE")?;
-        variable("LONGSHORE_TEST_RIG_ROOT")?;
-        let rig = Self { folder: folder.to_owned() };
-        let wrapper = rig.program();
-        if !wrapper.exists() {
-            let text =
-                format!("#!/bin/sh\necho \"$*\" >>{}\nexec {program} \"$@\"\n", rig.journal().display());
-            let mut file = fs::File::create(&wrapper)?;
-            file.write_all(text.as_bytes())?;
-            make_executable(&file)?;
-        }
-        Ok(rig)
-    }
-
-    fn program(&self) -> PathBuf {
-        self.folder.join("podman")
-    }
-
-    fn journal(&self) -> PathBuf {
-        self.folder.join("journal")
-    }
-
-    /// How often podman was asked for that.
-    fn count(&self, words: &str) -> usize {
-        let journal = fs::read_to_string(self.journal()).unwrap_or_default();
-        journal.lines().filter(|line| line.starts_with(words)).count()
-    }
-
-    fn forget(&self) {
-        let _ = fs::remove_file(self.journal());
-    }
-
-    /// A program of ours: each is like a process of its own, and all share a state.
-    fn process(&self) -> Result<Compose<PodmanEngine>, Failed> {
-        let mut machine = MachineConfig::new(MachineName::new(NAME)?, self.folder.join("state"));
-        machine.image = env::var("LONGSHORE_TEST_RIG_IMAGE").ok();
-        machine.cpus = Some(2);
-        machine.memory = Some(1536);
-        machine.disk = Some(6);
-        machine.patience.answer = Duration::from_secs(25);
-        let mut podman = PodmanConfig::default();
-        podman.program = Some(self.program());
-        let (engine, host) = PodmanEngine::in_machine(podman, machine);
-        Ok(Compose::new(engine).with_owner("longshore-tests").with_machine(Arc::new(host)))
-    }
-
-    /// Podman as a user runs it.
-    fn by_hand(&self, words: &[&str]) -> Result<String, Failed> {
-        let output = Command::new(self.program()).args(words).stdin(Stdio::null()).output()?;
-        said(&output)
-    }
-
-    /// No machine, whatever was before.
-    fn clear(&self) -> Outcome {
-        let _ = self.by_hand(&["machine", "stop", NAME]);
-        let _ = self.by_hand(&["machine", "rm", "--force", NAME]);
-        let listed = self.by_hand(&["machine", "list", "--format", "{{.Name}}"])?;
-        self.forget();
-        if listed.contains(NAME) { Err(format!("it is still there: {listed}").into()) } else { Ok(()) }
-    }
-
-    /// A machine that is up, with the test program in an image.
-    async fn up(&self) -> Result<Compose<PodmanEngine>, Failed> {
-        let runtime = self.process()?;
-        runtime.ensure_ready(&Call::default()).await?;
-        let connection = format!("--connection={NAME}");
-        if self.by_hand(&[&connection, "image", "exists", IMAGE]).is_err() {
-            let root = fs::File::open(env::var("LONGSHORE_TEST_RIG_ROOT")?)?;
-            let mut import = Command::new(self.program());
-            import.args([&connection, "import", "-c", "ENTRYPOINT [\"/fixture\"]", "-", IMAGE]);
-            said(&import.stdin(root).output()?)?;
-        }
-        Ok(runtime)
-    }
-
-    /// Kills the machine's process of that program.
-    fn kill(&self, program: &str) -> Outcome {
-        let output =
-            Command::new("pgrep").args(["-f", &format!("^([^ ]*/)?{program}[^ ]* .*{NAME}")]).output()?;
-        let pids = String::from_utf8_lossy(&output.stdout).into_owned();
-        let own = std::process::id().to_string();
-        let pids: Vec<&str> = pids.lines().filter(|pid| **pid != *own).collect();
-        if pids.is_empty() {
-            return Err(format!("no {program} runs").into());
-        }
-        said(&Command::new("kill").arg("-KILL").args(&pids).output()?).map(|_| ())
-    }
-}
-
-#[cfg(unix)]
-fn make_executable(file: &fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o755))
-}
-
-#[cfg(not(unix))]
-fn make_executable(_: &fs::File) -> std::io::Result<()> {
-    Ok(())
-}
-
-fn said(output: &Output) -> Result<String, Failed> {
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)).into())
-}
-
-/// Another process of ours, in that role.
-async fn another(rig: &Rig, role: &str) -> Outcome {
-    let output = AsyncCommand::new(env::current_exe()?)
-        .env(ROLE, role)
-        .env(FOLDER, &rig.folder)
-        .kill_on_drop(true)
-        .output()
-        .await?;
-    said(&output).map(|_| ())
-}
-
-/// What a copy of this program does.
-async fn play(role: &str) -> Outcome {
-    let rig = Rig::new(Path::new(&env::var(FOLDER)?))?;
-    let runtime = rig.process()?;
-    let call = Call::default();
-    match role {
-        "init" => Ok(runtime.machine_init(&call).await?),
-        "ensure" => {
-            let all = join_all((0..8).map(|_| runtime.ensure_ready(&call))).await;
-            Ok(all.into_iter().try_for_each(|one| one.map(|_| ()))?)
-        }
-        other => Err(format!("no role {other:?}").into()),
-    }
-}
+use crate::{
+    download::{
+        a_download_is_told_and_ends_in_a_machine, a_download_that_is_cut_is_told_and_done_again,
+        rule_7_a_download_that_is_cancelled_leaves_no_process_and_is_done_again,
+        rule_7_a_download_whose_process_is_killed_leaves_no_process_and_is_done_again,
+    },
+    rig::{IMAGE, NAME, Rig, SECOND, download},
+    role::{ROLE, another, play},
+};
 
 fn project(rig: &Rig) -> Result<Project, Failed> {
     let text = "
@@ -319,7 +179,46 @@ async fn rule_5_a_machine_that_the_user_started_stays(rig: Arc<Rig>) -> Outcome 
     let outcome = runtime.shutdown(&ShutdownOptions::default(), &Call::default()).await?;
     assert_eq!(outcome.machine, MachineEnd::Kept(Kept::NotStartedByUs));
     assert_eq!(rig.process()?.machine_status().await?, MachineStatus::Running);
-    rig.clear()
+    Ok(())
+}
+
+async fn a_clock_that_is_behind_is_set_right(rig: Arc<Rig>) -> Outcome {
+    const HOUR: u64 = 3600;
+    let here = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map(|since| since.as_secs());
+    rig.up().await?;
+    rig.by_hand(&["machine", "ssh", NAME, &format!("sudo date -s @{}", here()? - HOUR)])?;
+    let recorder = Recorder::new();
+    // Another process of ours, because this one compared the clocks a moment ago.
+    rig.process()?.ensure_ready(&recorder.call()).await?;
+    let warnings = recorder.warnings();
+    let behind = warnings.iter().find_map(|warning| {
+        warning.strip_prefix("its clock was ")?.strip_suffix(" s behind and was set right")?.parse().ok()
+    });
+    let behind: u64 = behind.ok_or_else(|| format!("it was not told: {warnings:?}"))?;
+    assert!(behind.abs_diff(HOUR) < 60, "{behind}");
+    let there: u64 = rig.by_hand(&["machine", "ssh", NAME, "date +%s"])?.trim().parse()?;
+    assert!(there.abs_diff(here()?) < 60, "{there}");
+    Ok(())
+}
+
+async fn rule_5_another_machine_in_the_way_is_told_and_left_alone(rig: Arc<Rig>) -> Outcome {
+    let theirs = rig.up().await?;
+    // It is there, and was downloaded, if the tests of downloads have run.
+    let runtime = rig.process_with(SECOND, download()?)?;
+    rig.forget();
+    let error = refused(runtime.ensure_ready(&Call::default()).await)?;
+    let expected =
+        Error::Machine { name: SECOND.to_owned(), problem: MachineProblem::AnotherRuns(NAME.to_owned()) };
+    assert_eq!(error, expected);
+    let help = error.help().ok_or("it does not say what to do")?;
+    assert!(help.contains(&format!("`podman machine stop {NAME}`")), "{help}");
+    assert_eq!((rig.count("machine start"), rig.count("machine stop")), (1, 0));
+    assert_eq!(theirs.machine_status().await?, MachineStatus::Running);
+    assert_eq!(runtime.machine_status().await?, MachineStatus::Stopped);
+    rig.by_hand(&["machine", "stop", NAME])?;
+    runtime.ensure_ready(&Call::default()).await?;
+    assert_eq!(runtime.machine_status().await?, MachineStatus::Running);
+    rig.clear_of(SECOND)
 }
 
 fn trial<F: Future<Output = Outcome>>(
@@ -362,7 +261,7 @@ fn main() -> ExitCode {
         };
     }
     let mut arguments = Arguments::from_args();
-    // There is one machine, and it is slow.
+    // There is one machine, and it is slow: the order is one in which a test finds it as the one before left it.
     arguments.test_threads = Some(1);
     let folder = Arc::new(tempfile::tempdir().expect("a folder can be made"));
     macro_rules! trials {
@@ -370,13 +269,29 @@ fn main() -> ExitCode {
     }
     let trials = trials![
         rule_1_one_init_of_two_processes,
+        a_download_that_is_cut_is_told_and_done_again,
+        rule_7_a_download_that_is_cancelled_leaves_no_process_and_is_done_again,
+        rule_7_a_download_whose_process_is_killed_leaves_no_process_and_is_done_again,
+        a_download_is_told_and_ends_in_a_machine,
         rule_1_one_start_for_16_callers_of_two_processes,
+        a_clock_that_is_behind_is_set_right,
         rule_3_stopped_behind_our_back_then_up,
         rule_3_killed_qemu_then_ensure_ready,
         rule_5_killed_gvproxy_is_told_and_nothing_is_ended_unasked,
         rule_4_a_shutdown_during_ensure_ready_leaves_no_process,
         rule_5_a_foreign_container_keeps_the_machine_up,
         rule_5_a_machine_that_the_user_started_stays,
+        rule_5_another_machine_in_the_way_is_told_and_left_alone,
     ];
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if conclusion.num_passed + conclusion.num_failed > 0
+        && let Ok(rig) = Rig::new(folder.path())
+    {
+        for name in [NAME, SECOND] {
+            if let Err(failed) = rig.clear_of(name) {
+                eprintln!("the machine {name} stays: {}", failed.message());
+            }
+        }
+    }
+    conclusion.exit_code()
 }
