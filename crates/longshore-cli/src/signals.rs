@@ -9,7 +9,7 @@ use tokio::sync::watch;
 pub(crate) enum Signal {
     /// Ctrl-C.
     Interrupt,
-    /// SIGTERM.
+    /// SIGTERM; on Windows a console that is closed, or the end of the session.
     Terminate,
 }
 
@@ -84,16 +84,37 @@ impl Source {
     }
 }
 
-#[cfg(not(unix))]
-struct Source;
+#[cfg(windows)]
+struct Source {
+    interrupt: tokio::signal::windows::CtrlC,
+    /// Ctrl-Break, which is also how one program interrupts another.
+    interrupt_by_break: tokio::signal::windows::CtrlBreak,
+    close: tokio::signal::windows::CtrlClose,
+    logoff: tokio::signal::windows::CtrlLogoff,
+    shutdown: tokio::signal::windows::CtrlShutdown,
+}
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 impl Source {
     fn new() -> io::Result<Self> {
-        Ok(Self)
+        use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_logoff, ctrl_shutdown};
+        Ok(Self {
+            interrupt: ctrl_c()?,
+            interrupt_by_break: ctrl_break()?,
+            close: ctrl_close()?,
+            logoff: ctrl_logoff()?,
+            shutdown: ctrl_shutdown()?,
+        })
     }
 
+    /// What ends a session leaves a process a few seconds, and then ends it.
     async fn next(&mut self) -> Option<Signal> {
-        tokio::signal::ctrl_c().await.ok().map(|()| Signal::Interrupt)
+        tokio::select! {
+            received = self.interrupt.recv() => received.map(|()| Signal::Interrupt),
+            received = self.interrupt_by_break.recv() => received.map(|()| Signal::Interrupt),
+            received = self.close.recv() => received.map(|()| Signal::Terminate),
+            received = self.logoff.recv() => received.map(|()| Signal::Terminate),
+            received = self.shutdown.recv() => received.map(|()| Signal::Terminate),
+        }
     }
 }
