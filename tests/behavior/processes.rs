@@ -1,22 +1,30 @@
 //! Rules 2, 7 and 8 with real processes: a podman that dies or hangs in the middle, and another process of ours.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use compose_file::Project;
-use longshore_tests::{Backend, Case, Failed, Outcome, Suite, behaviours, refused};
-use runtime_core::{Call, Error, UpOptions};
+use longshore_tests::{Backend, Case, Failed, IMAGE, Outcome, Suite, behaviours, refused};
+use runtime_core::{Call, Compose, ContainerRuntime, Error, UpOptions};
+use runtime_mock::MockEngine;
 
 pub(crate) fn tests(suite: &mut Suite) {
     behaviours!(suite; two_processes_bring_one_project_up_at_once);
+    behaviours!(suite, if |backend| !backend.is_real();
+        two_processes_at_once_succeed_in_every_order,
+        two_processes_that_replace_at_once_leave_one_of_each_in_every_order,
+    );
     behaviours!(suite, if Backend::runs_a_program;
         a_program_that_is_killed_in_the_middle_is_no_end,
         a_program_that_hangs_ends_at_its_deadline,
     );
 }
 
-fn project(case: &Case) -> Result<Project, Failed> {
-    case.project(
-        "
+const TEXT: &str = "
 services:
   db:
     image: localhost/longshore-fixture:1
@@ -30,8 +38,10 @@ services:
     stop_grace_period: 2s
 volumes:
   data:
-",
-    )
+";
+
+fn project(case: &Case) -> Result<Project, Failed> {
+    case.project(TEXT)
 }
 
 async fn is_completed(case: &Case, project: &Project) -> Outcome {
@@ -47,7 +57,7 @@ async fn two_processes_bring_one_project_up_at_once(case: Case) -> Outcome {
     let project = project(&case)?;
     // Each connection is like a process of its own: they meet at the engine. In memory there is one engine for all.
     let other = match case.mock() {
-        Some(mock) => std::sync::Arc::new(runtime_core::Compose::new((**mock).clone())),
+        Some(mock) => std::sync::Arc::new(Compose::new((**mock).clone())),
         None => case.backend().connect().runtime,
     };
     let (options, call) = (UpOptions::default(), Call::default());
@@ -59,6 +69,46 @@ async fn two_processes_bring_one_project_up_at_once(case: Case) -> Outcome {
         }
     }
     is_completed(&case, &project).await
+}
+
+async fn two_processes_at_once_succeed_in_every_order(case: Case) -> Outcome {
+    let project = project(&case)?;
+    for seed in 0..500 {
+        let engine = MockEngine::seeded(seed);
+        engine.fixture_image(IMAGE);
+        let process = || Compose::new(engine.clone());
+        let (one, two) = (process(), process());
+        let (options, call) = (UpOptions::default(), Call::default());
+        let both = tokio::join!(one.up(&project, &options, &call), two.up(&project, &options, &call));
+        assert!(matches!(both, (Ok(_), Ok(_))), "seed {seed}: {both:?}");
+        let containers = one.ps(&project.name).await?;
+        assert_eq!(containers.len(), 2, "seed {seed}: {containers:#?}");
+        assert_eq!(process().up(&project, &options, &call).await?.steps, 0, "seed {seed}");
+    }
+    Ok(())
+}
+
+async fn two_processes_that_replace_at_once_leave_one_of_each_in_every_order(case: Case) -> Outcome {
+    let old = project(&case)?;
+    let new = case.project(&TEXT.replace("[sleep]", "[sleep, --term-after-ms, '100']"))?;
+    for seed in 0..500 {
+        let engine = MockEngine::seeded(seed);
+        engine.fixture_image(IMAGE);
+        let process = || Compose::new(engine.clone());
+        let (one, two) = (process(), process());
+        let (options, call) = (UpOptions::default(), Call::default());
+        one.up(&old, &options, &call).await?;
+        let (first, second) = tokio::join!(one.up(&new, &options, &call), two.up(&new, &options, &call));
+        for outcome in [first, second] {
+            let is_told = matches!(&outcome, Ok(_) | Err(Error::NameInUse { .. } | Error::NotFound { .. }));
+            assert!(is_told, "seed {seed}: {outcome:?}");
+        }
+        process().up(&new, &options, &call).await?;
+        let containers = one.ps(&new.name).await?;
+        assert_eq!(containers.len(), 2, "seed {seed}: {containers:#?}");
+        assert_eq!(process().up(&new, &options, &call).await?.steps, 0, "seed {seed}");
+    }
+    Ok(())
 }
 
 /// Podman, but at its first call of a command it does something to itself, and leaves a mark.
@@ -93,9 +143,28 @@ async fn a_program_that_is_killed_in_the_middle_is_no_end(case: Case) -> Outcome
 
 async fn a_program_that_hangs_ends_at_its_deadline(case: Case) -> Outcome {
     let project = project(&case)?;
-    let program = podman_that(&case, "start", "kill -STOP $$")?;
-    let runtime = case.backend().with_program(&program, Duration::from_secs(3))?;
-    let error = refused(runtime.up(&project, &UpOptions::default(), &Call::default()).await)?;
-    assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
-    is_completed(&case, &project).await
+    let id = case.dir().join("id");
+    // Podman itself is stopped, and who started it waits for it.
+    let hangs = format!("podman \"$@\" & echo $! >{}; kill -STOP $!; wait", id.display());
+    for command in ["create", "start"] {
+        let program = podman_that(&case, command, &hangs)?;
+        let runtime = case.backend().with_program(&program, Duration::from_secs(8))?;
+        let error = refused(runtime.up(&project, &UpOptions::default(), &Call::default()).await)?;
+        let is_that = |what: &str| what.starts_with(&format!("`podman {command} "));
+        assert!(matches!(&error, Error::TimedOut { what, .. } if is_that(what)), "{command}: {error:?}");
+        is_gone(fs::read_to_string(&id)?.trim()).await?;
+        is_completed(&case, &project).await?;
+        case.wipe(&project.name).await?;
+        fs::remove_dir(case.dir().join("mark"))?;
+    }
+    Ok(())
+}
+
+/// Waits until a process has ended, though perhaps nobody has reaped it: what was killed may take a moment.
+async fn is_gone(id: &str) -> Outcome {
+    let command = Path::new("/proc").join(id).join("cmdline");
+    while fs::read(&command).is_ok_and(|words| !words.is_empty()) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
 }

@@ -300,7 +300,13 @@ impl<E: Engine> Running<'_, E> {
             }
             Action::RenameContainer { replica, to } => {
                 let id = self.containers.id(&replica.container)?;
-                self.name(Naming::Rename(&id, to)).await.map_err(|refused| refused.error)?;
+                if let Err(refused) = self.name(Naming::Rename(&id, to)).await {
+                    // Another process may have given it that name, which Docker does not give twice.
+                    let named = self.engine.inspect(to.as_str()).await;
+                    if !named.is_ok_and(|there| there.id == id) {
+                        return Err(refused.error);
+                    }
+                }
             }
             Action::Await(awaiting) => {
                 let id = self.containers.id(&awaiting.replica.container)?;
@@ -338,10 +344,11 @@ impl<E: Engine> Running<'_, E> {
             spec.network_mode = Some(compose_file::NetworkMode::Container(self.containers.id(provider)?.0));
         }
         self.name(Naming::Create(&spec)).await.or_else(|Refused { error, by }| match by {
-            // A call that was cancelled may be carried out by the engine after the next one has looked: then the very
-            // container that is wanted is there already, never started. The image's labels are the container's too.
+            // A call that was cancelled may be carried out by the engine after the next one has looked, and another process
+            // may bring the same project up: then the very container that is wanted is there already. The image's labels
+            // are the container's too.
             Some(there)
-                if there.state == ContainerState::Created
+                if matches!(there.state, ContainerState::Created | ContainerState::Running)
                     && spec.labels.iter().all(|(key, value)| there.labels.get(key) == Some(value)) =>
             {
                 Ok(there.id)

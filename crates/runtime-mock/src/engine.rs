@@ -646,8 +646,17 @@ impl MockEngine {
 
     async fn do_rename_container(&self, id: &ContainerId, name: &ContainerName) -> Result<()> {
         let mut world = self.inner.world();
-        if let Some(by) = world.names.get(name.as_str()).filter(|by| **by != id.0) {
-            return Err(Error::NameInUse { name: name.to_string(), by: Some(by.clone()) });
+        match world.names.get(name.as_str()) {
+            None => {}
+            Some(by) if *by == id.0 => {
+                return Err(Error::Api {
+                    engine: RuntimeKind::Mock,
+                    operation: format!("rename container {name}"),
+                    status: Some(400),
+                    message: "renaming a container with the same name as its current name".to_owned(),
+                });
+            }
+            Some(by) => return Err(Error::NameInUse { name: name.to_string(), by: Some(by.clone()) }),
         }
         let record =
             world.containers.get_mut(&id.0).ok_or_else(|| not_found(ResourceKind::Container, &id.0))?;
