@@ -259,6 +259,9 @@ impl Error {
             Self::Image { .. } => "check the reference and that the registry can be reached; `longshore pull` tries again".into(),
             Self::PortInUse { .. } => "stop what uses the port, or publish another one; the container was created and the next `up` starts it".into(),
             Self::NameInUse { .. } => "remove or rename what has the name, or use another project name (-p)".into(),
+            Self::NotFound { kind: ResourceKind::Container, .. } => {
+                "if somebody removed it just now, the same command again goes on with what there is".into()
+            }
             Self::Dependency { failure: DependencyFailure::Gone, .. } => "the next `longshore up` makes it anew".into(),
             Self::Dependency { .. } => "the container is still there: `longshore logs` shows all that it said".into(),
             Self::Unexpected { engine: RuntimeKind::Podman, .. } => {
