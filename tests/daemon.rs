@@ -39,7 +39,7 @@ static COUNTER: AtomicUsize = AtomicUsize::new(0);
 /// What listens at the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Program {
-    /// With no network, because it shares this computer's with another one.
+    /// In a network namespace of its own, because this computer's is another one's.
     Docker,
     /// Only its service is the test's own: what it makes is with everything else of Podman's.
     Podman,
@@ -74,7 +74,9 @@ impl Daemon {
             command.args(["system", "service", "--time", "0", &self.host()]);
             return Ok(command);
         }
-        let mut command = Command::new(variable("LONGSHORE_TEST_DOCKERD")?);
+        // A daemon without a bridge removes the one that it finds, so this one sees no network of this computer's.
+        let mut command = Command::new("unshare");
+        command.args(["--net", "--"]).arg(variable("LONGSHORE_TEST_DOCKERD")?);
         fs::write(self.path("daemon.json"), "{}")?;
         for (flag, name) in [
             ("--config-file", "daemon.json"),
