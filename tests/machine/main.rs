@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `LONGSHORE_TEST_RIG` | a program that runs podman where it can have a machine |
 //! | `LONGSHORE_TEST_RIG_IMAGE` | the disk of the machine, as that podman finds it |
+//! | `LONGSHORE_TEST_CLI` | the `longshore` command |
 //! | `LONGSHORE_TEST_RIG_ROOT` | an archive with the test program, for an image in the machine |
 //! | `LONGSHORE_TEST_RIG_DOWNLOAD` | the disk in a registry, as podman takes it from there |
 //! | `LONGSHORE_TEST_RIG_SERVE` | a program that serves that registry again, with so many bytes a second as its argument says, and prints the disk in it |
 
+mod cli;
 mod download;
 mod rig;
 mod role;
@@ -30,6 +32,9 @@ use runtime_core::{
 use tempfile::TempDir;
 
 use crate::{
+    cli::{
+        rule_4_a_foreground_up_ends_the_machine_that_it_booted, the_command_line_goes_from_nothing_to_nothing,
+    },
     download::{
         a_download_is_told_and_ends_in_a_machine, a_download_that_is_cut_is_told_and_done_again,
         rule_7_a_download_that_is_cancelled_leaves_no_process_and_is_done_again,
@@ -39,8 +44,7 @@ use crate::{
     role::{ROLE, another, play},
 };
 
-fn project(rig: &Rig) -> Result<Project, Failed> {
-    let text = "
+const COMPOSE_FILE: &str = "
 services:
   web:
     image: localhost/longshore-fixture:1
@@ -52,9 +56,11 @@ services:
     command: [sleep]
     depends_on: {web: {condition: service_healthy}}
 ";
+
+fn project(rig: &Rig) -> Result<Project, Failed> {
     let mut options = LoadOptions::new(&rig.folder);
     options.project_name = Some("lst".to_owned());
-    Ok(load_str("compose.yaml", text, &options)?)
+    Ok(load_str("compose.yaml", COMPOSE_FILE, &options)?)
 }
 
 async fn rule_1_one_init_of_two_processes(rig: Arc<Rig>) -> Outcome {
@@ -273,6 +279,8 @@ fn main() -> ExitCode {
         rule_7_a_download_that_is_cancelled_leaves_no_process_and_is_done_again,
         rule_7_a_download_whose_process_is_killed_leaves_no_process_and_is_done_again,
         a_download_is_told_and_ends_in_a_machine,
+        the_command_line_goes_from_nothing_to_nothing,
+        rule_4_a_foreground_up_ends_the_machine_that_it_booted,
         rule_1_one_start_for_16_callers_of_two_processes,
         a_clock_that_is_behind_is_set_right,
         rule_3_stopped_behind_our_back_then_up,

@@ -51,7 +51,7 @@ impl Rig {
         Ok(rig)
     }
 
-    fn program(&self) -> PathBuf {
+    pub(crate) fn program(&self) -> PathBuf {
         self.folder.join("podman")
     }
 
@@ -112,6 +112,12 @@ impl Rig {
     pub(crate) async fn up(&self) -> Result<Compose<PodmanEngine>, Failed> {
         let runtime = self.process()?;
         runtime.ensure_ready(&Call::default()).await?;
+        self.import()?;
+        Ok(runtime)
+    }
+
+    /// The test program in an image of the machine.
+    pub(crate) fn import(&self) -> Outcome {
         let connection = format!("--connection={NAME}");
         if self.by_hand(&[&connection, "image", "exists", IMAGE]).is_err() {
             let root = fs::File::open(env::var("LONGSHORE_TEST_RIG_ROOT")?)?;
@@ -119,7 +125,7 @@ impl Rig {
             import.args([&connection, "import", "-c", "ENTRYPOINT [\"/fixture\"]", "-", IMAGE]);
             said(&import.stdin(root).output()?)?;
         }
-        Ok(runtime)
+        Ok(())
     }
 
     /// Kills the machine's process of that program.

@@ -131,8 +131,11 @@ impl PodmanEngine {
     pub(crate) async fn logs_to_a_file(&self, id: &str) -> Result<bool> {
         let command =
             Invocation::new(["container", "inspect", "--format", "{{.HostConfig.LogConfig.Type}}", "--", id]);
-        let driver = self.succeed(&command, ResourceKind::Container, id).await?.text();
-        Ok(matches!(driver.as_str(), "k8s-file" | "json-file"))
+        let finished = self.look(&command).await?;
+        if !finished.succeeded() {
+            return Err(explain(&finished, Subject { kind: ResourceKind::Container, name: id }));
+        }
+        Ok(matches!(finished.text().as_str(), "k8s-file" | "json-file"))
     }
 
     pub(crate) fn shared_podman(&self) -> Arc<Podman> {
