@@ -119,6 +119,13 @@ impl Findings {
         self.push(Severity::Warning, Some(place), path, message.into(), Some(help.into()));
     }
 
+    /// A place in words, for a sentence about another one.
+    pub(crate) fn locate(&self, place: Place) -> String {
+        let file =
+            self.sources.get(place.source).map_or(String::new(), |source| source.path.display().to_string());
+        format!("{file}:{}:{}", place.line, place.column)
+    }
+
     /// Whether this is the first use in a source of a variable that is not set.
     pub(crate) fn is_first_unset(&mut self, source: usize, variable: &str) -> bool {
         self.unset.insert((source, variable.to_owned()))

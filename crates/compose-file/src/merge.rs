@@ -1,40 +1,86 @@
-//! Several files into one tree, by compose's rules for overriding.
+//! Several files into one tree, and a base under what extends it, by compose's rules for overriding.
+
+use std::collections::HashMap;
 
 use crate::{
     findings::Findings,
-    mount::clean,
+    mount,
     yaml::{Key, MergeTag, Node, Value},
 };
 
 /// How two values of one attribute become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum Rule {
     /// The later one replaces the earlier.
     Replace,
-    /// Mappings are merged by key, lists appended, anything else is replaced.
+    /// Mappings are merged by key, lists appended, scalars replaced; a value of another kind is an error.
     Deep,
+    /// As [`Rule::Deep`], where a value of another kind replaces the earlier: the attribute has a short form.
+    Loose,
     /// A mapping or a list of `KEY=value`: merged by key.
     Pairs,
     /// A list or a mapping of names.
     Names,
-    /// A list whose entries are the same when they mount at one place.
-    Mounts,
-    /// A list without repetitions.
-    Set,
+    /// A list, or one text for a list of one, whose entries are the same when this says the same of them.
+    Entries(fn(&Node) -> Option<String>),
     /// A list of `host=address` without repetitions, or a mapping that stands for one: a host may have several addresses.
     Hosts,
+    /// A folder, or a mapping with it.
+    Build,
+    /// Options are those of a driver, and go with it.
+    Logging,
 }
 
-/// The rule of an attribute of a service.
+/// The rule of what stands at a path.
+fn rule(path: &[String]) -> Rule {
+    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    match parts.as_slice() {
+        ["services", _, attribute] => service_rule(attribute),
+        ["services", _, "healthcheck", "test"] => Rule::Replace,
+        ["services", _, "networks", _, "aliases" | "link_local_ips"] => Rule::Entries(whole),
+        ["services", _, "ulimits", _] => Rule::Loose,
+        ["services", _, "deploy", "labels"] => Rule::Pairs,
+        ["services", _, "build", "args" | "labels" | "additional_contexts" | "ssh"] => Rule::Pairs,
+        ["services", _, "build", "extra_hosts"] => Rule::Hosts,
+        ["services", _, "build", "cache_from" | "cache_to" | "tags" | "platforms"] => Rule::Entries(whole),
+        ["networks", _, "ipam", "config"] => Rule::Entries(subnet),
+        ["networks" | "volumes" | "configs" | "secrets", _, "labels" | "driver_opts"] => Rule::Pairs,
+        // A service may have a name like that.
+        ["services", _] => Rule::Deep,
+        [.., last] if last.starts_with("x-") => Rule::Replace,
+        _ => Rule::Deep,
+    }
+}
+
 fn service_rule(attribute: &str) -> Rule {
     match attribute {
         "command" | "entrypoint" => Rule::Replace,
         "environment" | "labels" | "annotations" | "sysctls" => Rule::Pairs,
         "extra_hosts" => Rule::Hosts,
-        "depends_on" | "networks" => Rule::Names,
-        "volumes" | "devices" => Rule::Mounts,
-        "ports" | "expose" | "dns" | "dns_search" | "tmpfs" | "cap_add" | "cap_drop" | "env_file"
-        | "profiles" => Rule::Set,
+        "depends_on" | "networks" | "models" => Rule::Names,
+        "volumes" | "devices" => Rule::Entries(mount_target),
+        "tmpfs" => Rule::Entries(tmpfs_target),
+        "secrets" | "configs" => Rule::Entries(granted),
+        "env_file" => Rule::Entries(env_file),
+        "ports"
+        | "expose"
+        | "dns"
+        | "dns_opt"
+        | "dns_search"
+        | "cap_add"
+        | "cap_drop"
+        | "profiles"
+        | "links"
+        | "external_links"
+        | "security_opt"
+        | "group_add"
+        | "device_cgroup_rules"
+        | "label_file"
+        | "volumes_from" => Rule::Entries(whole),
+        "build" => Rule::Build,
+        "logging" => Rule::Logging,
+        "gpus" => Rule::Loose,
+        name if name.starts_with("x-") => Rule::Replace,
         _ => Rule::Deep,
     }
 }
@@ -45,18 +91,18 @@ pub(crate) fn merge(base: &mut Node, over: Node, findings: &mut Findings) {
 }
 
 fn merge_at(base: &mut Node, over: Node, path: &mut Vec<String>, findings: &mut Findings) {
-    if over.tag == Some(MergeTag::Override) {
+    // What an earlier file has reset is not there, and a tag of its own goes on to what is before it.
+    if over.tag.is_some() || base.tag == Some(MergeTag::Reset) {
         *base = over;
         return;
     }
-    let rule = match path.as_slice() {
-        [top, _, attribute] if top == "services" => service_rule(attribute),
-        [top, _, attribute, inner] if top == "services" && attribute == "healthcheck" && inner == "test" => {
-            Rule::Replace
-        }
-        [.., last] if last == "labels" || last == "driver_opts" => Rule::Pairs,
-        _ => Rule::Deep,
-    };
+    let rule = rule(path);
+    if !may_override(rule, base, &over) {
+        let message = format!("{} cannot override {}", over.describe(), base.describe());
+        let help = format!("what it overrides is at {}", findings.locate(base.place));
+        findings.error_with(over.place, &path.join("."), message, help);
+        return;
+    }
     match rule {
         Rule::Replace => *base = over,
         Rule::Pairs => {
@@ -73,14 +119,18 @@ fn merge_at(base: &mut Node, over: Node, path: &mut Vec<String>, findings: &mut 
                 merge_maps(base, over, path, findings);
             }
         }
-        Rule::Mounts => append(base, over, mount_target),
-        Rule::Set => append(base, over, |node| Some(format!("{:?}", shape(node)))),
+        Rule::Entries(identity) => append(base, over, identity),
         Rule::Hosts => {
             base.value = Value::List(hosts(base));
             let over = Node { value: Value::List(hosts(&over)), ..over };
             append(base, over, |node| scalar(node).map(|text| text.replacen([':', '='], "=", 1)));
         }
-        Rule::Deep => match (&mut base.value, over.value) {
+        Rule::Build => {
+            *base = build(base);
+            merge_maps(base, build(&over), path, findings);
+        }
+        Rule::Logging if drivers_differ(base, &over) => *base = over,
+        Rule::Logging | Rule::Deep | Rule::Loose => match (&mut base.value, over.value) {
             (Value::Map(_), value @ Value::Map(_)) => {
                 merge_maps(base, Node { value, ..over }, path, findings)
             }
@@ -90,32 +140,68 @@ fn merge_at(base: &mut Node, over: Node, path: &mut Vec<String>, findings: &mut 
     }
 }
 
+/// Whether two values are of kinds that can be one.
+fn may_override(rule: Rule, base: &Node, over: &Node) -> bool {
+    if base.is_null() {
+        return true;
+    }
+    let kinds = (kind(base), kind(over));
+    match rule {
+        Rule::Replace | Rule::Loose => true,
+        Rule::Deep | Rule::Logging => kinds.0 == kinds.1,
+        Rule::Entries(_) => kinds.0 != Kind::Map && kinds.1 != Kind::Map,
+        Rule::Build => kinds.0 != Kind::List && kinds.1 != Kind::List,
+        Rule::Pairs | Rule::Names | Rule::Hosts => kinds.0 != Kind::Scalar && kinds.1 != Kind::Scalar,
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Kind {
+    Scalar,
+    List,
+    Map,
+}
+
+fn kind(node: &Node) -> Kind {
+    match node.value {
+        Value::Scalar { .. } => Kind::Scalar,
+        Value::List(_) => Kind::List,
+        Value::Map(_) => Kind::Map,
+    }
+}
+
 fn merge_maps(base: &mut Node, over: Node, path: &mut Vec<String>, findings: &mut Findings) {
+    let pairs = matches!(rule(path), Rule::Pairs);
     let (Value::Map(entries), Value::Map(more)) = (&mut base.value, over.value) else { return };
     for (key, value) in more {
-        if value.tag == Some(MergeTag::Reset) {
-            entries.retain(|(k, _)| k.text != key.text);
-            continue;
-        }
         path.push(key.text.clone());
         match entries.iter_mut().find(|(k, _)| k.text == key.text) {
-            Some((_, existing)) if value.is_null() && !matches!(existing.value, Value::Scalar { .. }) => {}
-            Some((_, existing)) => merge_at(existing, value, path, findings),
+            // Nothing says nothing, but for a variable: there it is a value, the environment's.
+            Some((_, existing))
+                if value.is_null() && value.tag.is_none() && !pairs && !existing.is_reset() => {}
+            Some((_, existing)) if pairs => *existing = value,
+            Some((k, existing)) => {
+                // Who resets or replaces an attribute is who has it now.
+                if value.tag.is_some() {
+                    *k = key;
+                }
+                merge_at(existing, value, path, findings);
+            }
             None => entries.push((key, value)),
         }
         path.pop();
     }
 }
 
-/// Removes what only a later file could have reset: `!reset` in a single file drops the attribute.
+/// Removes what is reset. It has stood until now, so that it took effect on every file before.
 pub(crate) fn drop_resets(node: &mut Node) {
     match &mut node.value {
         Value::Map(entries) => {
-            entries.retain(|(_, value)| value.tag != Some(MergeTag::Reset));
+            entries.retain(|(_, value)| !value.is_reset());
             entries.iter_mut().for_each(|(_, value)| drop_resets(value));
         }
         Value::List(items) => {
-            items.retain(|item| item.tag != Some(MergeTag::Reset));
+            items.retain(|item| !item.is_reset());
             items.iter_mut().for_each(drop_resets);
         }
         Value::Scalar { .. } => {}
@@ -123,25 +209,34 @@ pub(crate) fn drop_resets(node: &mut Node) {
 }
 
 fn scalar(node: &Node) -> Option<String> {
-    match &node.value {
-        Value::Scalar { text, .. } => Some(text.clone()),
-        _ => None,
-    }
+    node.text().map(str::to_owned)
 }
 
 /// Appends a list to a list; an entry that means the same as an earlier one replaces it.
 fn append(base: &mut Node, over: Node, identity: impl Fn(&Node) -> Option<String>) {
     let as_list = |value: Value, place| match value {
         Value::List(items) => items,
-        value => vec![Node { value, place, tag: None }],
+        value => {
+            let item = Node { value, place, tag: None };
+            if item.is_null() { Vec::new() } else { vec![item] }
+        }
     };
     let over_items = as_list(over.value, over.place);
     let mut items = as_list(std::mem::replace(&mut base.value, Value::List(Vec::new())), base.place);
+    let mut known: HashMap<String, usize> = HashMap::new();
+    for (index, item) in items.iter().enumerate() {
+        if let Some(id) = identity(item) {
+            known.entry(id).or_insert(index);
+        }
+    }
     for item in over_items {
         let id = identity(&item);
-        match items.iter_mut().find(|other| id.is_some() && identity(other) == id) {
-            Some(same) => *same = item,
-            None => items.push(item),
+        match id.as_ref().and_then(|id| known.get(id)) {
+            Some(index) => items[*index] = item,
+            None => {
+                known.extend(id.map(|id| (id, items.len())));
+                items.push(item);
+            }
         }
     }
     base.value = Value::List(items);
@@ -150,27 +245,62 @@ fn append(base: &mut Node, over: Node, identity: impl Fn(&Node) -> Option<String
 /// A node without its places, to compare.
 fn shape(node: &Node) -> String {
     match &node.value {
-        Value::Scalar { text, .. } => text.clone(),
+        _ if node.is_null() => "null".to_owned(),
+        Value::Scalar { text, .. } => format!("{text:?}"),
         Value::List(items) => format!("[{}]", items.iter().map(shape).collect::<Vec<_>>().join(",")),
         Value::Map(entries) => {
             let mut parts: Vec<String> =
-                entries.iter().map(|(key, value)| format!("{}={}", key.text, shape(value))).collect();
+                entries.iter().map(|(key, value)| format!("{:?}={}", key.text, shape(value))).collect();
             parts.sort();
             format!("{{{}}}", parts.join(","))
         }
     }
 }
 
+/// An entry that is the same only when all of it is.
+fn whole(node: &Node) -> Option<String> {
+    Some(shape(node))
+}
+
 fn mount_target(node: &Node) -> Option<String> {
-    let target = match &node.value {
-        Value::Scalar { text, .. } => {
-            let mut parts = text.split(':');
-            let first = parts.next()?;
-            parts.next().unwrap_or(first).to_owned()
-        }
-        _ => node.get("target").and_then(scalar)?,
-    };
-    Some(if target.starts_with('/') { clean(&target) } else { target })
+    match &node.value {
+        Value::Scalar { text, .. } => mount::target(text),
+        _ => node.get("target").and_then(Node::text).map(mount::clean),
+    }
+}
+
+fn tmpfs_target(node: &Node) -> Option<String> {
+    node.text().map(|text| mount::clean(text.split(':').next().unwrap_or_default()))
+}
+
+/// The file that a secret or a config is inside.
+fn granted(node: &Node) -> Option<String> {
+    let path = node.text().or_else(|| node.get("target")?.text()).or_else(|| node.get("source")?.text())?;
+    Some(path.strip_prefix("/run/secrets/").unwrap_or(path).to_owned())
+}
+
+fn env_file(node: &Node) -> Option<String> {
+    node.text().or_else(|| node.get("path")?.text()).map(str::to_owned)
+}
+
+fn subnet(node: &Node) -> Option<String> {
+    node.get("subnet").and_then(scalar)
+}
+
+fn drivers_differ(base: &Node, over: &Node) -> bool {
+    match (base.get("driver").and_then(Node::text), over.get("driver").and_then(Node::text)) {
+        (Some(a), Some(b)) => a != b,
+        _ => false,
+    }
+}
+
+/// `build: folder` as a mapping.
+fn build(node: &Node) -> Node {
+    if !matches!(node.value, Value::Scalar { .. }) || node.is_null() {
+        return node.clone();
+    }
+    let key = Key { text: "context".into(), place: node.place };
+    Node { value: Value::Map(vec![(key, node.clone())]), place: node.place, tag: None }
 }
 
 /// A list of `KEY=value` as a mapping; what is neither stays for the reader to complain of.
@@ -231,7 +361,9 @@ fn names(node: &Node, path: &[String]) -> Vec<(Key, Node)> {
                 let node = |value| Node { value, place: item.place, tag: None };
                 let value = if dependencies {
                     let condition = Key { text: "condition".into(), place: item.place };
-                    Value::Map(vec![(condition, node(text("service_started", false)))])
+                    let required = Key { text: "required".into(), place: item.place };
+                    let started = node(text("service_started", false));
+                    Value::Map(vec![(condition, started), (required, node(text("true", true)))])
                 } else {
                     text("", true)
                 };

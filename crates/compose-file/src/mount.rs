@@ -62,6 +62,12 @@ pub(crate) fn clean(path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
+/// The path inside of a short form.
+pub(crate) fn target(text: &str) -> Option<String> {
+    let anywhere = Base { folder: Path::new("/"), home: None };
+    short(text, anywhere).ok().map(|(mount, _)| mount.target)
+}
+
 /// An entry of `volumes`.
 pub(crate) struct Entry {
     pub(crate) mount: Mount,

@@ -70,6 +70,13 @@ pub(crate) fn is_exposable(text: &str) -> bool {
     range(ports).is_ok() && protocol(word).is_ok()
 }
 
+/// Whether two are one port: no address is the same as all of them.
+pub(crate) fn same(a: &Port, b: &Port) -> bool {
+    let all = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+    let address = |port: &Port| port.host_ip.filter(|address| *address != all);
+    (a.target, a.published, a.protocol, address(a)) == (b.target, b.published, b.protocol, address(b))
+}
+
 /// Whether the host's port of a short form is 0, that is, the engine's choice.
 fn is_zero(text: &str) -> bool {
     text.rsplit(':').nth(1) == Some("0")

@@ -180,6 +180,16 @@ pub(crate) fn read(reader: &mut Reader<'_>, name: &str, node: &Node, base: Base<
             "env_file" => file.env_files = env_files(&mut reader, value),
             "ports" => {
                 for port::Entry { port, words, spot } in port::read(&mut reader, value) {
+                    // One that is there already, perhaps from an earlier file, is said again and not another one.
+                    if let Some(index) = service.ports.iter().position(|other| port::same(other, &port)) {
+                        service.written.ports.remove(&service.ports[index]);
+                        service.ports[index] = port.clone();
+                        file.entries.ports[index] = spot;
+                        if words != PortWords::default() {
+                            service.written.ports.insert(port, words);
+                        }
+                        continue;
+                    }
                     if words != PortWords::default() {
                         service.written.ports.insert(port.clone(), words);
                     }

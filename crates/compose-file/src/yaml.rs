@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
-use crate::findings::{Findings, Place};
+use crate::findings::{Findings, Place, closest};
 
 /// Deeper nesting than any compose file has.
 const MAX_DEPTH: usize = 100;
@@ -51,6 +51,11 @@ impl Node {
             }
             _ => false,
         }
+    }
+
+    /// Whether it stands here only to undo what it overrides.
+    pub(crate) fn is_reset(&self) -> bool {
+        self.tag == Some(MergeTag::Reset)
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
@@ -202,6 +207,15 @@ impl Builder<'_, '_> {
         let tag = match tag.as_deref() {
             Some(Tag { handle, suffix }) if handle == "!" && suffix == "reset" => Some(MergeTag::Reset),
             Some(Tag { handle, suffix }) if handle == "!" && suffix == "override" => Some(MergeTag::Override),
+            Some(Tag { handle, suffix }) if handle == "!" && !suffix.is_empty() => {
+                let message = format!("the tag \"!{suffix}\" is not known and does nothing");
+                let help = match closest(suffix, ["reset", "override"]) {
+                    Some(meant) => format!("did you mean \"!{meant}\"?"),
+                    None => "compose has !reset and !override".to_owned(),
+                };
+                self.findings.warning_with(place, "", message, help);
+                None
+            }
             _ => None,
         };
         let node = Node { value, place, tag };
