@@ -133,6 +133,9 @@ fn unknown<'a>(
     name: &str,
     known: impl Iterator<Item = &'a String>,
 ) {
+    if findings.partial {
+        return;
+    }
     let message = format!("there is no {kind} {name:?}");
     match (closest(name, known.map(String::as_str)), kind) {
         (Some(meant), _) => findings.error_with(place, path, message, format!("did you mean {meant:?}?")),

@@ -4,11 +4,12 @@ use std::{
     collections::HashSet,
     fmt::{self, Write as _},
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 use serde::Serialize;
 
-use crate::{Diagnostic, Location, Severity};
+use crate::{Diagnostic, Location, Severity, context::Context};
 
 /// A place in one of the sources: where a node's text begins, and how long it is on its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,7 @@ pub(crate) struct Spot {
 struct Source {
     path: PathBuf,
     lines: Vec<String>,
+    context: Rc<Context>,
 }
 
 /// The sources that were read, and what was found in them.
@@ -42,6 +44,8 @@ pub(crate) struct Findings {
     pub(crate) list: Vec<Diagnostic>,
     /// Whether variables are not replaced: a text that holds one may be anything.
     pub(crate) variables_stay: bool,
+    /// Whether a file is missing that the project refers to: what is not there may be in it.
+    pub(crate) partial: bool,
     /// The places of errors.
     wrong: HashSet<Location>,
     said: HashSet<(Option<Location>, String)>,
@@ -50,10 +54,20 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
+    /// A text that refers to nothing.
     pub(crate) fn add_source(&mut self, path: &Path, text: &str) -> usize {
+        self.add_source_in(path, text, &Rc::default())
+    }
+
+    pub(crate) fn add_source_in(&mut self, path: &Path, text: &str, context: &Rc<Context>) -> usize {
         let lines = text.lines().map(|line| line.chars().take(400).collect()).collect();
-        self.sources.push(Source { path: path.to_owned(), lines });
+        self.sources.push(Source { path: path.to_owned(), lines, context: Rc::clone(context) });
         self.sources.len() - 1
+    }
+
+    /// What the text at a place depends on.
+    pub(crate) fn context(&self, place: Place) -> Rc<Context> {
+        self.sources.get(place.source).map(|source| Rc::clone(&source.context)).unwrap_or_default()
     }
 
     fn push(

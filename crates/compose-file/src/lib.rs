@@ -1,7 +1,8 @@
 //! The compose specification: text to a checked model, with errors that point at a line.
 //!
 //! [`load`] takes files through stages, each a module: read, parse (a tree that remembers places, tags and what was
-//! written), interpolate, merge, normalize, check. What is left is a [`Project`] whose types cannot hold nonsense, or all that is
+//! written), interpolate, extend, merge, normalize, check. Relative paths of a service that is extended from another file begin in
+//! that file's folder. What is left is a [`Project`] whose types cannot hold nonsense, or all that is
 //! wrong at once:
 //!
 //! ```
@@ -24,8 +25,11 @@
 //! would not work without it; nothing is dropped in silence.
 
 mod check;
+mod context;
 mod diagnostic;
 mod dotenv;
+mod extends;
+mod files;
 mod findings;
 mod grammar;
 mod interpolate;

@@ -2,26 +2,26 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 use crate::{
     Condition, Dependency, Diagnostics, Network, NetworkMode, Project, ProjectName, Service, ServiceNetwork,
     check::{self, Places},
-    config_hash, dotenv,
+    config_hash,
+    context::Context,
+    dotenv,
+    files::{Files, Input, read_text},
     findings::{Findings, Place},
-    interpolate, merge,
+    merge,
     mount::Base,
     read::Reader,
     resource,
     service::{self, Entries, ServiceFile},
-    yaml::{self, Key, Node, Stopped, Value},
+    yaml::{Key, Node},
 };
-
-/// A larger file is refused, and no more of it is read.
-const MAX_BYTES: u64 = 16 << 20;
 
 /// The names that a compose file may have when none is given, in docker compose's order.
 pub const DEFAULT_FILES: [&str; 4] =
@@ -88,12 +88,6 @@ pub enum LoadError {
     Invalid(Diagnostics),
 }
 
-/// One file's text, and where it is.
-struct Input {
-    path: PathBuf,
-    text: String,
-}
-
 /// Loads a project from files.
 ///
 /// # Errors
@@ -130,7 +124,7 @@ pub fn load(options: &LoadOptions) -> Result<Project, LoadError> {
         .into_iter()
         .map(|path| Ok(Input { text: read_text(&path)?, path }))
         .collect::<Result<Vec<_>, LoadError>>()?;
-    assemble(inputs, &options, &env, findings)
+    assemble(&inputs, &options, &env, findings)
 }
 
 /// Loads a project from a text, which is called `name` in errors.
@@ -141,7 +135,7 @@ pub fn load_str(name: &str, text: &str, options: &LoadOptions) -> Result<Project
     let mut findings = Findings::default();
     let env = dot_env(options, &folder_of(options), &mut findings)?;
     let input = Input { path: PathBuf::from(name), text: text.to_owned() };
-    assemble(vec![input], options, &env, findings)
+    assemble(&[input], options, &env, findings)
 }
 
 /// The project's folder as far as the options alone say it.
@@ -154,18 +148,6 @@ fn folder_of(options: &LoadOptions) -> PathBuf {
         }
         (None, None) => options.working_dir.clone(),
     }
-}
-
-fn read_text(path: &Path) -> Result<String, LoadError> {
-    let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    // What a file's metadata says of its size is not asked: a device or a pipe has none, and may never end.
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(unreadable(io::Error::other(format!("it is larger than {} MiB", MAX_BYTES >> 20))));
-    }
-    String::from_utf8(bytes).map_err(|_| unreadable(io::Error::other("it is not UTF-8 text")))
 }
 
 fn default_files(from: &Path) -> Result<Vec<PathBuf>, LoadError> {
@@ -239,7 +221,7 @@ fn assignments(
 }
 
 fn assemble(
-    inputs: Vec<Input>,
+    inputs: &[Input],
     options: &LoadOptions,
     env: &BTreeMap<String, String>,
     mut findings: Findings,
@@ -249,41 +231,10 @@ fn assemble(
         None => options.working_dir.clone(),
     };
     findings.variables_stay = !options.interpolate;
-    let mut root: Option<Node> = None;
-    let mut config_files = Vec::new();
-    for Input { path, text } in inputs {
-        let source = findings.add_source(&path, &text);
-        config_files.push(Base { folder: &options.working_dir, home: None }.resolve(&path.to_string_lossy()));
-        let mut node = match yaml::parse(&text, source, &mut findings) {
-            Ok(Some(node)) if !node.is_null() => node,
-            Ok(_) => {
-                let place = Place { source, line: 1, column: 1, length: 1 };
-                findings.error_with(
-                    place,
-                    "",
-                    "the file is empty",
-                    "a compose file has at least `services:` with one service",
-                );
-                continue;
-            }
-            Err(Stopped) => continue,
-        };
-        if !matches!(node.value, Value::Map(_)) {
-            findings.error(
-                node.place,
-                "",
-                format!("expected a mapping with `services:`, found {}", node.describe()),
-            );
-            continue;
-        }
-        if options.interpolate {
-            interpolate::tree(&mut node, "", env, &mut findings);
-        }
-        match &mut root {
-            None => root = Some(node),
-            Some(base) => merge::merge(base, node, &mut findings),
-        }
-    }
+    let context = Rc::new(Context { folder: folder.clone(), env: env.clone() });
+    let base = Base { folder: &options.working_dir, home: None };
+    let config_files = inputs.iter().map(|input| base.resolve(&input.path.to_string_lossy())).collect();
+    let root = Files::new(&mut findings).merged(inputs, &context);
     let Some(mut root) = root else { return Err(LoadError::Invalid(Diagnostics(findings.list))) };
     merge::drop_resets(&mut root);
     let name = project_name(&root, options, env, &folder, &mut findings);
@@ -348,8 +299,6 @@ fn normalize(
     findings: &mut Findings,
 ) -> BTreeMap<String, Entries> {
     let name = project.name.to_string();
-    let folder = project.working_dir.clone();
-    let base = Base { folder: &folder, home: env.get("HOME").map(String::as_str) };
     let mut declared: BTreeMap<String, Network> = BTreeMap::new();
     let mut reader = Reader::new(findings, "");
     let (mut services, mut places) = (Vec::new(), BTreeMap::new());
@@ -358,7 +307,7 @@ fn normalize(
         match key.text.as_str() {
             "name" => {}
             "version" => reader.warning(key.place, "it is obsolete and ignored"),
-            "services" => (services, places) = read_services(&mut reader, value, base, env),
+            "services" => (services, places) = read_services(&mut reader, value),
             "networks" => {
                 for (key, value) in keyed(&mut reader, value, "network") {
                     let network = resource::network(&mut reader.at(&key.text), &name, &key.text, value);
@@ -433,17 +382,14 @@ fn keyed<'n>(reader: &mut Reader<'_>, node: &'n Node, kind: &str) -> Vec<&'n (Ke
     out
 }
 
-fn read_services(
-    reader: &mut Reader<'_>,
-    node: &Node,
-    base: Base<'_>,
-    env: &BTreeMap<String, String>,
-) -> (Vec<Service>, BTreeMap<String, Entries>) {
+fn read_services(reader: &mut Reader<'_>, node: &Node) -> (Vec<Service>, BTreeMap<String, Entries>) {
     let (mut services, mut places) = (Vec::new(), BTreeMap::new());
     for (key, value) in keyed(reader, node, "service") {
         let mut reader = reader.at(&key.text);
-        let mut file = service::read(&mut reader, &key.text, value, base);
-        file.service.environment = environment(&mut reader, &file, base, env);
+        // Its variables are those of the file that begins it.
+        let context = reader.findings.context(key.place);
+        let mut file = service::read(&mut reader, &key.text, value);
+        file.service.environment = environment(&mut reader, &file, &context.env);
         services.push(file.service);
         places.insert(key.text.clone(), file.entries);
     }
@@ -454,12 +400,11 @@ fn read_services(
 fn environment(
     reader: &mut Reader<'_>,
     file: &ServiceFile,
-    base: Base<'_>,
     env: &BTreeMap<String, String>,
 ) -> BTreeMap<String, Option<String>> {
     let mut out: BTreeMap<String, Option<String>> = BTreeMap::new();
     for env_file in &file.env_files {
-        let path = base.resolve(&env_file.path);
+        let path = reader.findings.context(env_file.place).base().resolve(&env_file.path);
         let text = match read_text(&path) {
             Ok(text) => text,
             Err(LoadError::Unreadable { source, .. })

@@ -90,6 +90,11 @@ pub(crate) fn merge(base: &mut Node, over: Node, findings: &mut Findings) {
     merge_at(base, over, &mut Vec::new(), findings);
 }
 
+/// Merges a service over the one that it extends.
+pub(crate) fn extend(name: &str, base: &mut Node, over: Node, findings: &mut Findings) {
+    merge_at(base, over, &mut vec!["services".to_owned(), name.to_owned()], findings);
+}
+
 fn merge_at(base: &mut Node, over: Node, path: &mut Vec<String>, findings: &mut Findings) {
     // What an earlier file has reset is not there, and a tag of its own goes on to what is before it.
     if over.tag.is_some() || base.tag == Some(MergeTag::Reset) {

@@ -76,7 +76,7 @@ pub(crate) struct Entry {
     pub(crate) spot: Spot,
 }
 
-pub(crate) fn read(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Vec<Entry> {
+pub(crate) fn read(reader: &mut Reader<'_>, node: &Node) -> Vec<Entry> {
     let Value::List(items) = &node.value else {
         if !node.is_null() {
             reader.wrong::<()>(node, "a list");
@@ -87,6 +87,9 @@ pub(crate) fn read(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Vec<
     for (index, item) in items.iter().enumerate() {
         let mut reader = reader.item(index);
         let spot = reader.spot(item);
+        // An entry may come from a file in another folder.
+        let context = reader.findings.context(item.place);
+        let base = context.base();
         match &item.value {
             Value::Map(_) => {
                 mounts.extend(long(&mut reader, item, base).map(|(mount, block)| {

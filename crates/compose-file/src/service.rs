@@ -6,9 +6,7 @@ use crate::{
     Condition, Dependency, HealthTest, Healthcheck, Mount, NetworkMode, PullPolicy, RestartPolicy, Service,
     ServiceNetwork,
     findings::Spot,
-    grammar, mount,
-    mount::Base,
-    port,
+    grammar, mount, port,
     read::Reader,
     written::{Deploy, PortWords},
     yaml::{Node, Value},
@@ -49,6 +47,7 @@ const KNOWN: &[&str] = &[
     "scale",
     "deploy",
     "pull_policy",
+    "extends",
 ];
 
 /// Attributes of the specification whose absence changes nothing that would break a project silently.
@@ -109,11 +108,10 @@ const LATER: &[&str] = &[
     "userns_mode",
     "uts",
     "volumes_from",
-    "extends",
 ];
 
 /// Without these a service does not do what its file says.
-const NEEDED: &[&str] = &["extends", "secrets", "configs", "volumes_from", "provider", "models"];
+const NEEDED: &[&str] = &["secrets", "configs", "volumes_from", "provider", "models"];
 
 /// What a service's own reader finds besides the service.
 #[derive(Debug, Default)]
@@ -146,7 +144,7 @@ pub(crate) struct EnvFile {
     pub(crate) place: crate::findings::Place,
 }
 
-pub(crate) fn read(reader: &mut Reader<'_>, name: &str, node: &Node, base: Base<'_>) -> ServiceFile {
+pub(crate) fn read(reader: &mut Reader<'_>, name: &str, node: &Node) -> ServiceFile {
     let mut file = ServiceFile { service: Service::new(name, ""), ..ServiceFile::default() };
     let mut tmpfs: Vec<(Mount, String, Spot)> = Vec::new();
     let (mut count, mut replicas) = (None, None);
@@ -202,7 +200,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, name: &str, node: &Node, base: Base<
                 service.expose = reader.strings_if(value, port::is_exposable, "is not a port", rule);
             }
             "volumes" => {
-                for mount::Entry { mount, unusual, spot } in mount::read(&mut reader, value, base) {
+                for mount::Entry { mount, unusual, spot } in mount::read(&mut reader, value) {
                     if unusual {
                         service.written.unusual.insert(mount.target.clone());
                     }
@@ -259,6 +257,8 @@ pub(crate) fn read(reader: &mut Reader<'_>, name: &str, node: &Node, base: Base<
                     None => Deploy::WithoutCount,
                 };
             }
+            // It is still here because of what is wrong with it, which is told.
+            "extends" => file.has_image = true,
             "pull_policy" => service.pull_policy = pull_policy(&mut reader, value),
             other if NEEDED.contains(&other) => {
                 reader.error(

@@ -73,6 +73,20 @@ impl Node {
         }
     }
 
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        match &mut self.value {
+            Value::Map(entries) => entries.iter_mut().find(|(k, _)| k.text == key).map(|(_, node)| node),
+            _ => None,
+        }
+    }
+
+    /// Takes an entry out of a mapping.
+    pub(crate) fn remove(&mut self, key: &str) {
+        if let Value::Map(entries) = &mut self.value {
+            entries.retain(|(k, _)| k.text != key);
+        }
+    }
+
     pub(crate) fn key(&self, name: &str) -> Option<&Key> {
         match &self.value {
             Value::Map(entries) => entries.iter().map(|(key, _)| key).find(|key| key.text == name),
