@@ -12,6 +12,7 @@ use crate::{
     context::Context,
     extends,
     findings::{Findings, Place},
+    include::{self, Step},
     interpolate, merge,
     yaml::{self, Node, Stopped, Value},
 };
@@ -95,8 +96,13 @@ impl<'f> Files<'f> {
         Some(node)
     }
 
-    /// Files of one context as one tree, the later over the earlier; `None` where none is there.
-    pub(crate) fn merged(&mut self, inputs: &[Input], context: &Rc<Context>) -> Option<Node> {
+    /// Files of one context as one tree, the later over the earlier; `None` where none is there. `stack` is what includes them.
+    pub(crate) fn merged(
+        &mut self,
+        inputs: &[Input],
+        context: &Rc<Context>,
+        stack: &mut Vec<Step>,
+    ) -> Option<Node> {
         let mut root: Option<Node> = None;
         for input in inputs {
             let Some(mut node) = self.tree(input, context) else {
@@ -107,6 +113,7 @@ impl<'f> Files<'f> {
                 interpolate::tree(&mut node, "", &context.env, self.findings);
             }
             extends::resolve(self, &mut node, context);
+            include::resolve(self, &mut node, context, &input.path, stack);
             match &mut root {
                 None => root = Some(node),
                 Some(base) => merge::merge(base, node, self.findings),

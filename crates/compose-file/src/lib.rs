@@ -1,8 +1,8 @@
 //! The compose specification: text to a checked model, with errors that point at a line.
 //!
 //! [`load`] takes files through stages, each a module: read, parse (a tree that remembers places, tags and what was
-//! written), interpolate, extend, merge, normalize, check. Relative paths of a service that is extended from another file begin in
-//! that file's folder. What is left is a [`Project`] whose types cannot hold nonsense, or all that is
+//! written), interpolate, extend, include, merge, normalize, check. What another file says that
+//! is extended or included begins its relative paths in that file's folder. What is left is a [`Project`] whose types cannot hold nonsense, or all that is
 //! wrong at once:
 //!
 //! ```
@@ -32,6 +32,7 @@ mod extends;
 mod files;
 mod findings;
 mod grammar;
+mod include;
 mod interpolate;
 mod load;
 mod merge;

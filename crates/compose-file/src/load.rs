@@ -155,8 +155,8 @@ fn default_files(from: &Path) -> Result<Vec<PathBuf>, LoadError> {
         let Some(name) = DEFAULT_FILES.iter().find(|name| folder.join(name).is_file()) else { continue };
         let mut files = vec![folder.join(name)];
         let overrides = [
-            "compose.override.yaml",
             "compose.override.yml",
+            "compose.override.yaml",
             "docker-compose.override.yml",
             "docker-compose.override.yaml",
         ];
@@ -198,7 +198,7 @@ fn dot_env(
 }
 
 /// What a file of variables assigns; nothing, where something is wrong with it.
-fn assignments(
+pub(crate) fn assignments(
     path: &Path,
     text: &str,
     env: &BTreeMap<String, String>,
@@ -234,7 +234,7 @@ fn assemble(
     let context = Rc::new(Context { folder: folder.clone(), env: env.clone() });
     let base = Base { folder: &options.working_dir, home: None };
     let config_files = inputs.iter().map(|input| base.resolve(&input.path.to_string_lossy())).collect();
-    let root = Files::new(&mut findings).merged(inputs, &context);
+    let root = Files::new(&mut findings).merged(inputs, &context, &mut Vec::new());
     let Some(mut root) = root else { return Err(LoadError::Invalid(Diagnostics(findings.list))) };
     merge::drop_resets(&mut root);
     let name = project_name(&root, options, env, &folder, &mut findings);
@@ -288,8 +288,8 @@ fn project_name(
     })
 }
 
-const TOP: &[&str] = &["name", "version", "services", "networks", "volumes"];
-const TOP_LATER: &[&str] = &["configs", "secrets", "models", "include"];
+const TOP: &[&str] = &["name", "version", "services", "networks", "volumes", "include"];
+const TOP_LATER: &[&str] = &["configs", "secrets", "models"];
 
 fn normalize(
     project: &mut Project,
@@ -305,7 +305,7 @@ fn normalize(
     for (key, value) in reader.entries(root) {
         let mut reader = reader.at(&key.text);
         match key.text.as_str() {
-            "name" => {}
+            "name" | "include" => {}
             "version" => reader.warning(key.place, "it is obsolete and ignored"),
             "services" => (services, places) = read_services(&mut reader, value),
             "networks" => {
@@ -320,10 +320,6 @@ fn normalize(
                     project.volumes.insert(key.text.clone(), volume);
                 }
             }
-            "include" => reader.error(
-                key.place,
-                "\"include\" is not supported yet, and the project would not be whole without it",
-            ),
             _ => reader.unknown(key, TOP, TOP_LATER),
         }
     }

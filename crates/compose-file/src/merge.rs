@@ -262,6 +262,11 @@ fn shape(node: &Node) -> String {
     }
 }
 
+/// Whether two nodes say the same, wherever they stand.
+pub(crate) fn same(a: &Node, b: &Node) -> bool {
+    shape(a) == shape(b)
+}
+
 /// An entry that is the same only when all of it is.
 fn whole(node: &Node) -> Option<String> {
     Some(shape(node))
