@@ -119,6 +119,10 @@ impl Findings {
         self.push(Severity::Error, None, "", message.into(), help);
     }
 
+    pub(crate) fn warning_anywhere(&mut self, message: impl Into<String>, help: Option<String>) {
+        self.push(Severity::Warning, None, "", message.into(), help);
+    }
+
     pub(crate) fn warning(&mut self, place: Place, path: &str, message: impl Into<String>) {
         self.push(Severity::Warning, Some(place), path, message.into(), None);
     }

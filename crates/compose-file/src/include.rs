@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     context::Context,
+    discover,
     files::Files,
     findings::{Findings, Place},
     interpolate, merge,
@@ -143,7 +144,7 @@ fn load(
         // A variable that the project has wins over the same one here.
         let mut known = added.clone();
         known.extend(context.env.clone());
-        let pairs = crate::load::assignments(&path, &input.text, &known, files.findings, subject);
+        let pairs = discover::assignments(&path, &input.text, &known, files.findings, subject);
         added.extend(pairs.into_iter().filter_map(|(key, value)| Some((key, value?))));
     }
     for (key, value) in added {

@@ -27,6 +27,7 @@
 mod check;
 mod context;
 mod diagnostic;
+mod discover;
 mod dotenv;
 mod extends;
 mod files;
@@ -48,7 +49,8 @@ mod written;
 mod yaml;
 
 pub use diagnostic::*;
+pub use discover::DEFAULT_FILES;
 pub use findings::Diagnostics;
-pub use load::{DEFAULT_FILES, LoadError, LoadOptions, load, load_str};
+pub use load::{LoadError, LoadOptions, load, load_str};
 pub use model::*;
 pub use render::{config_hash, to_json, to_yaml};

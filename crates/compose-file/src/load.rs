@@ -12,40 +12,37 @@ use crate::{
     check::{self, Places},
     config_hash,
     context::Context,
-    dotenv,
+    discover::{DEFAULT_FILES, assignments, default_files, dot_env, folder_of, named_files},
     files::{Files, Input, read_text},
     findings::{Findings, Place},
-    merge,
+    interpolate, merge,
     mount::Base,
     read::Reader,
     resource,
     service::{self, Entries, ServiceFile},
-    yaml::{Key, Node},
+    yaml::{self, Key, Node, Value},
 };
-
-/// The names that a compose file may have when none is given, in docker compose's order.
-pub const DEFAULT_FILES: [&str; 4] =
-    ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 
 /// What to load, and under which circumstances. The library reads no environment of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoadOptions {
-    /// The files, in order of overriding; empty searches for the default ones.
+    /// The files, in order of overriding; empty takes those of `COMPOSE_FILE`, or searches for the default ones.
     pub files: Vec<PathBuf>,
     /// The folder that relative paths start from; `None` is the first file's.
     pub project_directory: Option<PathBuf>,
     /// A name that wins over every other.
     pub project_name: Option<String>,
-    /// Profiles to enable; `*` enables all.
+    /// Profiles to enable; `*` enables all. Empty takes those of `COMPOSE_PROFILES`.
     pub profiles: Vec<String>,
     /// The process's environment, which wins over `.env`.
     pub env: BTreeMap<String, String>,
-    /// Files in place of `.env`.
+    /// Files in place of `.env`; empty takes those of `COMPOSE_ENV_FILES`. `COMPOSE_DISABLE_ENV_FILE` in the environment
+    /// leaves `.env` out.
     pub env_files: Vec<PathBuf>,
     /// Whether variables are replaced.
     pub interpolate: bool,
-    /// The absolute folder where the search for default files begins, and that relative paths in these options start from.
+    /// The absolute folder where the search for default files begins if there is no project directory, and that relative paths in these options start from.
     pub working_dir: PathBuf,
 }
 
@@ -99,17 +96,11 @@ pub fn load(options: &LoadOptions) -> Result<Project, LoadError> {
     let early = folder_of(&options);
     let mut env = dot_env(&options, &early, &mut findings)?;
     let mut files = options.files.clone();
-    if files.is_empty()
-        && let Some(list) = env.get("COMPOSE_FILE").filter(|list| !list.is_empty())
-    {
-        let separator = env
-            .get("COMPOSE_PATH_SEPARATOR")
-            .cloned()
-            .unwrap_or_else(|| if cfg!(windows) { ";" } else { ":" }.into());
-        files = list.split(separator.as_str()).map(PathBuf::from).collect();
+    if files.is_empty() {
+        files = named_files(&env);
     }
     if files.is_empty() {
-        files = default_files(&options.working_dir)?;
+        files = default_files(&early, &mut findings)?;
     }
     let base = Base { folder: &options.working_dir.clone(), home: None };
     let files: Vec<PathBuf> = files.iter().map(|file| base.resolve(&file.to_string_lossy())).collect();
@@ -138,88 +129,6 @@ pub fn load_str(name: &str, text: &str, options: &LoadOptions) -> Result<Project
     assemble(&[input], options, &env, findings)
 }
 
-/// The project's folder as far as the options alone say it.
-fn folder_of(options: &LoadOptions) -> PathBuf {
-    let base = Base { folder: &options.working_dir, home: None };
-    match (&options.project_directory, options.files.first()) {
-        (Some(folder), _) => base.resolve(&folder.to_string_lossy()),
-        (None, Some(file)) => {
-            base.resolve(&file.to_string_lossy()).parent().map(Path::to_owned).unwrap_or_default()
-        }
-        (None, None) => options.working_dir.clone(),
-    }
-}
-
-fn default_files(from: &Path) -> Result<Vec<PathBuf>, LoadError> {
-    for folder in from.ancestors() {
-        let Some(name) = DEFAULT_FILES.iter().find(|name| folder.join(name).is_file()) else { continue };
-        let mut files = vec![folder.join(name)];
-        let overrides = [
-            "compose.override.yml",
-            "compose.override.yaml",
-            "docker-compose.override.yml",
-            "docker-compose.override.yaml",
-        ];
-        files.extend(overrides.iter().map(|name| folder.join(name)).find(|file| file.is_file()));
-        return Ok(files);
-    }
-    Err(LoadError::NotFound { folder: from.to_owned() })
-}
-
-/// The environment with what `.env`, or the files in its place, add to it.
-fn dot_env(
-    options: &LoadOptions,
-    folder: &Path,
-    findings: &mut Findings,
-) -> Result<BTreeMap<String, String>, LoadError> {
-    let mut env = options.env.clone();
-    let base = Base { folder: &options.working_dir, home: None };
-    let mut files: Vec<PathBuf> =
-        options.env_files.iter().map(|file| base.resolve(&file.to_string_lossy())).collect();
-    if files.is_empty() {
-        let file = folder.join(".env");
-        if !file.is_file() {
-            return Ok(env);
-        }
-        files.push(file);
-    }
-    let mut added: BTreeMap<String, String> = BTreeMap::new();
-    for path in files {
-        let text = read_text(&path)?;
-        let mut known = added.clone();
-        known.extend(options.env.clone());
-        let pairs = assignments(&path, &text, &known, findings, "");
-        added.extend(pairs.into_iter().filter_map(|(key, value)| Some((key, value?))));
-    }
-    for (key, value) in added {
-        env.entry(key).or_insert(value);
-    }
-    Ok(env)
-}
-
-/// What a file of variables assigns; nothing, where something is wrong with it.
-pub(crate) fn assignments(
-    path: &Path,
-    text: &str,
-    env: &BTreeMap<String, String>,
-    findings: &mut Findings,
-    subject: &str,
-) -> Vec<dotenv::Assignment> {
-    let mut notes = Vec::new();
-    let parsed = dotenv::parse(text, env, &mut notes);
-    if parsed.is_ok() && notes.is_empty() {
-        return parsed.unwrap_or_default();
-    }
-    let source = findings.add_source(path, text);
-    for (line, note) in notes {
-        note.report(findings, Place { source, line, column: 1, length: 1 }, subject);
-    }
-    parsed.unwrap_or_else(|fault| {
-        findings.error(Place { source, line: fault.line, column: 1, length: 1 }, subject, fault.message);
-        Vec::new()
-    })
-}
-
 fn assemble(
     inputs: &[Input],
     options: &LoadOptions,
@@ -231,7 +140,11 @@ fn assemble(
         None => options.working_dir.clone(),
     };
     findings.variables_stay = !options.interpolate;
-    let context = Rc::new(Context { folder: folder.clone(), env: env.clone() });
+    let mut variables = env.clone();
+    if let Some(name) = early_name(inputs, options, env, &folder) {
+        variables.insert("COMPOSE_PROJECT_NAME".to_owned(), name.to_string());
+    }
+    let context = Rc::new(Context { folder: folder.clone(), env: variables });
     let base = Base { folder: &options.working_dir, home: None };
     let config_files = inputs.iter().map(|input| base.resolve(&input.path.to_string_lossy())).collect();
     let root = Files::new(&mut findings).merged(inputs, &context, &mut Vec::new());
@@ -248,6 +161,32 @@ fn assemble(
     }
     project.warnings = findings.list;
     Ok(project)
+}
+
+/// The name before anything is loaded, since it is a variable too. What is wrong with it is told later.
+fn early_name(
+    inputs: &[Input],
+    options: &LoadOptions,
+    env: &BTreeMap<String, String>,
+    folder: &Path,
+) -> Option<ProjectName> {
+    let mut unsaid = Findings::default();
+    let mut entries: Vec<(Key, Node)> = Vec::new();
+    // Only a file that may have a name is read for it.
+    let may_have = |text: &str| text.lines().any(|line| line.starts_with(['n', '"', '\'', '{', '\u{feff}']));
+    for (source, input) in inputs.iter().enumerate().filter(|(_, input)| may_have(&input.text)) {
+        let Ok(Some(root)) = yaml::parse(&input.text, source, &mut unsaid) else { continue };
+        if let (Some(key), Some(node)) = (root.key("name"), root.get("name")) {
+            let mut node = node.clone();
+            interpolate::tree(&mut node, "name", env, &mut unsaid);
+            entries = vec![(key.clone(), node)];
+        }
+    }
+    let place = Place { source: 0, line: 1, column: 1, length: 1 };
+    let root = Node { value: Value::Map(entries), place, tag: None };
+    let mut unsaid = Findings::default();
+    let name = project_name(&root, options, env, folder, &mut unsaid);
+    (!unsaid.has_errors()).then_some(name)
 }
 
 /// The name: given, from the environment, from the files, from the folder.

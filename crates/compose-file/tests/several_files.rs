@@ -1,5 +1,6 @@
-//! Files that override each other.
+//! Files that override each other, and how they are found.
 
+mod environment;
 mod oracle;
 
 use compose_file::*;
