@@ -86,3 +86,30 @@ fn includes_that_double_at_every_step_end() {
     let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     assert!(Folder::new(&files).errors(&["f0.yaml"]).contains("too many files"));
 }
+
+#[test]
+fn includes_in_a_row_end_before_the_stack_does() {
+    let row = |count: usize| {
+        let mut files: Vec<(String, String)> =
+            (0..count).map(|n| (format!("f{n}.yaml"), format!("include: [f{}.yaml]\n", n + 1))).collect();
+        files.push((format!("f{count}.yaml"), "services: {a: {image: x}}\n".into()));
+        let files: Vec<(&str, &str)> =
+            files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        Folder::new(&files)
+    };
+    assert_eq!(row(50).load(&["f0.yaml"]).services.len(), 1);
+    assert!(row(51).errors(&["f0.yaml"]).contains("more than 50 files include each other in a row"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_files_panic(
+        a in "(services: |include: |extends: |image: x|ports: |volumes: |service: |file: |path: |a\\.yaml|b\\.yaml|a: |b: |\\{|\\}|\\[|\\]|, |- |\n|  |!reset |!override |null|\\$A){0,40}",
+        b in "services: \\{(a|b): \\{(extends: a|image: !reset x|ports: \\[a\\]|environment: !override b|volumes: c|networks: \\[a\\])\\}\\}",
+        c in "\n?(include: \\[[ab].yaml\\])?",
+    ) {
+        let folder = Folder::new(&[("a.yaml", &a), ("b.yaml", &format!("{b}{c}"))]);
+        let _ = compose_file::load(&folder.options(&["a.yaml", "b.yaml"]));
+        let _ = compose_file::load(&folder.options(&["b.yaml", "a.yaml"]));
+    }
+}
