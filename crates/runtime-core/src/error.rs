@@ -367,6 +367,11 @@ fn refusal_help(said: &str) -> Option<&'static str> {
         Some("the image has no such user; check `user`, or give its number")
     } else if said.contains("workdir") && said.contains("does not exist") {
         Some("the image has no such folder; check `working_dir`")
+    } else if said.contains("getting graph driver info") {
+        Some(
+            "the container was damaged, as by the end of a machine that was killed; remove it (`podman rm --force`), and the \
+             next `longshore up` makes it anew",
+        )
     } else if said.contains("container-init binary not found") || said.contains("catatonit") {
         Some("install catatonit, or drop `init: true`")
     } else {

@@ -99,11 +99,8 @@ pub(crate) fn is_gone(finished: &Finished) -> bool {
 
 /// Whether a command that only looks failed for the moment in which it looked.
 pub(crate) fn is_passing(finished: &Finished) -> bool {
-    // A container's layer that is just being made can be seen before it says what is below it.
-    let half_made = |line: &String| line.contains("getting graph driver info");
     // Over a machine's connection podman was seen to end so, without a word, on a computer whose cores were all busy.
-    let is_silent = finished.exit_code == Some(125) && finished.stderr.is_empty();
-    !finished.succeeded() && (is_silent || finished.stderr.iter().any(half_made))
+    finished.exit_code == Some(125) && finished.stderr.is_empty()
 }
 
 /// The name in `with name or ID "x" found: …` and `with name or ID x: …`.
@@ -182,13 +179,18 @@ mod tests {
     }
 
     #[test]
+    fn a_container_whose_storage_is_damaged_can_be_removed() {
+        let damaged = "Error: getting graph driver info \"b534\": readlink /home/core/.local/share/containers/storage/overlay: invalid argument";
+        let help = explained(ResourceKind::Container, damaged).help();
+        assert!(help.is_some_and(|help| help.contains("`podman rm --force`")));
+    }
+
+    #[test]
     fn what_passes_is_told_from_what_stays() {
         let is_passing = |exit_code, stderr: &[&str]| {
             let stderr = stderr.iter().map(|line| (*line).to_owned()).collect();
             super::is_passing(&Finished { exit_code, stdout: vec![], stderr, command: "podman x".into() })
         };
-        let half_made = "Error: getting graph driver info \"b534\": readlink /home/core/.local/share/containers/storage/overlay: invalid argument";
-        assert!(is_passing(Some(125), &[half_made]));
         assert!(is_passing(Some(125), &[]));
         assert!(!is_passing(Some(125), &["Error: no such container \"x\""]));
         assert!(!is_passing(None, &[]));
