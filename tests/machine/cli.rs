@@ -52,6 +52,9 @@ pub(crate) async fn the_command_line_goes_from_nothing_to_nothing(rig: Arc<Rig>)
 
 pub(crate) async fn rule_4_a_foreground_up_ends_the_machine_that_it_booted(rig: Arc<Rig>) -> Outcome {
     fs::write(rig.folder.join("compose.yaml"), COMPOSE_FILE)?;
+    if rig.process()?.machine_status().await? == MachineStatus::Absent {
+        rig.up().await?;
+    }
     let _ = rig.by_hand(&["machine", "stop", NAME]);
     rig.forget();
     let mut up = longshore(&rig, &["up"])?.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
