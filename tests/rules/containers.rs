@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use longshore_tests::Recorder;
 use runtime_core::{
-    ContainerRuntime, ContainerState, DownOptions, Error, RuntimeKind, StopOptions, Target, UpOptions,
+    ContainerRuntime, ContainerState, DownOptions, Error, Event, Phase, RuntimeKind, StopOptions, Target,
+    UpOptions,
 };
 use runtime_mock::Fault;
 use tokio::time::{sleep, timeout};
@@ -73,6 +75,24 @@ fn rule_7_nothing_half_done_is_lost_wherever_it_is_dropped() {
             runtime.down(&target, &DownOptions::default(), &call()).await.expect("it goes");
             assert!(runtime.ps(&project.name).await.expect("they are listed").is_empty());
         }
+    });
+}
+
+#[test]
+fn rule_7_a_call_that_is_cancelled_begins_nothing_more() {
+    play(&[], |mut world| async move {
+        let runtime = world.process();
+        runtime.ensure_ready(&call()).await.expect("it is up");
+        let project = chain("shop", 3);
+        let count = 1 + usize::try_from(world.dice.roll(40)).unwrap_or_default();
+        let recorder = Recorder::cancelling_at(count);
+        let outcome = runtime.up(&project, &UpOptions::default(), &recorder.call()).await;
+        let events = recorder.events();
+        let begun = |event: &&Event| matches!(event.phase, Phase::Began(_));
+        let later: Vec<&Event> = events.iter().skip(count).filter(begun).collect();
+        assert!(later.is_empty(), "after event {count}: {later:#?}");
+        assert!(outcome.is_ok() || outcome == Err(Error::Cancelled), "{outcome:?}");
+        complete(&world, 3).await;
     });
 }
 

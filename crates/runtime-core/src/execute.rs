@@ -68,9 +68,6 @@ pub(crate) async fn execute<E: Engine>(
         return Ok(0);
     }
     debug_assert!(plan.is_sound(), "a step uses a container before it is made: {plan:#?}");
-    if call.cancel.is_cancelled() {
-        return Err(Error::Cancelled);
-    }
     run(engine, plan, call, with).await
 }
 
@@ -253,6 +250,10 @@ struct Running<'a, E> {
 
 impl<E: Engine> Running<'_, E> {
     async fn perform(mut self, action: &Action) -> Result<Given> {
+        // What was not begun when the call was cancelled is not begun while others end.
+        if self.call.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
         let ongoing = self.call.progress.begin(action.subject(), action.work());
         let receiver = self.receiver.take();
         let outcome = self.act(action, receiver).await.map_err(|error| self.by_name(error, action));
