@@ -27,7 +27,8 @@ struct Half {
 /// A moment, and how many lines or pieces of that very moment there were.
 type Mark = (OffsetDateTime, usize);
 
-fn index(source: LogSource) -> usize {
+/// An output's place among the two.
+pub(crate) fn index(source: LogSource) -> usize {
     usize::from(source == LogSource::Stderr)
 }
 

@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{LogLine, LogOptions, LogSource, LogStream, Result};
+use crate::{LogLine, LogOptions, LogStream, Result, log_lines::index};
 
 /// When a bell that was just hung is certainly heard, and how long a running container is left alone whose bell ended
 /// without a sound.
@@ -31,6 +31,20 @@ pub enum Run {
         /// When the next run can have begun.
         next: Option<SystemTime>,
     },
+}
+
+impl Run {
+    /// The run that a log was read of whose newest line is so old: of a container that runs or does not, and that ended last
+    /// at `finished`.
+    pub fn of(runs: bool, finished: Option<SystemTime>, newest: Option<SystemTime>) -> Self {
+        let next = finished.filter(|_| runs);
+        if runs && next.is_none_or(|next| newest.is_some_and(|newest| next < newest)) {
+            Self::Going
+        } else {
+            // One that runs again is somebody's to follow from the end of the run before.
+            Self::Over { next }
+        }
+    }
 }
 
 /// A log that can be read, and a bell that rings when it should be.
@@ -143,19 +157,23 @@ impl<R: Rereadable> Following<R> {
         }
     }
 
+    /// The lines from where it was read to.
+    async fn open(&mut self, to_the_end: bool) -> Result<LogStream> {
+        let (since, tail) = match self.told.since() {
+            Some(since) => (Some(since), None),
+            None => (self.options.since, self.options.tail.map(|tail| tail.max(1))),
+        };
+        self.told.read_again();
+        self.log.read(since, tail, to_the_end).await
+    }
+
     /// Tells what is new, but not the last line of it.
     async fn read(&mut self, bell: &mut Bell) -> Result<Option<LogLine>, Stopped> {
         bell.rang = false;
         let begin = Instant::now();
         // Of a log whose lines are not wanted it must be known where they end.
         let skips = self.options.tail == Some(0);
-        let tail = if skips { Some(1) } else { self.options.tail };
-        let (since, tail) = match self.told.since() {
-            Some(since) => (Some(since), None),
-            None => (self.options.since, tail),
-        };
-        let mut lines = self.log.read(since, tail, false).await?;
-        self.told.read_again();
+        let mut lines = self.open(false).await?;
         let mut last = None;
         loop {
             let line = tokio::select! {
@@ -183,12 +201,7 @@ impl<R: Rereadable> Following<R> {
 
     /// Tells what is left of a run that is over.
     async fn read_rest(&mut self, until: Option<SystemTime>) -> Result<(), Stopped> {
-        let (since, tail) = match self.told.since() {
-            Some(since) => (Some(since), None),
-            None => (self.options.since, self.options.tail),
-        };
-        let mut lines = self.log.read(since, tail, true).await?;
-        self.told.read_again();
+        let mut lines = self.open(true).await?;
         while let Some(line) = lines.next().await.transpose()? {
             let is_later = until.zip(moment(&line)).is_some_and(|(until, at)| SystemTime::from(at) >= until);
             if !is_later && self.told.is_new(&line) {
@@ -228,7 +241,7 @@ struct Newest {
 
 impl Told {
     fn of(&mut self, line: &LogLine) -> &mut Newest {
-        &mut self.0[usize::from(line.stream == LogSource::Stderr)]
+        &mut self.0[index(line.stream)]
     }
 
     /// From what moment on there may be something new; `None` if nothing was told.
@@ -314,7 +327,7 @@ mod tests {
     use std::sync::{Arc, Mutex, PoisonError};
 
     use super::*;
-    use crate::Error;
+    use crate::{Error, LogSource};
 
     /// A log of so many lines of one second at each reading; the next reading is of the next of them.
     struct Script {

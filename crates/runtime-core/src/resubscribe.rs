@@ -41,30 +41,30 @@ where
     let subscribed = Subscribed { subscribe, subscription, from, told: false };
     let events = stream::unfold(subscribed, |mut all| async move {
         loop {
-            match all.subscription.as_mut()?.next().await {
+            let item = match all.subscription.as_mut()?.next().await {
                 Some(Ok((at, event))) => {
-                    let again = at.and_then(|at| at.checked_sub(OVERLAP));
-                    all.from = all.from.max(again);
+                    all.from = all.from.max(at.and_then(|at| at.checked_sub(OVERLAP)));
                     all.told = true;
-                    return Some((Ok(event), all));
+                    Ok(event)
                 }
-                Some(Err(error)) => {
-                    all.subscription = None;
-                    return Some((Err(error), all));
-                }
+                Some(Err(error)) => Err(error),
                 None => {
                     if !std::mem::take(&mut all.told) {
                         tokio::time::sleep(PAUSE).await;
                     }
                     match (all.subscribe)(all.from).await {
-                        Ok(subscription) => all.subscription = Some(subscription),
-                        Err(error) => {
-                            all.subscription = None;
-                            return Some((Err(error), all));
+                        Ok(subscription) => {
+                            all.subscription = Some(subscription);
+                            continue;
                         }
+                        Err(error) => Err(error),
                     }
                 }
+            };
+            if item.is_err() {
+                all.subscription = None;
             }
+            return Some((item, all));
         }
     });
     Ok(events.boxed())

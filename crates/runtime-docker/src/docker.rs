@@ -515,7 +515,7 @@ impl Engine for DockerEngine {
     }
 
     async fn events(&self, project: Option<&ProjectName>) -> Result<EngineEvents> {
-        let client = self.connection().patient_client(ALWAYS).await?.clone();
+        let client = self.connection().patient_client(ALWAYS).await?;
         let mut filters = HashMap::from([("type", vec!["container".to_owned()])]);
         if let Some(project) = project {
             filters.insert("label", vec![format!("{}={project}", labels::PROJECT)]);

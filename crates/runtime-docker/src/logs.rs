@@ -14,7 +14,7 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use runtime_core::{
-    LogLine, LogLines, LogOptions, LogSource, LogStream, Rereadable, ResourceKind, Result, Run, reread,
+    Error, LogLine, LogLines, LogOptions, LogSource, LogStream, Rereadable, ResourceKind, Result, Run, reread,
 };
 
 use crate::{
@@ -55,29 +55,7 @@ impl Log {
         }
     }
 
-    /// How the container is now that a log has ended whose newest line is so old.
-    async fn now(&self, newest: Option<SystemTime>) -> Run {
-        let inspect = || self.docker.inspect_container(&self.id, None::<InspectContainerOptions>);
-        let Ok(container) = convert::as_docker_says(inspect().await) else { return Run::Gone };
-        let state = container.state.unwrap_or_default();
-        let runs = state.running == Some(true);
-        let before = state.finished_at.as_deref().filter(|_| runs).and_then(convert::time);
-        if runs && before.is_none_or(|before| newest.is_some_and(|newest| before < newest)) {
-            Run::Going
-        } else {
-            // One that runs again is somebody's to follow from the end of the run before.
-            Run::Over { next: before }
-        }
-    }
-
-    /// Waits until the container does not run.
-    async fn until_it_ends(&self) {
-        let query = WaitContainerOptionsBuilder::new().condition("not-running").build();
-        // An exit code that is not 0 comes as an error. Either way it has ended.
-        let _ = self.docker.wait_container(&self.id, Some(query)).next().await;
-    }
-
-    fn explain(&self, error: &Bollard) -> runtime_core::Error {
+    fn explain(&self, error: &Bollard) -> Error {
         let asked = Asked { operation: "read the log of", kind: ResourceKind::Container, name: &self.id };
         explain(error, asked, &self.endpoint)
     }
@@ -115,16 +93,16 @@ impl Reading {
 
     /// Goes on when a followed log has ended. Docker 20.10 ends it with the container, now and then before its last lines
     /// and now and then too early. Returns whether there may be more.
-    async fn go_on(&mut self) -> bool {
+    async fn go_on(&mut self) -> Result<bool> {
         if !self.follows {
-            return false;
+            return Ok(false);
         }
         let last = self.lines.last();
-        match self.log.now(last).await {
-            Run::Gone => return false,
+        match self.log.run(last).await? {
+            Run::Gone => return Ok(false),
             Run::Going => {
                 if self.ended_at == last {
-                    self.log.until_it_ends().await;
+                    self.log.wait().await;
                 }
                 self.lines.only_newer(None);
             }
@@ -135,7 +113,14 @@ impl Reading {
         }
         self.ended_at = last;
         self.chunks = self.log.open(&self.lines, self.follows);
-        true
+        Ok(true)
+    }
+
+    /// Ends it with that error.
+    fn fail(&mut self, error: Error) -> Option<Result<LogLine>> {
+        self.chunks = stream::empty().boxed();
+        self.follows = false;
+        Some(Err(error))
     }
 
     async fn next(&mut self) -> Option<Result<LogLine>> {
@@ -146,24 +131,21 @@ impl Reading {
             match self.chunks.next().await {
                 Some(Ok(LogOutput::StdErr { message })) => self.lines.take(LogSource::Stderr, &message),
                 Some(Ok(output)) => self.lines.take(LogSource::Stdout, output.as_ref()),
-                Some(Err(error)) => {
-                    self.chunks = stream::empty().boxed();
-                    self.follows = false;
-                    return Some(Err(self.log.explain(&error)));
-                }
-                None => {
-                    if self.go_on().await {
-                        continue;
+                Some(Err(error)) => return self.fail(self.log.explain(&error)),
+                None => match self.go_on().await {
+                    Err(error) => return self.fail(error),
+                    Ok(true) => {}
+                    Ok(false) => {
+                        if self.to_the_end {
+                            self.lines.end(LogSource::Stdout);
+                            self.lines.end(LogSource::Stderr);
+                        }
+                        if self.lines.ready() == 0 {
+                            return None;
+                        }
+                        self.chunks = stream::empty().boxed();
                     }
-                    if self.to_the_end {
-                        self.lines.end(LogSource::Stdout);
-                        self.lines.end(LogSource::Stderr);
-                    }
-                    if self.lines.ready() == 0 {
-                        return None;
-                    }
-                    self.chunks = stream::empty().boxed();
-                }
+                },
             }
         }
     }
@@ -191,11 +173,22 @@ impl Rereadable for Log {
     }
 
     async fn run(&self, newest: Option<SystemTime>) -> Result<Run> {
-        Ok(self.now(newest).await)
+        let inspect = || self.docker.inspect_container(&self.id, None::<InspectContainerOptions>);
+        let container = match convert::as_docker_says(inspect().await).map_err(|error| self.explain(&error)) {
+            Ok(container) => container,
+            // One that is gone has no log any more.
+            Err(Error::NotFound { .. }) => return Ok(Run::Gone),
+            Err(error) => return Err(error),
+        };
+        let state = container.state.unwrap_or_default();
+        let finished = state.finished_at.as_deref().and_then(convert::time);
+        Ok(Run::of(state.running == Some(true), finished, newest))
     }
 
     async fn wait(&self) {
-        self.until_it_ends().await;
+        let query = WaitContainerOptionsBuilder::new().condition("not-running").build();
+        // An exit code that is not 0 comes as an error. Either way it has ended.
+        let _ = self.docker.wait_container(&self.id, Some(query)).next().await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -112,14 +112,7 @@ async fn run(engine: &PodmanEngine, id: &str, newest: Option<SystemTime>) -> Res
         Err(Error::NotFound { .. }) => return Ok(Run::Gone),
         Err(error) => return Err(error),
     };
-    let runs = container.state.is_running();
-    let before = container.finished.filter(|_| runs);
-    if runs && before.is_none_or(|before| newest.is_some_and(|newest| before < newest)) {
-        Ok(Run::Going)
-    } else {
-        // One that runs again is somebody's to follow from the end of the run before.
-        Ok(Run::Over { next: before })
-    }
+    Ok(Run::of(container.state.is_running(), container.finished, newest))
 }
 
 pub(crate) async fn open(engine: PodmanEngine, id: &str, options: &LogOptions) -> Result<LogStream> {
@@ -322,9 +315,7 @@ fn subscribe(podman: &Podman, project: Option<&str>, from: Option<SystemTime>) -
         command = command
             .args(["--filter".to_owned(), format!("label={}={project}", runtime_core::labels::PROJECT)]);
     }
-    if let Some(from) = from.and_then(|from| from.duration_since(UNIX_EPOCH).ok()) {
-        command = command.args([format!("--since={}.{:09}", from.as_secs(), from.subsec_nanos())]);
-    }
+    command = command.args(from.map(|from| format!("--since={}", parse::seconds(from))));
     let mut group = podman.spawn(&command)?;
     let (Some(stdout), Some(stderr)) = (group.child.stdout.take(), group.child.stderr.take()) else {
         return Err(Error::InvalidProject("podman was started without its pipes".into()));

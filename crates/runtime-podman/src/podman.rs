@@ -131,10 +131,7 @@ impl PodmanEngine {
     pub(crate) async fn logs_to_a_file(&self, id: &str) -> Result<bool> {
         let command =
             Invocation::new(["container", "inspect", "--format", "{{.HostConfig.LogConfig.Type}}", "--", id]);
-        let finished = self.look(&command).await?;
-        if !finished.succeeded() {
-            return Err(explain(&finished, Subject { kind: ResourceKind::Container, name: id }));
-        }
+        let finished = self.see(&command, ResourceKind::Container, id).await?;
         Ok(matches!(finished.text().as_str(), "k8s-file" | "json-file"))
     }
 
@@ -208,9 +205,25 @@ impl PodmanEngine {
 
     /// Runs a command that only looks, and so may look again where it failed for the moment in which it looked.
     async fn look(&self, command: &Invocation) -> Result<Finished> {
+        self.again(command, PASSING, is_passing).await
+    }
+
+    /// As [`PodmanEngine::look`]; that it failed is an error.
+    async fn see(&self, command: &Invocation, kind: ResourceKind, name: &str) -> Result<Finished> {
+        let finished = self.look(command).await?;
+        if finished.succeeded() { Ok(finished) } else { Err(explain(&finished, Subject { kind, name })) }
+    }
+
+    /// Runs a command, and again, so many times at most, as long as it comes to that.
+    async fn again(
+        &self,
+        command: &Invocation,
+        most: usize,
+        is_to_be_repeated: impl Fn(&Finished) -> bool,
+    ) -> Result<Finished> {
         let mut finished = self.podman.run(command).await?;
-        for _ in 0..PASSING {
-            if !is_passing(&finished) {
+        for _ in 0..most {
+            if !is_to_be_repeated(&finished) {
                 break;
             }
             finished = self.podman.run(command).await?;
@@ -235,14 +248,9 @@ impl PodmanEngine {
             "image not known",
             "no such network interface",
         ];
-        let mut finished = self.podman.run(command).await?;
-        for _ in 0..GONE_MEANWHILE {
-            let gone = |line: &String| GONE.iter().any(|words| line.contains(words));
-            if finished.succeeded() || !finished.stderr.iter().any(gone) {
-                break;
-            }
-            finished = self.podman.run(command).await?;
-        }
+        let gone = |line: &String| GONE.iter().any(|words| line.contains(words));
+        let is_disturbed = |finished: &Finished| !finished.succeeded() && finished.stderr.iter().any(gone);
+        let finished = self.again(command, GONE_MEANWHILE, is_disturbed).await?;
         if finished.succeeded() { Ok(finished) } else { Err(explain(&finished, subject)) }
     }
 
@@ -424,10 +432,7 @@ impl Engine for PodmanEngine {
 
     async fn inspect(&self, container: &str) -> Result<Container> {
         let command = Invocation::new(["container", "inspect", "--", container]);
-        let finished = self.look(&command).await?;
-        if !finished.succeeded() {
-            return Err(explain(&finished, Subject { kind: ResourceKind::Container, name: container }));
-        }
+        let finished = self.see(&command, ResourceKind::Container, container).await?;
         let inspected: Vec<Inspected> = parse::json("container inspect", &finished.stdout)?;
         let first =
             inspected.into_iter().next().ok_or_else(|| unexpected("container inspect", "an empty list"))?;
