@@ -13,9 +13,9 @@ use std::{
 };
 
 use longshore::{
-    AnyRuntime, Availability, Call, Config, Container, ContainerRuntime, EngineInfo, Error, Kept, LoadError,
-    LoadOptions, MachineEnd, Phase, Project, ProjectName, Projects, ResourceKind, RuntimeChoice, RuntimeKind,
-    ShutdownOptions, Subject, Target, Work, load, load_str,
+    AnyRuntime, Availability, Call, Config, Container, ContainerRuntime, EngineInfo, Error, LoadError,
+    LoadOptions, Phase, Project, ProjectName, ResourceKind, RuntimeChoice, RuntimeKind, Subject, Target,
+    Work, load, load_str,
 };
 use serde_json::json;
 
@@ -322,31 +322,6 @@ impl Context {
             .map(|container| format!("{} ({})", container.name, container.state.as_str()))
             .collect();
         format!("left as they are: {}\n{advice}", list.join(", "))
-    }
-
-    /// Stops the machine if it was booted for this command and nothing runs in it any more. A signal ends the wait for it.
-    pub(crate) async fn end_machine(&self, runtime: &dyn ContainerRuntime) {
-        if !self.booted.load(Ordering::Relaxed) {
-            return;
-        }
-        let mut options = ShutdownOptions::default();
-        options.projects = Projects::Only(BTreeSet::new());
-        let reporter = Arc::new(Reporter::unchanging(self.output));
-        let told = reporter.clone();
-        let call = Call::reporting(move |event| told.event(&event));
-        let ended = tokio::select! {
-            ended = runtime.shutdown(&options, &call) => ended,
-            _ = self.signals.another() => return,
-        };
-        match ended.map(|ended| ended.machine) {
-            Ok(MachineEnd::Kept(Kept::InUse(names))) => {
-                reporter.note(&format!("the machine stays up, because of {}", names.join(", ")));
-            }
-            Ok(MachineEnd::Kept(Kept::Unreadable(error))) | Err(error) => {
-                reporter.warn(&format!("the machine stays up: {error}"));
-            }
-            Ok(_) => {}
-        }
     }
 
     /// Awaits a call, which a signal cancels. The outer error is the signal.

@@ -1,9 +1,17 @@
 //! `up` in the foreground: logs until the containers end by themselves or are stopped by a signal.
 
-use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    pin::pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures_util::StreamExt;
-use longshore::{Attached, Call, Container, ContainerRuntime, Foreground, StopOptions, Target};
+use longshore::{
+    Attached, Call, Container, ContainerRuntime, Foreground, Kept, MachineEnd, Projects, ShutdownOptions,
+    StopOptions, Target,
+};
 
 use crate::{
     context::Context,
@@ -86,11 +94,11 @@ impl Command<'_> {
             ended = ended => match ended {
                 // Nobody reads what the containers say, so nobody can want them attached.
                 Err(Failure::Silent(_)) => None,
-                Ok(code) => {
-                    self.context.end_machine(self.runtime).await;
+                ended => {
+                    let code = ended?;
+                    self.end_machine().await;
                     return Ok(code);
                 }
-                Err(failure) => return Err(failure),
             },
         };
         self.stop_beside(signal, following).await
@@ -124,12 +132,37 @@ impl Command<'_> {
         let rest = async { while following.step().await.unwrap_or(false) {} };
         let _ = tokio::time::timeout(LAST_LINES, rest).await;
         stopped?;
-        self.context.end_machine(self.runtime).await;
+        self.end_machine().await;
         Err(Failure::Silent(match signal {
             Some(Signal::Interrupt) => ExitCode::Interrupted,
             Some(Signal::Terminate) => ExitCode::Terminated,
             None => ExitCode::Ok,
         }))
+    }
+
+    /// Stops the machine if it was booted for this command and nothing runs in it any more. A signal ends the wait for it.
+    async fn end_machine(&self) {
+        if !self.context.booted.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut options = ShutdownOptions::default();
+        options.projects = Projects::Only(BTreeSet::new());
+        let reporter = Arc::new(Reporter::unchanging(self.context.output));
+        let told = reporter.clone();
+        let call = Call::reporting(move |event| told.event(&event));
+        let ended = tokio::select! {
+            ended = self.runtime.shutdown(&options, &call) => ended,
+            _ = self.context.signals.another() => return,
+        };
+        match ended.map(|ended| ended.machine) {
+            Ok(MachineEnd::Kept(Kept::InUse(names))) => {
+                reporter.note(&format!("the machine stays up, because of {}", names.join(", ")));
+            }
+            Ok(MachineEnd::Kept(Kept::Unreadable(error))) | Err(error) => {
+                reporter.warn(&format!("the machine stays up: {error}"));
+            }
+            Ok(_) => {}
+        }
     }
 
     async fn stop_or_kill(&self, new_call: impl Fn() -> Call) -> longshore::Result<()> {
