@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     LoadError, LoadOptions, dotenv,
-    files::read_text,
+    files::{Input, read_text},
     findings::{Findings, Place},
     mount::Base,
 };
@@ -76,7 +76,6 @@ pub(crate) fn dot_env(
     folder: &Path,
     findings: &mut Findings,
 ) -> Result<BTreeMap<String, String>, LoadError> {
-    let mut env = options.env.clone();
     let base = Base { folder: &options.working_dir, home: None };
     let mut files: Vec<PathBuf> =
         options.env_files.iter().map(|file| base.resolve(&file.to_string_lossy())).collect();
@@ -87,26 +86,35 @@ pub(crate) fn dot_env(
     }
     if files.is_empty() {
         if options.env.get("COMPOSE_DISABLE_ENV_FILE").is_some_and(|word| is_true(word)) {
-            return Ok(env);
+            return Ok(options.env.clone());
         }
         let file = folder.join(".env");
         if !file.is_file() {
-            return Ok(env);
+            return Ok(options.env.clone());
         }
         files.push(file);
     }
-    let mut added: BTreeMap<String, String> = BTreeMap::new();
-    for path in files {
-        let text = read_text(&path)?;
-        let mut known = added.clone();
-        known.extend(options.env.clone());
-        let pairs = assignments(&path, &text, &known, findings, "");
-        added.extend(pairs.into_iter().filter_map(|(key, value)| Some((key, value?))));
+    let inputs = files
+        .into_iter()
+        .map(|path| Ok(Input { text: read_text(&path)?, path }))
+        .collect::<Result<Vec<_>, LoadError>>()?;
+    Ok(variables(&options.env, &inputs, findings, ""))
+}
+
+/// Variables, with what files add to them, each over the ones before it. One that is set already wins over the same one there.
+pub(crate) fn variables(
+    env: &BTreeMap<String, String>,
+    files: &[Input],
+    findings: &mut Findings,
+    subject: &str,
+) -> BTreeMap<String, String> {
+    let mut all = env.clone();
+    for Input { path, text } in files {
+        let pairs = assignments(path, text, &all, findings, subject);
+        let added = pairs.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        all.extend(added.filter(|(key, _)| !env.contains_key(key)));
     }
-    for (key, value) in added {
-        env.entry(key).or_insert(value);
-    }
-    Ok(env)
+    all
 }
 
 /// What a file of variables assigns; nothing, where something is wrong with it.

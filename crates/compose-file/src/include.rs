@@ -1,7 +1,7 @@
 //! `include`: the resources of another project's files, each in its own folder and with its own variables.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     path::{Path, PathBuf},
     rc::Rc,
 };
@@ -9,7 +9,7 @@ use std::{
 use crate::{
     context::Context,
     discover,
-    files::Files,
+    files::{Files, Input},
     findings::{Findings, Place},
     interpolate, merge,
     read::Reader,
@@ -130,8 +130,6 @@ fn load(
         (Some(folder), _) => base.resolve(folder),
         (None, folder) => folder?.to_owned(),
     };
-    let mut env = context.env.clone();
-    let mut added = BTreeMap::new();
     let mut env_files: Vec<(PathBuf, Place)> =
         entry.env_files.iter().map(|(name, place)| (base.resolve(name), *place)).collect();
     if env_files.is_empty() {
@@ -139,17 +137,10 @@ fn load(
         let place = entry.files.first().map(|(_, place)| *place)?;
         env_files.extend(file.is_file().then_some((file, place)));
     }
-    for (path, place) in env_files {
-        let input = files.referred(&path, place, subject)?;
-        // A variable that the project has wins over the same one here.
-        let mut known = added.clone();
-        known.extend(context.env.clone());
-        let pairs = discover::assignments(&path, &input.text, &known, files.findings, subject);
-        added.extend(pairs.into_iter().filter_map(|(key, value)| Some((key, value?))));
-    }
-    for (key, value) in added {
-        env.entry(key).or_insert(value);
-    }
+    let with_variables: Vec<Option<Input>> =
+        env_files.iter().map(|(path, place)| files.referred(path, *place, subject)).collect();
+    let with_variables = with_variables.into_iter().collect::<Option<Vec<_>>>()?;
+    let env = discover::variables(&context.env, &with_variables, files.findings, subject);
     let context = Rc::new(Context { folder, env });
     let mut root = files.merged(&inputs, &context, stack)?;
     merge::drop_resets(&mut root);

@@ -135,8 +135,9 @@ fn assemble(
     env: &BTreeMap<String, String>,
     mut findings: Findings,
 ) -> Result<Project, LoadError> {
+    let base = Base { folder: &options.working_dir, home: None };
     let folder = match &options.project_directory {
-        Some(folder) => Base { folder: &options.working_dir, home: None }.resolve(&folder.to_string_lossy()),
+        Some(folder) => base.resolve(&folder.to_string_lossy()),
         None => options.working_dir.clone(),
     };
     findings.variables_stay = !options.interpolate;
@@ -145,7 +146,6 @@ fn assemble(
         variables.insert("COMPOSE_PROJECT_NAME".to_owned(), name.to_string());
     }
     let context = Rc::new(Context { folder: folder.clone(), env: variables });
-    let base = Base { folder: &options.working_dir, home: None };
     let config_files = inputs.iter().map(|input| base.resolve(&input.path.to_string_lossy())).collect();
     let root = Files::new(&mut findings).merged(inputs, &context, &mut Vec::new());
     let Some(mut root) = root else { return Err(LoadError::Invalid(Diagnostics(findings.list))) };

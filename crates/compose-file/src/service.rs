@@ -179,20 +179,20 @@ pub(crate) fn read(reader: &mut Reader<'_>, name: &str, node: &Node) -> ServiceF
             "ports" => {
                 for port::Entry { port, words, spot } in port::read(&mut reader, value) {
                     // One that is there already, perhaps from an earlier file, is said again and not another one.
-                    if let Some(index) = service.ports.iter().position(|other| port::same(other, &port)) {
-                        service.written.ports.remove(&service.ports[index]);
-                        service.ports[index] = port.clone();
-                        file.entries.ports[index] = spot;
-                        if words != PortWords::default() {
-                            service.written.ports.insert(port, words);
+                    match service.ports.iter().position(|other| port::same(other, &port)) {
+                        Some(index) => {
+                            service.written.ports.remove(&service.ports[index]);
+                            service.ports[index] = port.clone();
+                            file.entries.ports[index] = spot;
                         }
-                        continue;
+                        None => {
+                            service.ports.push(port.clone());
+                            file.entries.ports.push(spot);
+                        }
                     }
                     if words != PortWords::default() {
-                        service.written.ports.insert(port.clone(), words);
+                        service.written.ports.insert(port, words);
                     }
-                    service.ports.push(port);
-                    file.entries.ports.push(spot);
                 }
             }
             "expose" => {
