@@ -75,11 +75,6 @@ impl Backend {
         Self { name: "docker", kind: Kind::Docker { host: None } }
     }
 
-    /// Whether its absence is a failure.
-    pub fn is_required(&self) -> bool {
-        env::var("LONGSHORE_REQUIRE").is_ok_and(|names| names.split(',').any(|name| name.trim() == self.name))
-    }
-
     /// Whether it has processes, ports of the host, and a place where it may be missing.
     pub fn is_real(&self) -> bool {
         !matches!(self.kind, Kind::Mock)

@@ -6,9 +6,9 @@
 //! | `LONGSHORE_TEST_ROOT` | an archive with the test program, for an image in that daemon |
 
 use std::{
-    env, fs,
+    fs,
     path::PathBuf,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -18,8 +18,8 @@ use std::{
 };
 
 use compose_file::{Condition, LoadOptions, Project, load_str};
-use libtest_mimic::{Arguments, Completion, Trial};
-use longshore_tests::{Failed, IMAGE, Outcome, refused};
+use libtest_mimic::{Arguments, Trial};
+use longshore_tests::{Failed, IMAGE, Outcome, completed, refused, said, variable};
 use runtime_core::{
     Call, Compose, ContainerRuntime, DownOptions, Engine, Error, Phase, RemoveVolumes, Scope, Target,
     UpOptions, UpOutcome, Work,
@@ -199,17 +199,6 @@ impl Drop for Daemon {
     }
 }
 
-fn variable(name: &str) -> Result<String, Failed> {
-    env::var(name).map_err(|_| Failed::NotHere(format!("{name} is not set")))
-}
-
-fn said(output: &Output) -> Result<String, Failed> {
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)).into())
-}
-
 /// When the daemon is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum When {
@@ -356,13 +345,7 @@ fn trial<F: Future<Output = Outcome> + Send + 'static>(
 ) -> Trial {
     Trial::ignorable_test(format!("{backend}::{name}"), move || {
         let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let is_required =
-            env::var("LONGSHORE_REQUIRE").is_ok_and(|names| names.split(',').any(|one| one == backend));
-        match tokio.block_on(run(program, test)) {
-            Ok(()) => Ok(Completion::Completed),
-            Err(Failed::NotHere(reason)) if !is_required => Ok(Completion::ignored_with(reason)),
-            Err(failed) => Err(failed.message().to_owned().into()),
-        }
+        completed(tokio.block_on(run(program, test)), backend)
     })
 }
 

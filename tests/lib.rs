@@ -19,7 +19,7 @@ mod suite;
 
 pub use backend::{Backend, Connection};
 pub use case::{Case, options};
-pub use outcome::{Failed, Outcome, refused};
+pub use outcome::{Failed, Outcome, completed, is_required, refused, said, variable};
 pub use probe::{free_port, http_get};
 pub use recorder::Recorder;
 pub use suite::{Behaviour, Suite};

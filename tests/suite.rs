@@ -14,9 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use libtest_mimic::{Arguments, Completion, Trial};
+use libtest_mimic::{Arguments, Trial};
 
-use crate::{Backend, Case, Failed, Outcome};
+use crate::{Backend, Case, Failed, Outcome, completed};
 
 /// A behaviour that can be run any number of times.
 pub type Behaviour = Arc<dyn Fn(Case) -> Pin<Box<dyn Future<Output = Outcome> + Send>> + Send + Sync>;
@@ -69,15 +69,9 @@ impl Suite {
         for candidate in self.backends.iter().filter(|candidate| has_it(&candidate.backend)) {
             let (candidate, behaviour) = (candidate.clone(), behaviour.clone());
             let full = format!("{}::{file}::{name}", candidate.backend.name);
-            let trial =
-                Trial::ignorable_test(full.clone(), move || match candidate.attempt(&full, &behaviour) {
-                    Ok(()) => Ok(Completion::Completed),
-                    Err(Failed::NotHere(reason)) if candidate.backend.is_required() => {
-                        Err(format!("required, and not here: {reason}").into())
-                    }
-                    Err(Failed::NotHere(reason)) => Ok(Completion::ignored_with(reason)),
-                    Err(Failed::Because(reason)) => Err(reason.into()),
-                });
+            let trial = Trial::ignorable_test(full.clone(), move || {
+                completed(candidate.attempt(&full, &behaviour), candidate.backend.name)
+            });
             self.trials.push(trial);
         }
     }

@@ -71,14 +71,19 @@ async fn two_processes_bring_one_project_up_at_once(case: Case) -> Outcome {
     is_completed(&case, &project).await
 }
 
+/// Processes of ours that meet at one engine, in an order that the seed decides.
+fn processes(seed: u64) -> impl Fn() -> Compose<MockEngine> {
+    let engine = MockEngine::seeded(seed);
+    engine.fixture_image(IMAGE);
+    move || Compose::new(engine.clone())
+}
+
 async fn two_processes_at_once_succeed_in_every_order(case: Case) -> Outcome {
     let project = project(&case)?;
+    let (options, call) = (UpOptions::default(), Call::default());
     for seed in 0..500 {
-        let engine = MockEngine::seeded(seed);
-        engine.fixture_image(IMAGE);
-        let process = || Compose::new(engine.clone());
+        let process = processes(seed);
         let (one, two) = (process(), process());
-        let (options, call) = (UpOptions::default(), Call::default());
         let both = tokio::join!(one.up(&project, &options, &call), two.up(&project, &options, &call));
         assert!(matches!(both, (Ok(_), Ok(_))), "seed {seed}: {both:?}");
         let containers = one.ps(&project.name).await?;
@@ -91,12 +96,10 @@ async fn two_processes_at_once_succeed_in_every_order(case: Case) -> Outcome {
 async fn two_processes_that_replace_at_once_leave_one_of_each_in_every_order(case: Case) -> Outcome {
     let old = project(&case)?;
     let new = case.project(&TEXT.replace("[sleep]", "[sleep, --term-after-ms, '100']"))?;
+    let (options, call) = (UpOptions::default(), Call::default());
     for seed in 0..500 {
-        let engine = MockEngine::seeded(seed);
-        engine.fixture_image(IMAGE);
-        let process = || Compose::new(engine.clone());
+        let process = processes(seed);
         let (one, two) = (process(), process());
-        let (options, call) = (UpOptions::default(), Call::default());
         one.up(&old, &options, &call).await?;
         let (first, second) = tokio::join!(one.up(&new, &options, &call), two.up(&new, &options, &call));
         for outcome in [first, second] {

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Stdio, sync::Arc};
 
-use longshore_tests::{Failed, Outcome, http_get};
+use longshore_tests::{Failed, Outcome, http_get, said, variable};
 use runtime_core::{ContainerRuntime, MachineStatus};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     COMPOSE_FILE,
-    rig::{NAME, Rig, said, variable},
+    rig::{NAME, Rig},
 };
 
 /// The `longshore` command with the rig's machine.

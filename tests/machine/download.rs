@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, process::Stdio, sync::Arc};
 
-use longshore_tests::{Failed, Outcome, refused};
+use longshore_tests::{Failed, Outcome, refused, variable};
 use runtime_core::{Call, ContainerRuntime, Error, MachineProblem, MachineStatus, Phase, Work};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    rig::{Rig, SECOND, download, variable},
+    rig::{Rig, SECOND, download},
     role::{IMAGE_OF_ROLE, in_role},
 };
 

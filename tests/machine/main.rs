@@ -23,8 +23,8 @@ use std::{
 };
 
 use compose_file::{LoadOptions, Project, load_str};
-use libtest_mimic::{Arguments, Completion, Trial};
-use longshore_tests::{Failed, Outcome, Recorder, http_get, refused};
+use libtest_mimic::{Arguments, Trial};
+use longshore_tests::{Failed, Outcome, Recorder, completed, http_get, refused};
 use runtime_core::{
     Call, ContainerRuntime, Error, Kept, MachineEnd, MachineProblem, MachineStatus, MachineStop, Phase,
     ShutdownOptions, UpOptions, Work,
@@ -247,13 +247,7 @@ fn trial<F: Future<Output = Outcome>>(
                 }
             })
         };
-        let is_required =
-            env::var("LONGSHORE_REQUIRE").is_ok_and(|names| names.split(',').any(|one| one == "machine"));
-        match run() {
-            Ok(()) => Ok(Completion::Completed),
-            Err(Failed::NotHere(reason)) if !is_required => Ok(Completion::ignored_with(reason)),
-            Err(failed) => Err(failed.message().to_owned().into()),
-        }
+        completed(run(), "machine")
     })
 }
 

@@ -4,12 +4,12 @@ use std::{
     env, fs,
     io::Write,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
     sync::Arc,
     time::Duration,
 };
 
-use longshore_tests::{Failed, Outcome};
+use longshore_tests::{Failed, Outcome, said, variable};
 use runtime_core::{Call, Compose, ContainerRuntime, MachineName};
 use runtime_podman::{MachineConfig, PodmanConfig, PodmanEngine};
 
@@ -17,10 +17,6 @@ pub(crate) const NAME: &str = "lst";
 /// A machine beside it, which is downloaded.
 pub(crate) const SECOND: &str = "second";
 pub(crate) const IMAGE: &str = "localhost/longshore-fixture:1";
-
-pub(crate) fn variable(name: &str) -> Result<String, Failed> {
-    env::var(name).map_err(|_| Failed::NotHere(format!("{name} is not set")))
-}
 
 /// The disk in the registry itself, as fast as it can be had.
 pub(crate) fn download() -> Result<String, Failed> {
@@ -166,11 +162,4 @@ fn make_executable(file: &fs::File) -> std::io::Result<()> {
 #[cfg(not(unix))]
 fn make_executable(_: &fs::File) -> std::io::Result<()> {
     Ok(())
-}
-
-pub(crate) fn said(output: &Output) -> Result<String, Failed> {
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)).into())
 }

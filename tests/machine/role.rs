@@ -3,13 +3,13 @@
 use std::{env, path::Path};
 
 use futures_util::future::join_all;
-use longshore_tests::{Failed, Outcome};
+use longshore_tests::{Failed, Outcome, said, variable};
 use runtime_core::{Call, ContainerRuntime};
 use tokio::process::Command;
 
 use crate::{
     download::is_part_of_a_download,
-    rig::{Rig, SECOND, said, variable},
+    rig::{Rig, SECOND},
 };
 
 pub(crate) const ROLE: &str = "LONGSHORE_TEST_ROLE";

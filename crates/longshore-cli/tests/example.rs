@@ -4,8 +4,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod engine;
+
 use std::{
-    env, fs,
+    fs,
     io::{Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
@@ -67,21 +69,6 @@ impl Example {
         Ok(answer)
     }
 
-    /// Names of the engine's things that begin like the project.
-    fn left(&self) -> Result<Vec<String>, String> {
-        let mut left = Vec::new();
-        for kind in [
-            &["ps", "--all", "--format", "{{.Names}}"][..],
-            &["volume", "ls", "--format", "{{.Name}}"],
-            &["network", "ls", "--format", "{{.Name}}"],
-        ] {
-            let output = Command::new(self.engine).args(kind).output().map_err(|error| error.to_string())?;
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            left.extend(text.lines().filter(|name| name.starts_with(&self.project)).map(str::to_owned));
-        }
-        Ok(left)
-    }
-
     fn goes_up_and_down(&self) -> Result<(), String> {
         self.ends(2, &["plan"])?;
         self.ends(0, &["up", "--wait", "--wait-timeout", "60"])?;
@@ -106,7 +93,7 @@ impl Example {
             self.is_seen_by_docker_compose()?;
         }
         self.ends(0, &["down", "--volumes"])?;
-        assert_eq!(self.left()?, Vec::<String>::new());
+        assert_eq!(engine::things_of(self.engine, &self.project), Vec::<String>::new());
         Ok(())
     }
 
@@ -124,9 +111,7 @@ impl Example {
 
 fn trial(engine: &'static str) -> Trial {
     Trial::ignorable_test(format!("{engine}::the_example_of_the_readme_goes_up_and_down"), move || {
-        let required =
-            env::var("LONGSHORE_REQUIRE").is_ok_and(|names| names.split(',').any(|name| name == engine));
-        if !required {
+        if !engine::is_required(engine) {
             return Ok(Completion::ignored_with(
                 "LONGSHORE_REQUIRE does not name it: the example needs an image",
             ));

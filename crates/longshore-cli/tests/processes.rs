@@ -4,8 +4,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod engine;
+
 use std::{
-    env, fs,
+    fs,
     io::{BufRead, BufReader, Read},
     net::{Ipv4Addr, TcpListener},
     process::{Child, Command, Output, Stdio},
@@ -144,16 +146,7 @@ impl Case {
 
     fn is_gone(&self) -> Outcome {
         self.ends(0, &["down", "--volumes", "--timeout", "5"])?;
-        let mut left = Vec::new();
-        for kind in [
-            &["ps", "--all", "--format", "{{.Names}}"][..],
-            &["volume", "ls", "--format", "{{.Name}}"],
-            &["network", "ls", "--format", "{{.Name}}"],
-        ] {
-            let output = Command::new(self.engine).args(kind).output().unwrap();
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            left.extend(text.lines().filter(|name| name.starts_with(&self.project)).map(str::to_owned));
-        }
+        let left = engine::things_of(self.engine, &self.project);
         if left.is_empty() { Ok(()) } else { Err(format!("left: {left:?}")) }
     }
 
@@ -468,10 +461,8 @@ fn presence(engine: &str) -> Outcome {
 
 fn trial(engine: &'static str, name: &str, test: fn(&'static str) -> Outcome) -> Trial {
     Trial::ignorable_test(format!("{engine}::{name}"), move || {
-        let is_required =
-            env::var("LONGSHORE_REQUIRE").is_ok_and(|names| names.split(',').any(|name| name == engine));
         match presence(engine) {
-            Err(reason) if !is_required => return Ok(Completion::ignored_with(reason)),
+            Err(reason) if !engine::is_required(engine) => return Ok(Completion::ignored_with(reason)),
             presence => presence?,
         }
         Ok(test(engine).map(|()| Completion::Completed)?)
