@@ -280,17 +280,35 @@ pub(crate) fn event(line: &[u8]) -> Result<Option<(Option<SystemTime>, EngineEve
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{
+        collections::BTreeSet,
+        path::{Path, PathBuf},
+    };
 
     use super::*;
 
+    fn folder() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/podman-output")
+    }
+
+    /// Whether what podman was seen to print does not stand beside this checkout, and need not.
+    fn is_elsewhere() -> bool {
+        let is_elsewhere = !folder().is_dir() && std::env::var_os("LONGSHORE_REQUIRE").is_none();
+        if is_elsewhere {
+            eprintln!("what podman was seen to print does not stand beside this checkout");
+        }
+        is_elsewhere
+    }
+
     fn recorded(version: &str, file: &str) -> Vec<u8> {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/podman-output");
-        std::fs::read(folder.join(format!("containers-{version}/{file}.json"))).unwrap()
+        std::fs::read(folder().join(format!("containers-{version}/{file}.json"))).unwrap()
     }
 
     #[test]
     fn what_both_versions_print_is_read_alike() {
+        if is_elsewhere() {
+            return;
+        }
         for version in ["4.3.1", "5.4.2"] {
             let inspected: Vec<Inspected> = json("inspect", &recorded(version, "inspect")).unwrap();
             let container = inspected.into_iter().next().unwrap().into_container().unwrap();
@@ -316,8 +334,8 @@ mod tests {
 
     #[test]
     fn half_an_answer_is_quoted() {
-        let bytes = recorded("5.4.2", "inspect");
-        let error = json::<Vec<Inspected>>("container inspect", &bytes[..900]).unwrap_err().to_string();
+        let half = br#"[{"Id": "09c1", "Created": "2026-11-24T03:4"#;
+        let error = json::<Vec<Inspected>>("container inspect", half).unwrap_err().to_string();
         assert!(error.contains("EOF"), "{error}");
         let error = json::<Vec<Inspected>>("container inspect", b"[{\"Id\": 5}]").unwrap_err().to_string();
         assert!(error.contains("Id") && error.contains("string"), "{error}");

@@ -147,6 +147,10 @@ async fn a_field_that_is_missing_or_of_another_type_is_no_guess() {
 #[tokio::test]
 async fn a_machines_state_is_read_from_what_podman_was_seen_to_print() {
     let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/podman-output/machine-5.4.2");
+    if !recorded.is_dir() && std::env::var_os("LONGSHORE_REQUIRE").is_none() {
+        eprintln!("what podman was seen to print does not stand beside this checkout");
+        return;
+    }
     let recorded = recorded.canonicalize().expect("it was recorded");
     // What the list says, and what the engine says to a question.
     for (list, question, expected) in [
