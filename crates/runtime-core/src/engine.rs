@@ -114,9 +114,10 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// all is read. A slow reader slows the stream, never the container.
     async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream>;
 
-    /// Follows what happens to the containers of a project (`None`: to all) from now on. Ends with an error, when the engine
+    /// Follows what happens to the containers of a project (`None`: to all) from now on: what happens after this has returned is
+    /// told, even if the engine listens later or the stream is read later. Ends with an error, when the engine
     /// no longer answers; an engine that only ends its stream is [subscribed to again](crate::resubscribing). An event may
-    /// come twice.
+    /// come twice, or be of just before.
     async fn events(&self, project: Option<&ProjectName>) -> Result<EngineEvents>;
 
     /// Runs a command in a running container and waits for its end.
@@ -715,6 +716,10 @@ pub struct EngineEvent {
     pub id: ContainerId,
     /// What.
     pub action: EngineAction,
+    /// Its label [`crate::labels::PROJECT`]. Of one that was removed nothing else tells it.
+    pub project: Option<String>,
+    /// Its label [`crate::labels::OWNER`].
+    pub owner: Option<String>,
 }
 
 /// What happened.
@@ -729,7 +734,9 @@ pub enum EngineAction {
     Health,
     /// It was removed.
     Removed,
-    /// Anything else.
+    /// Something else of it changed that a list shows: it was created, renamed, paused or went on.
+    Changed,
+    /// Anything else, such as a command in it.
     Other,
 }
 

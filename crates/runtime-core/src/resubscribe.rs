@@ -82,7 +82,8 @@ mod tests {
     }
 
     fn event(id: &str) -> EngineEvent {
-        EngineEvent { id: ContainerId(id.to_owned()), action: EngineAction::Started }
+        let id = ContainerId(id.to_owned());
+        EngineEvent { id, action: EngineAction::Started, project: None, owner: None }
     }
 
     #[tokio::test(start_paused = true)]

@@ -309,6 +309,7 @@ pub(crate) fn action(word: &str) -> EngineAction {
         "start" => EngineAction::Started,
         "die" | "died" => EngineAction::Died,
         "destroy" | "remove" => EngineAction::Removed,
+        "create" | "rename" | "pause" | "unpause" => EngineAction::Changed,
         _ if word.starts_with("health_status") => EngineAction::Health,
         _ => EngineAction::Other,
     }

@@ -537,13 +537,18 @@ impl Engine for DockerEngine {
                 let at = event.time_nano.and_then(|at| u64::try_from(at).ok());
                 let at = at.map(|at| SystemTime::UNIX_EPOCH + Duration::from_nanos(at));
                 let action = convert::action(event.action.as_deref().unwrap_or_default());
-                let id = event.actor.and_then(|actor| actor.id).unwrap_or_default();
-                Ok((at, EngineEvent { id: ContainerId(id), action }))
+                let actor = event.actor.unwrap_or_default();
+                let mut labels = actor.attributes.unwrap_or_default();
+                let (project, owner) = (labels.remove(labels::PROJECT), labels.remove(labels::OWNER));
+                let id = ContainerId(actor.id.unwrap_or_default());
+                Ok((at, EngineEvent { id, action, project, owner }))
             });
             std::future::ready(Ok(events.boxed()))
         };
-        // The request leaves when the stream is first read; what happens until then is not lost.
-        resubscribing(subscribe, Some(SystemTime::now())).await
+        // The request leaves when the stream is first read; what happens until then is not lost, by the clock of the engine.
+        let info = self.ask("ask the time of", ResourceKind::Machine, "the engine", Docker::info).await?;
+        let now = info.system_time.as_deref().and_then(convert::time).unwrap_or_else(SystemTime::now);
+        resubscribing(subscribe, Some(now)).await
     }
 
     async fn exec(&self, id: &ContainerId, command: &[String]) -> Result<ExecOutput> {

@@ -192,10 +192,12 @@ impl MockEngine {
         let machine = self.inner.world().machine.clone();
         match machine.and_then(|machine| machine.refusal()) {
             None => Ok(()),
-            Some(reason) => {
-                Err(Error::NotReachable { engine: RuntimeKind::Mock, endpoint: self.endpoint(), reason })
-            }
+            Some(reason) => Err(self.unreachable(reason)),
         }
+    }
+
+    fn unreachable(&self, reason: String) -> Error {
+        Error::NotReachable { engine: RuntimeKind::Mock, endpoint: self.endpoint(), reason }
     }
 
     /// Ends all containers at once: the machine under them is gone.
@@ -553,7 +555,7 @@ impl MockEngine {
             stopped_by_us: false,
             restarts: 0,
         };
-        self.inner.tell(&record, EngineAction::Other);
+        self.inner.tell(&record, EngineAction::Changed);
         world.names.insert(spec.name.to_string(), id.clone());
         world.containers.insert(id.clone(), record);
         Ok(ContainerId(id))
@@ -661,6 +663,7 @@ impl MockEngine {
         let record =
             world.containers.get_mut(&id.0).ok_or_else(|| not_found(ResourceKind::Container, &id.0))?;
         let old = std::mem::replace(&mut record.spec.name, name.clone());
+        self.inner.tell(record, EngineAction::Changed);
         world.names.remove(old.as_str());
         world.names.insert(name.to_string(), id.0.clone());
         Ok(())
@@ -910,14 +913,20 @@ impl Engine for MockEngine {
         self.is_reachable()?;
         let receiver = self.inner.events.subscribe();
         let project = project.map(ToString::to_string);
-        let events = stream::unfold((receiver, project), |(mut receiver, project)| async move {
+        let cut = self.unreachable("its events have ended".to_owned());
+        let listening = Some((receiver, project, cut));
+        let events = stream::unfold(listening, |listening| async move {
+            let (mut receiver, project, cut) = listening?;
             loop {
                 match receiver.recv().await {
-                    Ok((of, event)) if project.is_none() || of == project => {
-                        return Some((Ok(event), (receiver, project)));
+                    Ok(Some(event)) if project.is_none() || event.project == project => {
+                        return Some((Ok(event), Some((receiver, project, cut))));
                     }
-                    Ok(_) | Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return None,
+                    Ok(Some(_)) => {}
+                    // What was thrown away because nobody read it cannot be told any more.
+                    Ok(None) | Err(RecvError::Lagged(_) | RecvError::Closed) => {
+                        return Some((Err(cut), None));
+                    }
                 }
             }
         });

@@ -101,6 +101,11 @@ impl Vm {
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state());
         self.changed.notify_waiters();
+        if self.refusal().is_some()
+            && let Some(inner) = self.engine.upgrade()
+        {
+            let _ = inner.events.send(None);
+        }
     }
 
     /// Why its engine does not answer, if it does not.

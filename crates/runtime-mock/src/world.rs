@@ -118,7 +118,8 @@ pub(crate) struct World {
 /// What all handles share.
 pub(crate) struct Inner {
     world: Mutex<World>,
-    pub(crate) events: broadcast::Sender<(Option<String>, EngineEvent)>,
+    /// `None` is that the connections to it are cut.
+    pub(crate) events: broadcast::Sender<Option<EngineEvent>>,
     epoch: Mutex<Option<Instant>>,
 }
 
@@ -147,9 +148,11 @@ impl Inner {
     }
 
     pub(crate) fn tell(&self, record: &Record, action: EngineAction) {
-        let project = record.spec.labels.get(labels::PROJECT).cloned();
+        let label = |name: &str| record.spec.labels.get(name).cloned();
+        let (project, owner) = (label(labels::PROJECT), label(labels::OWNER));
+        let event = EngineEvent { id: ContainerId(record.id.clone()), action, project, owner };
         // Nobody listening is fine.
-        let _ = self.events.send((project, EngineEvent { id: ContainerId(record.id.clone()), action }));
+        let _ = self.events.send(Some(event));
         record.changed.notify_waiters();
     }
 

@@ -299,9 +299,13 @@ impl Pipe {
     }
 }
 
+/// How long a connection may take until it is listened over. Elsewhere the clock is another one, and podman counts this back
+/// from that one; what was just before is told too.
+const CONNECTING: &str = "30s";
+
 /// What happens to containers from now on.
 pub(crate) async fn events(engine: &PodmanEngine, project: Option<&str>) -> Result<EngineEvents> {
-    // Podman takes a while until it listens; what happens until then is not lost. Elsewhere the clock is another one.
+    // Podman takes a while until it listens; what happens until then is not lost.
     let from = engine.podman().global.is_empty().then(SystemTime::now);
     let (engine, project) = (engine.clone(), project.map(str::to_owned));
     resubscribing(move |from| std::future::ready(subscribe(engine.podman(), project.as_deref(), from)), from)
@@ -315,7 +319,8 @@ fn subscribe(podman: &Podman, project: Option<&str>, from: Option<SystemTime>) -
         command = command
             .args(["--filter".to_owned(), format!("label={}={project}", runtime_core::labels::PROJECT)]);
     }
-    command = command.args(from.map(|from| format!("--since={}", parse::seconds(from))));
+    let since = from.map_or_else(|| CONNECTING.to_owned(), parse::seconds);
+    command = command.args([format!("--since={since}")]);
     let mut group = podman.spawn(&command)?;
     let (Some(stdout), Some(stderr)) = (group.child.stdout.take(), group.child.stderr.take()) else {
         return Err(Error::InvalidProject("podman was started without its pipes".into()));

@@ -8,7 +8,7 @@ use std::{
 use compose_file::Protocol;
 use runtime_core::{
     Container, ContainerId, ContainerState, EngineAction, EngineEvent, Health, HealthStatus, ImageId,
-    PublishedPort, Resource, Result,
+    PublishedPort, Resource, Result, labels,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -257,11 +257,14 @@ struct Event {
     /// Podman 5.
     #[serde(rename = "timeNano", default)]
     nanoseconds: Option<u64>,
+    /// The container's labels.
+    #[serde(rename = "Attributes", default, deserialize_with = "or_default")]
+    labels: BTreeMap<String, String>,
 }
 
 /// One line of `podman events --format json`, with its time if it has one. `None` for what is not about a container.
 pub(crate) fn event(line: &[u8]) -> Result<Option<(Option<SystemTime>, EngineEvent)>> {
-    let event: Event = json("events", line)?;
+    let mut event: Event = json("events", line)?;
     let counted =
         event.nanoseconds.and_then(|at| SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(at)));
     let at = counted.or_else(|| time(event.time.as_deref()?));
@@ -273,9 +276,11 @@ pub(crate) fn event(line: &[u8]) -> Result<Option<(Option<SystemTime>, EngineEve
         "died" => EngineAction::Died,
         "health_status" => EngineAction::Health,
         "remove" => EngineAction::Removed,
+        "create" | "rename" | "pause" | "unpause" => EngineAction::Changed,
         _ => EngineAction::Other,
     };
-    Ok(Some((at, EngineEvent { id: ContainerId(event.id), action })))
+    let (project, owner) = (event.labels.remove(labels::PROJECT), event.labels.remove(labels::OWNER));
+    Ok(Some((at, EngineEvent { id: ContainerId(event.id), action, project, owner })))
 }
 
 #[cfg(test)]
@@ -330,6 +335,21 @@ mod tests {
             let found: Version = json("version", &recorded(version, "version")).unwrap();
             assert_eq!(found.client.version, version);
         }
+    }
+
+    #[test]
+    fn an_event_tells_whose_container_it_is() {
+        // 4.3.1's, and 5's, which has another time and says nothing of a container without labels.
+        let old = br#"{"ID":"69","Name":"wtw2","Status":"remove","Time":"2026-11-25T08:25:55.941983279Z","Type":"container","Attributes":{"com.docker.compose.project":"p","io.longshore.owner":"o"}}"#;
+        let new =
+            br#"{"ID":"69","Name":"x","Status":"rename","timeNano":1795595155941983279,"Type":"container"}"#;
+        let (id, at) = (ContainerId("69".to_owned()), Duration::from_nanos(1_795_595_155_941_983_279));
+        let told = |action, project: Option<&str>, owner: Option<&str>| {
+            let (id, project, owner) = (id.clone(), project.map(str::to_owned), owner.map(str::to_owned));
+            Ok(Some((Some(SystemTime::UNIX_EPOCH + at), EngineEvent { id, action, project, owner })))
+        };
+        assert_eq!(event(old), told(EngineAction::Removed, Some("p"), Some("o")));
+        assert_eq!(event(new), told(EngineAction::Changed, None, None));
     }
 
     #[test]
