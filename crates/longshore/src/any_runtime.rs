@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, sync::Arc};
 use async_trait::async_trait;
 use compose_file::{Project, ProjectName};
 use runtime_core::{
-    Availability, Call, Container, ContainerRuntime, DownOptions, EngineInfo, Error, Foreground, LogOptions,
-    MachineStatus, MachineStop, Plan, ProjectLogs, ProjectSummary, Result, RuntimeKind, ShutdownOptions,
-    ShutdownOutcome, StopOptions, Target, UpOptions, UpOutcome,
+    Availability, Call, Changes, Container, ContainerRuntime, DownOptions, EngineInfo, Error, Foreground,
+    LogOptions, MachineStatus, MachineStop, Plan, ProjectLogs, ProjectSummary, Result, RuntimeKind,
+    ShutdownOptions, ShutdownOutcome, StopOptions, Target, UpOptions, UpOutcome,
 };
 
 use crate::Config;
@@ -266,6 +266,10 @@ impl ContainerRuntime for AnyRuntime {
 
     async fn list_running(&self, prefix: &str) -> Result<Vec<Container>> {
         each!(self, runtime => runtime.list_running(prefix).await)
+    }
+
+    async fn watch(&self, prefix: &str) -> Result<Changes> {
+        each!(self, runtime => runtime.watch(prefix).await)
     }
 
     async fn shutdown(&self, options: &ShutdownOptions, call: &Call) -> Result<ShutdownOutcome> {

@@ -8,12 +8,12 @@ use std::{
 
 use async_trait::async_trait;
 use compose_file::{Project, ProjectName, PullPolicy};
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{StreamExt, future::ready, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Attached, Availability, Call, Container, ContainerFilter, ContainerId, ContainerRuntime, Desired,
-    DownOptions, Engine, EngineInfo, Error, Foreground, Kept, LogOptions, MachineAtEnd, MachineEnd,
+    Attached, Availability, Call, Changes, Container, ContainerFilter, ContainerId, ContainerRuntime,
+    Desired, DownOptions, Engine, EngineInfo, Error, Foreground, Kept, LogOptions, MachineAtEnd, MachineEnd,
     MachineHost, MachineProblem, MachineStatus, MachineStop, Observed, Plan, Progress, ProjectLogs,
     ProjectSummary, Projects, RemoveVolumes, ResourceKind, Result, RuntimeKind, Scope, ShutdownOptions,
     ShutdownOutcome, StopOptions, Subject, Target, UpOptions, UpOutcome, Wait, Work,
@@ -25,6 +25,7 @@ use crate::{
     project_logs::{self, What},
     reconcile, scope_of_up,
     shutdown::Gate,
+    watch,
 };
 
 /// A [`ContainerRuntime`] made of an [`Engine`], and of a [`MachineHost`] where the engine needs one.
@@ -503,6 +504,20 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
         });
         containers.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(containers)
+    }
+
+    async fn watch(&self, prefix: &str) -> Result<Changes> {
+        let events = self.asking(self.shared.engine.events(None)).await?;
+        let this = self.clone();
+        let changes = watch::changes(events, self.shared.owner.clone(), prefix.to_owned());
+        let explained = changes.then(move |change| {
+            let this = this.clone();
+            async move { this.asking(ready(change)).await }
+        });
+        let changes = watch::ahead(explained.boxed());
+        // An engine that is not there may say so only when it is listened to.
+        self.asking(self.shared.engine.info()).await?;
+        Ok(changes)
     }
 
     async fn shutdown(&self, options: &ShutdownOptions, call: &Call) -> Result<ShutdownOutcome> {

@@ -29,6 +29,7 @@ mod runtime;
 mod shutdown;
 mod spec;
 mod takedown;
+mod watch;
 
 pub use compose::Compose;
 pub use engine::*;

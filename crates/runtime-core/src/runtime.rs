@@ -13,8 +13,8 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Call, Container, EngineInfo, Error, LogLine, LogOptions, MachineStatus, MachineStop, Plan, Result,
-    ShutdownOptions, ShutdownOutcome,
+    Call, Container, ContainerId, EngineAction, EngineInfo, Error, LogLine, LogOptions, MachineStatus,
+    MachineStop, Plan, Result, ShutdownOptions, ShutdownOutcome,
 };
 
 /// Which engine a runtime uses.
@@ -191,6 +191,23 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When the engine does not answer: a list that cannot be read is never an empty list.
     async fn list_running(&self, prefix: &str) -> Result<Vec<Container>>;
+
+    /// What happens from now on to the containers that [`ContainerRuntime::list_running`] could list for `prefix`: ours,
+    /// whether it is we who do it or anybody else. It is a hint: who is told of a project asks [`ContainerRuntime::ps`] how it is
+    /// now.
+    ///
+    /// Once the call has returned, nothing is missed for as long as the stream is read: who calls `watch`, then `ps`,
+    /// and then reads knows all. A change may come twice, or have been just before the call. A thousand changes wait for who
+    /// does not read; of more an engine may throw some away. Health is told as far as the engine tells it, which Podman 4.3 does
+    /// not.
+    ///
+    /// The stream goes on during and after a [shutdown](ContainerRuntime::shutdown). Its last item is an error, when the engine can
+    /// no longer be listened to; what happens then is missed, and who goes on calls again and looks anew. Safe to drop,
+    /// and so is the call; it ends with what it started. Makes no machine start.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    async fn watch(&self, prefix: &str) -> Result<Changes>;
 
     /// Ends all that this runtime does: refuses new work from now on ([`Error::ShuttingDown`]), lets what is under way end
     /// for a while and then cancels it, stops our projects side by side in reverse order of dependency, each within its
@@ -390,6 +407,21 @@ pub enum Attached {
         /// Its exit code.
         exit_code: i64,
     },
+}
+
+/// What happens to our containers.
+pub type Changes = BoxStream<'static, Result<Change>>;
+
+/// Something happened to a container of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
+    /// The project that it belongs to, or belonged to.
+    pub project: ProjectName,
+    /// The container, which may be gone.
+    pub container: ContainerId,
+    /// What. [`EngineAction::Other`] changes nothing, and is not told.
+    pub action: EngineAction,
 }
 
 /// One line of a container of a project.
