@@ -18,6 +18,7 @@ use std::{
 };
 
 use compose_file::{Condition, LoadOptions, Project, load_str};
+use futures_util::StreamExt;
 use libtest_mimic::{Arguments, Trial};
 use longshore_tests::{Failed, IMAGE, Outcome, completed, refused, said, variable};
 use runtime_core::{
@@ -314,6 +315,22 @@ async fn rule_7_a_daemon_that_dies_in_the_middle_of_down_is_no_end(daemon: Arc<D
     Ok(())
 }
 
+/// Reads to its end what is told to callers; nothing was done meanwhile.
+async fn a_daemon_that_dies_is_the_end_of_a_watch(daemon: Arc<Daemon>) -> Outcome {
+    let runtime = daemon.runtime();
+    let changes = runtime.watch(&daemon.name).await?;
+    daemon.kill();
+    let told: Vec<_> = changes.collect().await;
+    if !matches!(&told[..], [Err(Error::NotReachable { .. })]) {
+        return Err(format!("{told:?}").into());
+    }
+    let error = refused(runtime.watch(&daemon.name).await.map(|_| ()))?;
+    assert!(matches!(error, Error::NotReachable { .. }), "{error:?}");
+    daemon.start().await?;
+    drop(runtime.watch(&daemon.name).await?);
+    Ok(())
+}
+
 async fn run<F: Future<Output = Outcome> + Send + 'static>(
     program: Program,
     test: impl FnOnce(Arc<Daemon>) -> F,
@@ -360,6 +377,7 @@ fn main() {
         trials![
             rule_7_a_daemon_that_dies_in_the_middle_of_up_is_no_end,
             rule_7_a_daemon_that_dies_in_the_middle_of_down_is_no_end,
+            a_daemon_that_dies_is_the_end_of_a_watch,
         ];
     }
     libtest_mimic::run(&Arguments::from_args(), trials).exit()

@@ -24,6 +24,7 @@ mod secrets;
 mod stop;
 mod up;
 mod volumes;
+mod watch;
 
 use longshore_tests::{Backend, Suite};
 
@@ -53,5 +54,6 @@ fn main() {
     stop::tests(&mut suite);
     up::tests(&mut suite);
     volumes::tests(&mut suite);
+    watch::tests(&mut suite);
     suite.run()
 }

@@ -120,7 +120,7 @@ async fn two_processes_that_replace_at_once_leave_one_of_each_in_every_order(cas
 }
 
 /// Podman, but at its first call of a command it does something to itself, and leaves a mark.
-fn podman_that(case: &Case, command: &str, does: &str) -> Result<PathBuf, Failed> {
+pub(crate) fn podman_that(case: &Case, command: &str, does: &str) -> Result<PathBuf, Failed> {
     let path = case.dir().join("podman");
     let mark = case.dir().join("mark");
     let text = format!(
@@ -169,7 +169,7 @@ async fn a_program_that_hangs_ends_at_its_deadline(case: Case) -> Outcome {
 }
 
 /// Waits until a process has ended, though perhaps nobody has reaped it: what was killed may take a moment.
-async fn is_gone(id: &str) -> Outcome {
+pub(crate) async fn is_gone(id: &str) -> Outcome {
     let command = Path::new("/proc").join(id).join("cmdline");
     while fs::read(&command).is_ok_and(|words| !words.is_empty()) {
         tokio::time::sleep(Duration::from_millis(20)).await;
