@@ -10,6 +10,8 @@ use std::{
 use runtime_core::RuntimeKind;
 use serde::Deserialize;
 
+use crate::ServeSection;
+
 /// Which engine to use, and where it is. What is `None` is left to the next source, and at last to the default.
 ///
 /// As a file:
@@ -53,6 +55,8 @@ pub struct Config {
     pub docker: DockerSection,
     /// The virtual machine that Podman needs on some systems.
     pub machine: MachineSection,
+    /// What only concerns `longshore serve`.
+    pub serve: ServeSection,
 }
 
 /// The virtual machine that Podman needs on some systems: whether there is one, which, and how it is made. What is `None`
@@ -264,7 +268,7 @@ impl Config {
 
     /// What the environment says: `LONGSHORE_RUNTIME`, `LONGSHORE_HOST`, `LONGSHORE_OWNER`, `LONGSHORE_PODMAN` (the program),
     /// `LONGSHORE_MACHINE` (auto, always, never), `LONGSHORE_MACHINE_NAME`, `_IMAGE`, `_CPUS`, `_MEMORY` in MiB, `_DISK` in
-    /// GiB, `DOCKER_HOST` for Docker and `CONTAINER_HOST`, `CONTAINER_CONNECTION` for Podman. An empty value is none.
+    /// GiB, `LONGSHORE_LISTEN` and `LONGSHORE_STATE` for the server, `DOCKER_HOST` for Docker and `CONTAINER_HOST`, `CONTAINER_CONNECTION` for Podman. An empty value is none.
     ///
     /// # Errors
     /// [`ConfigError::Variable`] when one has a value that it cannot have.
@@ -289,6 +293,11 @@ impl Config {
                 image: get("LONGSHORE_MACHINE_IMAGE"),
                 ..MachineSection::default()
             },
+            serve: ServeSection {
+                listen: parsed(env, "LONGSHORE_LISTEN")?,
+                state: get("LONGSHORE_STATE").map(PathBuf::from),
+                ..ServeSection::default()
+            },
         })
     }
 
@@ -302,6 +311,7 @@ impl Config {
             podman: self.podman.merge(below.podman),
             docker: DockerSection { host: self.docker.host.or(below.docker.host) },
             machine: self.machine.merge(below.machine),
+            serve: self.serve.merge(below.serve),
         }
     }
 
@@ -394,6 +404,7 @@ impl Config {
                 format!("{}: a path must be absolute, or a bare name that is on the PATH", program.display());
             return wrong("podman.program", reason);
         }
+        self.serve.check()?;
         let machine = &self.machine;
         if let Some(name) = &machine.name
             && let Err(error) = runtime_core::MachineName::new(name.as_str())

@@ -37,6 +37,7 @@
 mod any_runtime;
 mod config;
 pub mod doctor;
+mod serve;
 
 pub use any_runtime::AnyRuntime;
 pub use compose_file::{self, Condition, LoadError, LoadOptions, Project, ProjectName, load, load_str};
@@ -50,3 +51,4 @@ pub use runtime_docker as docker;
 pub use runtime_mock as mock;
 #[cfg(feature = "podman")]
 pub use runtime_podman as podman;
+pub use serve::{PortRange, ServeSection};

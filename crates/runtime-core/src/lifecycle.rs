@@ -1,6 +1,6 @@
 //! The machine's life: making it ready for who needs its engine, and stopping it where that harms nobody.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep, timeout};
 
@@ -131,6 +131,16 @@ impl<E: Engine> Lifecycle<E> {
     /// Stops the machine, whoever started it.
     pub(crate) async fn stop(&self, owner: &str, how: MachineStop, call: &Call) -> Result<()> {
         let inner = &self.inner;
+        if how == MachineStop::IfStartedByUs {
+            let ours = Ours { owner, projects: &Projects::Only(BTreeSet::new()) };
+            let work = async {
+                match inner.stop_if_safe(ours, &call.progress).await? {
+                    MachineEnd::Kept(Kept::Unreadable(error)) => Err(error),
+                    _ => Ok(()),
+                }
+            };
+            return call.cancel.run_until_cancelled(work).await.unwrap_or(Err(Error::Cancelled));
+        }
         let work = async {
             let mut lock = inner.lock(&call.progress).await?;
             let off = [MachineStatus::Absent, MachineStatus::Stopped];

@@ -50,6 +50,8 @@ pub enum MachineStop {
     /// Only if nothing of anybody else runs in it, and that can be read.
     #[default]
     Considerately,
+    /// Only if nothing at all runs in it, and one of our processes began this very boot. That it stays up is no error.
+    IfStartedByUs,
     /// Whatever runs in it.
     Always,
 }
