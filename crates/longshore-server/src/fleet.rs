@@ -1,0 +1,608 @@
+//! All agents: who gives orders to them, and what is told of them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use futures_util::{StreamExt, future::join_all};
+use longshore::{
+    AnyRuntime, Availability, Call, ContainerRuntime, Error, MachineEnd, ProjectName, Projects,
+    ShutdownOptions,
+};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    agent::{Cell, Done, Known, Order},
+    api::{
+        Agent, AgentState, CreateAgent, DeletedAgent, Doing, Fault, Problem, RuntimeStatus, ShutdownReport,
+        Snapshot, Wanted,
+    },
+    backlog::{Backlog, Limits},
+    clock,
+    gateway::Gateway,
+    name::AgentName,
+    ports::Ports,
+    progress,
+    settings::Settings,
+    status::Status,
+    store::{Found, Record, Secrets, Store, StoreError, random_token},
+    tail::Tails,
+    worker,
+};
+
+/// How much of what happened is kept for who was away.
+const KEPT: Limits = Limits { items: 1024, bytes: 4 << 20 };
+/// How long an engine that cannot be listened to is left alone: at first, and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// Something that happened; what `/events` tells.
+#[derive(Debug, Clone)]
+pub(crate) enum News {
+    Agent(Arc<Agent>),
+    Deleted(DeletedAgent),
+    Runtime(Arc<RuntimeStatus>),
+}
+
+/// The agents of a server. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Fleet {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) runtime: AnyRuntime,
+    pub(crate) store: Store,
+    pub(crate) settings: Settings,
+    pub(crate) gateway: Gateway,
+    pub(crate) ports: Ports,
+    pub(crate) status: Status,
+    pub(crate) tails: Tails,
+    /// How many are brought up at once.
+    pub(crate) turns: Semaphore,
+    pub(crate) news: Backlog<News>,
+    /// Cancelled when the server takes no more orders.
+    pub(crate) closing: CancellationToken,
+    agents: Mutex<BTreeMap<AgentName, Arc<Cell>>>,
+    tasks: TaskTracker,
+    pub(crate) counts: Counts,
+}
+
+/// What `/metrics` counts.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) created: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) deleted: AtomicU64,
+    pub(crate) chats: AtomicU64,
+}
+
+impl Counts {
+    pub(crate) fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// An order that was given, and that can be waited for.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    pub(crate) cell: Arc<Cell>,
+    number: u64,
+}
+
+impl Ticket {
+    /// Waits until the order is over; it is over too when another one came after it.
+    pub(crate) async fn done(&self) -> Result<(), Problem> {
+        let mut done = self.cell.done.subscribe();
+        // The sender lives in the cell.
+        let Ok(done) = done.wait_for(|done| done.number >= self.number).await else { return Ok(()) };
+        if done.number > self.number {
+            return Err(Problem::new("superseded", "something else was asked of the agent meanwhile"));
+        }
+        done.outcome.clone()
+    }
+}
+
+impl Fleet {
+    /// The agents of that store: what was pending when the server ended is done now.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) fn open(
+        runtime: AnyRuntime,
+        store: Store,
+        settings: Settings,
+        gateway: Gateway,
+    ) -> Result<Self, StoreError> {
+        let found = store.agents()?;
+        let inner = Arc::new(Inner {
+            status: Status::new(runtime.kind()),
+            tails: Tails::default(),
+            turns: Semaphore::new(settings.parallel),
+            ports: Ports::new(settings.ports),
+            news: Backlog::new(KEPT),
+            closing: CancellationToken::new(),
+            agents: Mutex::default(),
+            tasks: TaskTracker::new(),
+            counts: Counts::default(),
+            runtime,
+            store,
+            settings,
+            gateway,
+        });
+        let fleet = Self { inner };
+        let ran = found.iter().any(|agent| agent.record.wanted == Wanted::Running);
+        for Found { record, secrets, damage } in found {
+            fleet.adopt(record, secrets, damage);
+        }
+        let inner = &fleet.inner;
+        if ran {
+            // Ahead of need: who opens the page finds it running.
+            inner.tasks.spawn(fleet.clone().set_up_quietly());
+        }
+        inner.tasks.spawn(fleet.clone().watch());
+        Ok(fleet)
+    }
+
+    fn adopt(&self, record: Record, secrets: Secrets, damage: Option<String>) {
+        let name = record.name.clone();
+        let project = match self.project(&name) {
+            Ok(project) => project,
+            Err(problem) => {
+                tracing::error!(agent = %name, "{}", problem.message);
+                return;
+            }
+        };
+        if let Some(port) = record.port {
+            self.inner.ports.keep(port);
+        }
+        let again = record.pending || (record.resume && self.inner.settings.resume);
+        let wanted = record.wanted;
+        let cell = Arc::new(Cell::new(project, record, secrets, wanted));
+        if let Some(damage) = damage {
+            tracing::warn!(agent = %name, "{damage}");
+            cell.known().error = Some(Problem::new("state_damaged", damage));
+        }
+        self.agents().insert(name, cell.clone());
+        if again {
+            cell.orders.send_modify(|order| order.number += 1);
+        }
+        self.employ(cell);
+    }
+
+    fn employ(&self, cell: Arc<Cell>) {
+        self.inner.tasks.spawn(worker::work(self.clone(), cell));
+    }
+
+    pub(crate) fn agents(&self) -> MutexGuard<'_, BTreeMap<AgentName, Arc<Cell>>> {
+        self.inner.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cells(&self) -> Vec<Arc<Cell>> {
+        self.agents().values().cloned().collect()
+    }
+
+    fn project(&self, name: &AgentName) -> Result<ProjectName, Problem> {
+        let text = format!("{}{name}", self.inner.settings.prefix);
+        ProjectName::new(text).map_err(|error| Problem::new("invalid_name", error.to_string()))
+    }
+
+    /// All agents, by name.
+    pub(crate) fn list(&self) -> Vec<Agent> {
+        self.cells().iter().map(|cell| cell.view()).collect()
+    }
+
+    /// One agent.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub(crate) fn find(&self, name: &str) -> Result<Arc<Cell>, Problem> {
+        let cell = AgentName::new(name).ok().and_then(|name| self.agents().get(&name).cloned());
+        cell.ok_or_else(|| not_found(name))
+    }
+
+    /// Refuses what would be work when the server shuts down.
+    ///
+    /// # Errors
+    /// `shutting_down`.
+    pub(crate) fn open_for_work(&self) -> Result<(), Problem> {
+        match self.inner.closing.is_cancelled() {
+            true => Err((&Error::ShuttingDown).into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Creates an agent, and begins to bring it up. When this returns it is on the disk. `faults` are those of the wish that were found
+    /// when it was read.
+    ///
+    /// # Errors
+    /// `invalid` with every fault, `name_taken`, `shutting_down`, why there is no engine, and why it cannot be written.
+    pub(crate) async fn create(&self, wish: CreateAgent, faults: Vec<Fault>) -> Result<Ticket, Problem> {
+        self.open_for_work()?;
+        let plan = Plan::new(wish, faults, &self.inner.settings)?;
+        if let Availability::Unavailable(error) = self.inner.status.look(&self.inner.runtime).await {
+            return Err((&error).into());
+        }
+        let name = plan.record.name.clone();
+        let project = self.project(&name)?;
+        let token = random_token().map_err(|error| Problem::new("storage", error.to_string()))?;
+        let secrets = Secrets { token, api_key: plan.api_key };
+        let cell = Arc::new(Cell::new(project, plan.record, secrets, Wanted::Running));
+        cell.known().stored = false;
+        let ordering = cell.ordering.lock().await;
+        {
+            let mut agents = self.agents();
+            // A shutdown that has begun takes the list as it is.
+            self.open_for_work()?;
+            if agents.contains_key(&name) {
+                let message = format!("there is an agent {name:?} already", name = name.as_str());
+                return Err(
+                    Problem::new("name_taken", message).with_help("take another name, or delete that one")
+                );
+            }
+            agents.insert(name.clone(), cell.clone());
+        }
+        let outcome = self.store_new(&cell).await;
+        if let Err(problem) = outcome {
+            self.agents().remove(&name);
+            cell.known().record.port.into_iter().for_each(|port| self.inner.ports.give_back(port));
+            return Err(problem);
+        }
+        cell.known().stored = true;
+        cell.known().busy = Some((Wanted::Running, SystemTime::now()));
+        cell.orders.send_modify(|order| order.number += 1);
+        drop(ordering);
+        Counts::count(&self.inner.counts.created);
+        self.employ(cell.clone());
+        self.tell(&cell);
+        Ok(Ticket { cell, number: 1 })
+    }
+
+    async fn store_new(&self, cell: &Cell) -> Result<(), Problem> {
+        let port = self.inner.ports.take().ok_or_else(|| no_port(&self.inner.settings))?;
+        let record = {
+            let mut known = cell.known();
+            known.record.port = Some(port);
+            known.record.clone()
+        };
+        self.inner.store.create(record, cell.secrets.clone()).await.map_err(|error| storage(&error))
+    }
+
+    /// Says what an agent is to become. When this returns it is on the disk. One that is told the same again while it is at it goes
+    /// on, and both wait for the same end.
+    ///
+    /// # Errors
+    /// `not_found`, `being_deleted`, `shutting_down`, and why it cannot be written.
+    pub(crate) async fn order(&self, name: &str, wanted: Wanted) -> Result<Ticket, Problem> {
+        self.open_for_work()?;
+        let cell = self.find(name)?;
+        let _ordering = cell.ordering.lock().await;
+        self.open_for_work()?;
+        if !cell.known().stored {
+            return Err(not_found(name));
+        }
+        let Order { number, wanted: before } = *cell.orders.borrow();
+        let busy = cell.done.borrow().number < number;
+        if before == wanted && busy {
+            return Ok(Ticket { cell: cell.clone(), number });
+        }
+        if before == Wanted::Deleted && wanted != Wanted::Deleted && busy {
+            let message = format!("the agent {name:?} is being deleted");
+            return Err(Problem::new("being_deleted", message));
+        }
+        let record = {
+            let known = cell.known();
+            Record { wanted, pending: true, resume: false, ..known.record.clone() }
+        };
+        self.inner.store.save(record.clone()).await.map_err(|error| storage(&error))?;
+        {
+            let mut known = cell.known();
+            // The worker may have given it another port meanwhile.
+            known.record = Record { port: known.record.port, was_well: known.record.was_well, ..record };
+            known.busy = Some((wanted, SystemTime::now()));
+        }
+        let number = number + 1;
+        cell.orders.send_replace(Order { number, wanted });
+        self.tell(&cell);
+        Ok(Ticket { cell: cell.clone(), number })
+    }
+
+    /// Takes an agent that is deleted from the list.
+    pub(crate) fn forget(&self, cell: &Cell) {
+        self.agents().remove(&cell.name);
+        if let Some(port) = cell.known().record.port {
+            self.inner.ports.give_back(port);
+        }
+        let news = DeletedAgent { name: cell.name.to_string() };
+        self.inner.news.tell(News::Deleted(news), 64);
+        Counts::count(&self.inner.counts.deleted);
+    }
+
+    /// Whether there are no agents.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.agents().is_empty()
+    }
+
+    /// Tells everybody how an agent is now.
+    pub(crate) fn tell(&self, cell: &Cell) {
+        let agent = cell.view();
+        let size = 512 + agent.error.as_ref().map_or(0, |error| error.log.iter().map(String::len).sum());
+        self.inner.news.tell(News::Agent(Arc::new(agent)), size);
+    }
+
+    /// Makes the engine ready; what it takes is told.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    pub(crate) async fn set_up(
+        &self,
+        call: &Call,
+        note: impl Fn(&longshore::Event) + Send + Sync + 'static,
+    ) -> Result<(), Error> {
+        let this = self.clone();
+        let inner = Call {
+            progress: longshore::Progress::new(move |event| {
+                if progress::is_of_machine(&event)
+                    && let Some(step) = progress::of(&event)
+                    && this.inner.status.step(step)
+                {
+                    this.tell_status();
+                }
+                note(&event);
+            }),
+            cancel: call.cancel.clone(),
+        };
+        let begun = self.inner.status.begin();
+        let outcome = self.inner.runtime.ensure_ready(&inner).await;
+        drop(begun);
+        if self.inner.status.ended() {
+            self.tell_status();
+        }
+        outcome.map(|_| ())
+    }
+
+    async fn set_up_quietly(self) {
+        let call = Call { cancel: self.inner.closing.child_token(), ..Call::default() };
+        if let Err(error) = self.set_up(&call, |_| {}).await {
+            tracing::warn!("the engine is not ready: {error}");
+        }
+    }
+
+    fn tell_status(&self) {
+        let status = self.inner.status.view(self.doing(), self.inner.closing.is_cancelled());
+        self.inner.news.tell(News::Runtime(Arc::new(status)), 512);
+    }
+
+    /// The engine, asked now.
+    pub(crate) async fn runtime_status(&self) -> RuntimeStatus {
+        self.inner.status.look(&self.inner.runtime).await;
+        self.inner.status.view(self.doing(), self.inner.closing.is_cancelled())
+    }
+
+    /// All that `/events` tells changes of, and the number of the first change after it.
+    pub(crate) fn snapshot(&self) -> (Snapshot, u64) {
+        let next = self.inner.news.next();
+        let runtime = self.inner.status.view(self.doing(), self.inner.closing.is_cancelled());
+        (Snapshot { agents: self.list(), runtime }, next)
+    }
+
+    fn doing(&self) -> Vec<Doing> {
+        let of = |cell: &Arc<Cell>| {
+            let (wanted, since) = cell.known().busy?;
+            let what = match (wanted, cell.view().state) {
+                (_, AgentState::Creating) => "create",
+                (Wanted::Running, _) => "start",
+                (Wanted::Stopped, _) => "stop",
+                (Wanted::Deleted, _) => "delete",
+            };
+            Some(Doing {
+                agent: Some(cell.name.to_string()),
+                what: what.to_owned(),
+                since: clock::text(since),
+            })
+        };
+        self.cells().iter().filter_map(of).chain(self.inner.status.doing()).collect()
+    }
+
+    /// Listens to the engine for as long as the server lives: what happens to agents behind its back is seen at once.
+    async fn watch(self) {
+        let closing = self.inner.closing.clone();
+        closing.run_until_cancelled(self.listen()).await;
+    }
+
+    async fn listen(&self) {
+        let mut pause = PAUSE.0;
+        loop {
+            match self.inner.runtime.watch(&self.inner.settings.prefix).await {
+                Ok(mut changes) => {
+                    pause = PAUSE.0;
+                    // What happened before it listened.
+                    self.cells().iter().for_each(|cell| cell.hint());
+                    while let Some(Ok(change)) = changes.next().await {
+                        let of_it = |cell: &&Arc<Cell>| cell.project.as_str() == change.project.as_str();
+                        let cells = self.cells();
+                        cells.iter().find(of_it).into_iter().for_each(|cell| cell.hint());
+                    }
+                }
+                Err(error) => tracing::debug!("the engine cannot be listened to: {error}"),
+            }
+            self.cells().iter().for_each(|cell| cell.hint());
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    /// Ends everything: no more orders, then the agents, then the machine. Every caller gets the same report.
+    pub(crate) async fn shutdown(&self, hurry: &CancellationToken) -> Result<ShutdownReport, Problem> {
+        self.inner.closing.cancel();
+        self.inner.status.shuts_down();
+        self.tell_status();
+        let cells = self.cells();
+        // Workers end by themselves once their work is cancelled.
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        for cell in &cells {
+            self.remember_what_ran(cell).await;
+        }
+        let names: BTreeSet<ProjectName> = cells.iter().map(|cell| cell.project.clone()).collect();
+        let mut options = ShutdownOptions::default();
+        options.projects = Projects::Only(names);
+        options.budget = self.inner.settings.budget;
+        let call = Call { cancel: hurry.clone(), ..Call::default() };
+        let outcome = self.inner.runtime.shutdown(&options, &call).await;
+        join_all(cells.iter().map(|cell| worker::look(self, cell))).await;
+        self.inner.tails.end();
+        self.inner.news.end();
+        let outcome = outcome.map_err(|error| Problem::from(&error))?;
+        let agent = |project: &ProjectName| {
+            project.as_str().strip_prefix(&self.inner.settings.prefix).unwrap_or_default().to_owned()
+        };
+        Ok(ShutdownReport {
+            stopped: outcome.stopped.iter().map(agent).collect(),
+            failed: outcome.failed.iter().map(|(project, error)| (agent(project), error.into())).collect(),
+            machine: machine_end(&outcome.machine),
+        })
+    }
+
+    async fn remember_what_ran(&self, cell: &Cell) {
+        worker::look(self, cell).await;
+        let record = {
+            let mut known = cell.known();
+            let runs =
+                !matches!(known.state(), AgentState::Stopped | AgentState::Failed | AgentState::Unknown);
+            if !(known.stored && runs && known.record.wanted == Wanted::Running) {
+                return;
+            }
+            known.record.resume = true;
+            known.record.clone()
+        };
+        if let Err(error) = self.inner.store.save(record).await {
+            tracing::warn!(agent = %cell.name, "it will not be started by itself: {error}");
+        }
+    }
+}
+
+fn machine_end(end: &MachineEnd) -> String {
+    serde_json::to_value(end).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn not_found(name: &str) -> Problem {
+    Problem::new("not_found", format!("there is no agent {name:?}"))
+}
+
+pub(crate) fn no_port(settings: &Settings) -> Problem {
+    Problem::new("no_port", format!("none of the ports {} is free", settings.ports))
+        .with_help("delete agents, or give the server more ports (serve.ports)")
+}
+
+pub(crate) fn storage(error: &StoreError) -> Problem {
+    let problem = Problem::new("storage", error.to_string());
+    match error {
+        StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            problem.with_help("make room on the disk of the server's state, then try again")
+        }
+        _ => problem,
+    }
+}
+
+/// What is to be created, once nothing is wrong with it.
+struct Plan {
+    record: Record,
+    api_key: Option<String>,
+}
+
+impl Plan {
+    /// `faults` are those that were found before, when it was read.
+    fn new(wish: CreateAgent, mut faults: Vec<Fault>, settings: &Settings) -> Result<Self, Problem> {
+        let mut fault = |field: &str, message: String| {
+            if !faults.iter().any(|fault| fault.field == field) {
+                faults.push(Fault { field: field.to_owned(), message });
+            }
+        };
+        let CreateAgent { name, provider, api_key, base_url, model, template } = wish;
+        let name = AgentName::new(name).map_err(|message| fault("name", message)).ok();
+        let template = template.unwrap_or_else(|| settings.template.clone());
+        let kind = settings.templates.get(&template);
+        if kind.is_none() {
+            let there: Vec<&str> = settings.templates.keys().map(String::as_str).collect();
+            fault("template", format!("{template:?} is none; there are {}", there.join(", ")));
+        }
+        let api_key = api_key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
+        if api_key.as_ref().is_some_and(|key| key.chars().any(char::is_control)) {
+            fault("api_key", "holds a character that cannot be in a key".to_owned());
+        }
+        let base_url = base_url.filter(|url| !url.is_empty());
+        if let Some(reason) = base_url.as_deref().and_then(wrong_url) {
+            fault("base_url", reason);
+        }
+        match kind.map(|kind| (kind, kind.about.providers.get(&provider))) {
+            None => {}
+            Some((kind, None)) => {
+                let there: Vec<&str> = kind.about.providers.keys().map(String::as_str).collect();
+                fault("provider", format!("{provider:?} is none; {template} has {}", there.join(", ")));
+            }
+            Some((_, Some(about))) => {
+                if about.needs_key && api_key.is_none() {
+                    fault("api_key", format!("is missing; {provider} needs one"));
+                }
+                if about.base_url.is_none() && base_url.is_none() {
+                    fault("base_url", format!("is missing; {provider} has no usual place"));
+                }
+            }
+        }
+        let model = model.trim().to_owned();
+        if model.is_empty() {
+            fault("model", "is empty".to_owned());
+        } else if model.len() > 200 || model.chars().any(char::is_control) {
+            fault("model", "is no name of a model".to_owned());
+        }
+        let (Some(name), Some(kind), true) = (name, kind, faults.is_empty()) else {
+            let fields: Vec<&str> = faults.iter().map(|fault| fault.field.as_str()).collect();
+            let message = format!("the agent cannot be created so: see {}", fields.join(", "));
+            return Err(Problem { faults, ..Problem::new("invalid", message) });
+        };
+        let record = Record {
+            template,
+            image: kind.about.image.clone(),
+            provider,
+            model,
+            base_url,
+            wanted: Wanted::Running,
+            pending: true,
+            ..Record::new(name)
+        };
+        Ok(Self { record, api_key })
+    }
+}
+
+fn wrong_url(text: &str) -> Option<String> {
+    let url = match url::Url::parse(text) {
+        Ok(url) => url,
+        Err(error) => return Some(format!("{error}; it is like https://example.com/v1")),
+    };
+    if !matches!(url.scheme(), "http" | "https") {
+        return Some(format!("{:?} is neither http nor https", url.scheme()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Some("holds a user or a password; that is what api_key is for".to_owned());
+    }
+    None
+}
+
+/// Says how an order ended.
+pub(crate) fn end(cell: &Cell, number: u64, outcome: Result<(), Problem>) {
+    cell.done.send_replace(Done { number, outcome });
+}
+
+/// An agent that is brought up has no error until it has one again.
+pub(crate) fn begin(known: &mut Known, wanted: Wanted) {
+    known.busy = Some((wanted, SystemTime::now()));
+    known.progress = None;
+    known.error = None;
+}

@@ -1,0 +1,197 @@
+//! Agents: listed, made, started, stopped, deleted.
+
+use axum::{
+    Extension, Json,
+    body::Bytes,
+    extract::rejection::{BytesRejection, QueryRejection},
+    extract::{Path, Query, State},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode, header};
+use serde_json::Value;
+
+use super::{App, guard::Trusted};
+use crate::{
+    api::{Agent, AgentList, CreateAgent, ErrorAnswer, Fault, Problem, RuntimeStatus, WaitQuery, Wanted},
+    fleet::Ticket,
+};
+
+/// What may be told to who asks: what an agent logged only to who has the token.
+pub(super) fn told(agent: Agent, trusted: Trusted) -> Agent {
+    if trusted.0 {
+        return agent;
+    }
+    let error = agent.error.map(|error| Problem { log: Vec::new(), ..error });
+    Agent { error, ..agent }
+}
+
+/// All agents, in order of their names.
+#[utoipa::path(get, path = "/agents", tag = "agents", responses((status = 200, body = AgentList)))]
+pub(super) async fn list(State(app): State<App>, Extension(trusted): Extension<Trusted>) -> Json<AgentList> {
+    let agents = app.fleet.list().into_iter().map(|agent| told(agent, trusted)).collect();
+    Json(AgentList { agents })
+}
+
+/// One agent.
+#[utoipa::path(get, path = "/agents/{name}", tag = "agents", params(("name" = String, Path)),
+    responses((status = 200, body = Agent), (status = 404, body = ErrorAnswer)))]
+pub(super) async fn show(
+    State(app): State<App>,
+    Extension(trusted): Extension<Trusted>,
+    Path(name): Path<String>,
+) -> Result<Json<Agent>, Problem> {
+    Ok(Json(told(app.fleet.find(&name)?.view(), trusted)))
+}
+
+/// Whether containers can be run here, and what is being done. The engine is asked.
+#[utoipa::path(get, path = "/agents/runtime-status", tag = "runtime", responses((status = 200, body = RuntimeStatus)))]
+pub(super) async fn runtime_status(State(app): State<App>) -> Json<RuntimeStatus> {
+    Json(app.fleet.runtime_status().await)
+}
+
+/// Creates an agent. The answer comes at once, with the agent in the state `creating`; it goes on by itself: the engine is made
+/// ready, the image pulled, the containers started, until the agent has proved that it answers. `/events` tells how far it is.
+#[utoipa::path(post, path = "/agents/create", tag = "agents", request_body = CreateAgent, params(WaitQuery),
+    responses((status = 201, body = Agent), (status = 400, body = ErrorAnswer), (status = 401, body = ErrorAnswer),
+        (status = 409, body = ErrorAnswer), (status = 503, body = ErrorAnswer), (status = 507, body = ErrorAnswer)),
+    security(("token" = [])))]
+pub(super) async fn create(
+    State(app): State<App>,
+    Extension(trusted): Extension<Trusted>,
+    query: Result<Query<WaitQuery>, QueryRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let Query(query) = query?;
+    json_is_said(&headers)?;
+    let (wish, faults) = read_wish(&body?)?;
+    let ticket = app.fleet.create(wish, faults).await?;
+    let location = format!("/agents/{}", ticket.cell.name);
+    let agent = answer(&ticket, query, trusted).await?;
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(agent)).into_response())
+}
+
+async fn answer(ticket: &Ticket, query: WaitQuery, trusted: Trusted) -> Result<Agent, Problem> {
+    if query.wait {
+        ticket.done().await?;
+    }
+    Ok(told(ticket.cell.view(), trusted))
+}
+
+/// A page elsewhere can send a form without being asked for permission, but no JSON.
+fn json_is_said(headers: &HeaderMap) -> Result<(), Problem> {
+    let said = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = said.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Problem::new("bad_request", "the body is not said to be JSON")
+        .with_help("send the header `content-type: application/json`"))
+}
+
+const FIELDS: [&str; 6] = ["name", "provider", "api_key", "base_url", "model", "template"];
+
+/// Reads what is wished, and everything that is wrong with its shape. No fault quotes a value: it could be the key.
+fn read_wish(body: &[u8]) -> Result<(CreateAgent, Vec<Fault>), Problem> {
+    let bad = |message: String| Problem::new("bad_request", message);
+    let value: Value = serde_json::from_slice(body).map_err(|error| {
+        bad(format!("the body is no JSON: it goes wrong at line {}, column {}", error.line(), error.column()))
+    })?;
+    let Value::Object(mut object) = value else { return Err(bad("the body is no JSON object".to_owned())) };
+    let mut faults = Vec::new();
+    let mut text = |field: &str| match object.remove(field) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text),
+        Some(_) => {
+            faults.push(Fault { field: field.to_owned(), message: "is not a string".to_owned() });
+            None
+        }
+    };
+    let [name, provider, api_key, base_url, model, template] = FIELDS.map(&mut text);
+    for field in object.keys() {
+        let message = format!("is none of the fields {}", FIELDS.join(", "));
+        faults.push(Fault { field: field.chars().take(40).collect(), message });
+    }
+    let wish = CreateAgent {
+        name: name.unwrap_or_default(),
+        provider: provider.unwrap_or_default(),
+        api_key,
+        base_url,
+        model: model.unwrap_or_default(),
+        template,
+    };
+    Ok((wish, faults))
+}
+
+/// Starts an agent; one that runs is left as it is. The answer comes at once unless it is to wait.
+#[utoipa::path(post, path = "/agents/{name}/start", tag = "agents", params(("name" = String, Path), WaitQuery),
+    responses((status = 202, body = Agent), (status = 401, body = ErrorAnswer), (status = 404, body = ErrorAnswer),
+        (status = 409, body = ErrorAnswer), (status = 503, body = ErrorAnswer)),
+    security(("token" = [])))]
+pub(super) async fn start(
+    State(app): State<App>,
+    Extension(trusted): Extension<Trusted>,
+    Path(name): Path<String>,
+    query: Result<Query<WaitQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    order(&app, &name, Wanted::Running, query, trusted).await
+}
+
+/// Stops an agent; one that is being created is not created further. The answer comes at once unless it is to wait.
+#[utoipa::path(post, path = "/agents/{name}/stop", tag = "agents", params(("name" = String, Path), WaitQuery),
+    responses((status = 202, body = Agent), (status = 401, body = ErrorAnswer), (status = 404, body = ErrorAnswer),
+        (status = 409, body = ErrorAnswer), (status = 503, body = ErrorAnswer)),
+    security(("token" = [])))]
+pub(super) async fn stop(
+    State(app): State<App>,
+    Extension(trusted): Extension<Trusted>,
+    Path(name): Path<String>,
+    query: Result<Query<WaitQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    order(&app, &name, Wanted::Stopped, query, trusted).await
+}
+
+/// Deletes an agent with its containers, volumes and secrets, whatever it is doing. The answer comes at once unless it is to wait.
+#[utoipa::path(delete, path = "/agents/{name}", tag = "agents", params(("name" = String, Path), WaitQuery),
+    responses((status = 202, body = Agent), (status = 401, body = ErrorAnswer), (status = 404, body = ErrorAnswer),
+        (status = 503, body = ErrorAnswer)),
+    security(("token" = [])))]
+pub(super) async fn delete(
+    State(app): State<App>,
+    Extension(trusted): Extension<Trusted>,
+    Path(name): Path<String>,
+    query: Result<Query<WaitQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    order(&app, &name, Wanted::Deleted, query, trusted).await
+}
+
+async fn order(
+    app: &App,
+    name: &str,
+    wanted: Wanted,
+    query: Result<Query<WaitQuery>, QueryRejection>,
+    trusted: Trusted,
+) -> Result<Response, Problem> {
+    let Query(query) = query?;
+    let ticket = app.fleet.order(name, wanted).await?;
+    let agent = answer(&ticket, query, trusted).await?;
+    Ok((StatusCode::ACCEPTED, Json(agent)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_told_and_no_value_is() {
+        let body = br#"{"name": 5, "api_key": ["s3cret"], "modle": "s3cret", "base_url": null}"#;
+        let (_, faults) = read_wish(body).expect("it is an object");
+        let fields: Vec<&str> = faults.iter().map(|fault| fault.field.as_str()).collect();
+        assert_eq!(fields, ["name", "api_key", "modle"]);
+        assert!(!format!("{faults:?}").contains("s3cret"));
+        for body in ["", "{\"api_key\": \"s3cret\"", "[\"s3cret\"]", "\"s3cret\""] {
+            let problem = read_wish(body.as_bytes()).expect_err("it is none");
+            assert!(!problem.message.contains("s3cret"), "{problem:?}");
+        }
+    }
+}

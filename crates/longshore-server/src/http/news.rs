@@ -1,0 +1,130 @@
+//! What happens, as it happens.
+
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    Extension,
+    extract::State,
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures_util::stream;
+use http::HeaderMap;
+use serde::Serialize;
+
+use super::{App, agents::told, guard::Trusted};
+use crate::{
+    api::{Agent, DeletedAgent, End, EndReason, ErrorAnswer, Missed, RuntimeStatus, Snapshot},
+    backlog::Read,
+    fleet::{Fleet, News},
+};
+
+/// How often a stream with nothing to tell says that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+pub(super) fn heartbeat() -> KeepAlive {
+    KeepAlive::new().interval(HEARTBEAT).text("alive")
+}
+
+/// An event of a kind, with its data.
+pub(super) fn event(kind: &str, data: &impl Serialize) -> Event {
+    // Nothing of ours is no JSON.
+    Event::default().event(kind).json_data(data).unwrap_or_default()
+}
+
+/// The id that the client had last.
+pub(super) fn last_event_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get("last-event-id").and_then(|id| id.to_str().ok()).map(str::trim).filter(|id| !id.is_empty())
+}
+
+/// What happens to agents and to the engine, as server-sent events. First comes `snapshot`, with all that there is, unless
+/// `Last-Event-ID` names an event since which everything is still known; then `agent` for each that changed, as it is then, `deleted`
+/// and `runtime`. Who reads too slowly, or was away too long, is told `missed` and a `snapshot`. `end` is the last event.
+#[utoipa::path(get, path = "/events", tag = "events",
+    params(("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was read.")),
+    responses((status = 200, description = "Events `snapshot`, `agent`, `deleted`, `runtime`, `missed` and `end`.",
+        content((Snapshot = "text/event-stream"), (Agent = "text/event-stream"), (DeletedAgent = "text/event-stream"),
+            (RuntimeStatus = "text/event-stream"), (Missed = "text/event-stream"), (End = "text/event-stream"))),
+        (status = 401, body = ErrorAnswer)))]
+pub(super) async fn events(
+    State(app): State<App>,
+    Extension(trusted): Extension<Trusted>,
+    headers: HeaderMap,
+) -> Response {
+    // So that the first snapshot says how the engine is.
+    app.fleet.runtime_status().await;
+    let resumed = last_event_id(&headers).and_then(|id| {
+        let (epoch, number) = id.rsplit_once('-')?;
+        let next = number.parse::<u64>().ok()?.checked_add(1)?;
+        (*epoch == *app.epoch && next <= app.fleet.inner.news.next()).then_some(next)
+    });
+    let mut reader =
+        Reader { fleet: app.fleet, epoch: app.epoch, trusted, place: 0, queue: VecDeque::new(), over: false };
+    match resumed {
+        Some(place) => reader.place = place,
+        None => reader.begin(),
+    }
+    let events = stream::unfold(reader, |mut reader| async {
+        let event = reader.next().await?;
+        Some((Ok::<_, Infallible>(event), reader))
+    });
+    Sse::new(events).keep_alive(heartbeat()).into_response()
+}
+
+struct Reader {
+    fleet: Fleet,
+    epoch: Arc<str>,
+    trusted: Trusted,
+    /// The number of the next one.
+    place: u64,
+    queue: VecDeque<Event>,
+    over: bool,
+}
+
+impl Reader {
+    /// Tells all that there is, and goes on from there.
+    fn begin(&mut self) {
+        let (snapshot, next) = self.fleet.snapshot();
+        let agents = snapshot.agents.into_iter().map(|agent| told(agent, self.trusted)).collect();
+        let snapshot = Snapshot { agents, ..snapshot };
+        let id = match next.checked_sub(1) {
+            Some(last) => format!("{}-{last}", self.epoch),
+            // Nothing has happened yet, and who comes back is told all again.
+            None => String::new(),
+        };
+        self.queue.push_back(event("snapshot", &snapshot).id(id));
+        self.place = next;
+    }
+
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.queue.pop_front() {
+                return Some(event);
+            }
+            if self.over {
+                return None;
+            }
+            match self.fleet.inner.news.read(self.place).await {
+                Read::Item(number, news) => {
+                    self.place = number + 1;
+                    let event = match news {
+                        News::Agent(agent) => event("agent", &told((*agent).clone(), self.trusted)),
+                        News::Deleted(deleted) => event("deleted", &deleted),
+                        News::Runtime(status) => event("runtime", &*status),
+                    };
+                    return Some(event.id(format!("{}-{number}", self.epoch)));
+                }
+                Read::Missed(count) => {
+                    self.queue.push_back(event("missed", &Missed { count: Some(count) }));
+                    self.begin();
+                }
+                Read::Over => {
+                    self.over = true;
+                    return Some(event("end", &End { reason: EndReason::ShuttingDown, error: None }));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! A server, from its configuration to its end.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::Router;
+use longshore::{AnyRuntime, Config};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::{Problem, ShutdownReport},
+    fleet::Fleet,
+    gateway::Gateway,
+    http::{self, App, Guard},
+    mock,
+    settings::{Settings, SettingsError},
+    store::{Store, StoreError, random_token},
+};
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// Its configuration cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Its state cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no engine of the kind that was asked for.
+    #[error(transparent)]
+    Runtime(#[from] longshore::Error),
+    /// It cannot listen.
+    #[error("cannot listen at {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Something that no configuration mends.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// A server that listens.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    router: Router,
+    fleet: Fleet,
+    store: Store,
+    token: String,
+    ending: CancellationToken,
+    hurry: CancellationToken,
+}
+
+impl Server {
+    /// Takes the folder of the state, connects to an engine, listens, and goes on with what was being done when it last ended.
+    /// Nothing is answered before [`Server::run`].
+    ///
+    /// # Errors
+    /// When another server uses the state, when that cannot be read, and when it cannot listen. That no engine answers is none: it is
+    /// told to who asks.
+    pub async fn start(config: &Config) -> Result<Self, ServerError> {
+        let settings = Settings::new(config)?;
+        raise_limits();
+        let store = Store::open(&settings.state)?;
+        let token = store.token()?;
+        let listener = TcpListener::bind(settings.listen)
+            .await
+            .map_err(|source| ServerError::Listen { address: settings.listen, source })?;
+        let address = listener.local_addr()?;
+        store.tell_address(&url(address))?;
+        let runtime = connect(config).await?;
+        mock::furnish(&runtime, &settings);
+        let guard = Guard::new(&token, settings.remote, settings.hosts.clone(), settings.origins.clone());
+        let gateway = Gateway::new().map_err(std::io::Error::other)?;
+        let fleet = Fleet::open(runtime, store.clone(), settings, gateway)?;
+        let (ending, hurry) = (CancellationToken::new(), CancellationToken::new());
+        let app = App {
+            fleet: fleet.clone(),
+            epoch: random_token()?.chars().take(8).collect::<String>().into(),
+            readings: Arc::new(tokio::sync::Semaphore::new(8)),
+            ending: ending.clone(),
+            hurry: hurry.clone(),
+        };
+        let router = http::router(app, guard);
+        Ok(Self { listener, address, router, fleet, store, token, ending, hurry })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its URL on this computer.
+    pub fn url(&self) -> String {
+        url(self.address)
+    }
+
+    /// What changing calls must know.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Serves until `end` is cancelled or a client has it shut down, and returns when all is stopped. `hurry` is for who does not want
+    /// to wait then: containers are killed.
+    ///
+    /// # Errors
+    /// When it could not be read what of ours runs; then nothing was stopped.
+    pub async fn run(
+        self,
+        end: &CancellationToken,
+        hurry: &CancellationToken,
+    ) -> Result<ShutdownReport, Problem> {
+        let Self { listener, router, fleet, store, ending, hurry: hurried, .. } = self;
+        let serving = tokio::spawn(http::serve(listener, router, ending.clone()));
+        let hurry = hurry.clone();
+        let hurrying = {
+            let hurried = hurried.clone();
+            tokio::spawn(async move {
+                hurry.cancelled().await;
+                hurried.cancel();
+            })
+        };
+        tokio::select! {
+            () = end.cancelled() => {}
+            () = ending.cancelled() => {}
+        }
+        // After a client's shutdown this gives that one's report.
+        let report = fleet.shutdown(&hurried).await;
+        hurrying.abort();
+        ending.cancel();
+        // Its task ends by itself.
+        let _ = serving.await;
+        store.forget_address();
+        report
+    }
+}
+
+fn url(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        return format!("http://localhost:{}", address.port());
+    }
+    format!("http://{address}")
+}
+
+/// The engine that is asked for. Where none answers, the first that could: who asks is told why it does not.
+async fn connect(config: &Config) -> Result<AnyRuntime, longshore::Error> {
+    match AnyRuntime::connect(config).await {
+        Err(longshore::Error::NoEngine(_)) => AnyRuntime::construct(longshore::RuntimeKind::Podman, config),
+        outcome => outcome,
+    }
+}
+
+/// A thousand readers of logs are a thousand descriptors; what the system allows is asked for.
+#[cfg(unix)]
+fn raise_limits() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!("no more files can be open at once: {error}");
+    }
+}
+
+#[cfg(not(unix))]
+fn raise_limits() {}

@@ -1,0 +1,83 @@
+//! The server's configuration, with its defaults.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use longshore::{Config, PortRange, ServeSection};
+
+use crate::template::{Template, TemplateError};
+
+/// Where it listens if not told.
+pub const DEFAULT_ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9105);
+
+/// [`ServeSection`] with nothing left open.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    /// Whether every call needs the token.
+    pub(crate) remote: bool,
+    pub(crate) state: PathBuf,
+    pub(crate) prefix: String,
+    pub(crate) ports: PortRange,
+    pub(crate) template: String,
+    pub(crate) templates: BTreeMap<String, Template>,
+    pub(crate) hosts: Vec<String>,
+    pub(crate) origins: Vec<String>,
+    pub(crate) resume: bool,
+    pub(crate) parallel: usize,
+    pub(crate) budget: Duration,
+}
+
+/// Why there are none.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// There is no folder for the state.
+    #[error("there is no folder for the server's state: name one (serve.state)")]
+    NoState,
+    /// A template cannot be used.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The usual template is none of those that there are.
+    #[error("there is no template {name:?}; there are {}", .there.join(", "))]
+    NoTemplate {
+        /// What was named.
+        name: String,
+        /// Those that there are.
+        there: Vec<String>,
+    },
+}
+
+/// The ports of agents if not told: below those that systems give to who does not choose.
+const DEFAULT_PORTS: (u16, u16) = (42_000, 42_999);
+
+impl Settings {
+    pub(crate) fn new(config: &Config) -> Result<Self, SettingsError> {
+        let ServeSection { state, template, templates: folders, .. } = config.serve.clone();
+        let section = &config.serve;
+        let below = config.machine.state.as_ref().map(|folder| folder.join("serve"));
+        let mut templates = BTreeMap::from([("openclaw".to_owned(), Template::openclaw()?)]);
+        for (name, folder) in folders {
+            templates.insert(name, Template::read(&folder)?);
+        }
+        let template = template.unwrap_or_else(|| "openclaw".to_owned());
+        if !templates.contains_key(&template) {
+            return Err(SettingsError::NoTemplate { name: template, there: templates.into_keys().collect() });
+        }
+        let (first, last) = DEFAULT_PORTS;
+        Ok(Self {
+            listen: section.listen.unwrap_or(DEFAULT_ADDRESS),
+            remote: section.remote.unwrap_or_default(),
+            state: state.or(below).ok_or(SettingsError::NoState)?,
+            prefix: section.prefix.clone().unwrap_or_else(|| "browseros-claw-".to_owned()),
+            ports: section.ports.or(PortRange::new(first, last)).ok_or(SettingsError::NoState)?,
+            template,
+            templates,
+            hosts: section.hosts.clone().unwrap_or_default(),
+            origins: section.origins.clone().unwrap_or_default(),
+            resume: section.resume.unwrap_or(true),
+            parallel: section.parallel.unwrap_or(8),
+            budget: Duration::from_secs(section.shutdown_timeout.unwrap_or(60)),
+        })
+    }
+}

@@ -1,0 +1,394 @@
+//! Who does what an agent's orders say: one task for each agent, so that nothing is done to one twice at once.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures_util::StreamExt;
+use longshore::{
+    Call, ContainerRuntime, DownOptions, Error, Event, LoadOptions, LogOptions, MachineProblem, MachineStop,
+    Orphans, Progress, Project, RemoveVolumes, StopOptions, Target, UpOptions, Wait,
+};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    agent::{Cell, Order},
+    api::{AgentProgress, Problem, ProgressPhase, Wanted},
+    fleet::{Counts, Fleet, begin, end, no_port, storage},
+    gateway::Unproved,
+    progress,
+    store::{Record, StoreError},
+    template::{Provider, Template},
+};
+
+/// So many ports are tried when those that were chosen turn out to be taken.
+const MOST_PORTS: usize = 8;
+/// How long one waits before an agent is asked again whether it is there: at first, and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// How many lines of its log say why an agent failed.
+const LAST_LINES: u64 = 20;
+/// How long its log may take for that.
+const LAST_LINES_WITHIN: Duration = Duration::from_secs(5);
+
+/// Carries out orders until the agent is deleted or the server closes.
+pub(crate) async fn work(fleet: Fleet, cell: Arc<Cell>) {
+    let mut orders = cell.orders.subscribe();
+    let mut hints = cell.hints.subscribe();
+    let closing = fleet.inner.closing.clone();
+    while !closing.is_cancelled() {
+        let order = *orders.borrow_and_update();
+        hints.borrow_and_update();
+        if order.number > cell.done.borrow().number {
+            if carry_out(&fleet, &cell, order).await {
+                return;
+            }
+            continue;
+        }
+        look(&fleet, &cell).await;
+        fleet.tell(&cell);
+        tokio::select! {
+            () = closing.cancelled() => {}
+            _ = orders.changed() => {}
+            _ = hints.changed() => {}
+            () = notice(&fleet, &cell) => {}
+        }
+    }
+}
+
+/// Asks one that runs, and has not proved it, whether it is there: somebody started it, or the server was away.
+async fn notice(fleet: &Fleet, cell: &Cell) {
+    let template = template(fleet, cell);
+    let (run, port) = {
+        let known = cell.known();
+        let run = template.as_ref().ok().and_then(|template| known.run(&template.about.service));
+        (run.filter(|run| known.proved.as_ref() != Some(run)), known.record.port)
+    };
+    let (Some(run), Some(port), Ok(template)) = (run, port, template) else {
+        return std::future::pending().await;
+    };
+    let outcome = prove(fleet, cell, template, port).await;
+    {
+        let mut known = cell.known();
+        match outcome {
+            Ok(()) => (known.proved, known.error) = (Some(run), None),
+            // Not asked again and again: what changes it is an event of the engine's.
+            Err(problem) => (known.proved, known.error) = (Some(run), Some(cell.discreet(problem))),
+        }
+    }
+    fleet.tell(cell);
+}
+
+/// Does what the order says. Whether the agent is no more.
+async fn carry_out(fleet: &Fleet, cell: &Cell, order: Order) -> bool {
+    begin(&mut cell.known(), order.wanted);
+    fleet.tell(cell);
+    let cancel = CancellationToken::new();
+    let call = Call { progress: listener(fleet, cell, order), cancel: cancel.clone() };
+    let work = async {
+        match order.wanted {
+            Wanted::Running => bring_up(fleet, cell, &call).await,
+            Wanted::Stopped => stop(fleet, cell, &call).await,
+            Wanted::Deleted => delete(fleet, cell, &call).await,
+        }
+    };
+    let mut orders = cell.orders.subscribe();
+    let another = async {
+        // The sender lives in the cell.
+        let _ = orders.wait_for(|another| another.number > order.number).await;
+    };
+    let outcome = {
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            outcome = &mut work => outcome,
+            () = another => { cancel.cancel(); work.await }
+            () = fleet.inner.closing.cancelled() => { cancel.cancel(); work.await }
+        }
+    };
+    let is_cancelled = cancel.is_cancelled() && outcome.is_err();
+    let outcome = outcome.map_err(|problem| cell.discreet(problem));
+    if order.wanted == Wanted::Deleted && outcome.is_ok() {
+        fleet.forget(cell);
+        end(cell, order.number, outcome);
+        if fleet.is_empty() {
+            release_machine(fleet).await;
+        }
+        return true;
+    }
+    look(fleet, cell).await;
+    let record = {
+        let mut known = cell.known();
+        if is_cancelled && cell.orders.borrow().number > order.number {
+            // The next order begins at once, and it is that one's to say how it is.
+            None
+        } else {
+            known.busy = None;
+            known.progress = None;
+            known.error = outcome.as_ref().err().filter(|_| !is_cancelled).cloned();
+            // What was cut off by the server's end is done when it is there again.
+            (!is_cancelled).then(|| {
+                known.record.pending = false;
+                known.record.clone()
+            })
+        }
+    };
+    if let Some(record) = record {
+        if outcome.is_err() {
+            Counts::count(&fleet.inner.counts.failed);
+        }
+        let ordering = cell.ordering.lock().await;
+        // An order that came meanwhile has written its own.
+        if cell.orders.borrow().number == order.number
+            && let Err(error) = fleet.inner.store.save(record).await
+        {
+            tracing::warn!(agent = %cell.name, "{error}");
+        }
+        drop(ordering);
+    }
+    end(cell, order.number, outcome);
+    fleet.tell(cell);
+    false
+}
+
+/// Nothing of ours is left: the machine that was started for it may stop.
+async fn release_machine(fleet: &Fleet) {
+    let call = Call { cancel: fleet.inner.closing.child_token(), ..Call::default() };
+    if let Err(error) = fleet.inner.runtime.machine_stop(MachineStop::IfStartedByUs, &call).await {
+        tracing::info!("the machine stays up: {error}");
+    }
+}
+
+/// Tells the steps of an order.
+fn listener(fleet: &Fleet, cell: &Cell, order: Order) -> Progress {
+    let (fleet, name) = (fleet.clone(), cell.name.clone());
+    Progress::new(move |event: Event| {
+        if let Some(step) = progress::of(&event)
+            && let Some(cell) = fleet.agents().get(&name).cloned()
+            && cell.orders.borrow().number == order.number
+        {
+            tell_step(&fleet, &cell, step);
+        }
+    })
+}
+
+fn tell_step(fleet: &Fleet, cell: &Cell, step: AgentProgress) {
+    let mut known = cell.known();
+    if progress::is_news(known.progress.as_ref(), &step) {
+        known.progress = Some(step);
+        drop(known);
+        fleet.tell(cell);
+    }
+}
+
+fn step(phase: ProgressPhase, subject: impl Into<String>) -> AgentProgress {
+    AgentProgress { phase, subject: subject.into(), bytes: None, total_bytes: None }
+}
+
+fn template<'a>(fleet: &'a Fleet, cell: &Cell) -> Result<&'a Template, Problem> {
+    let name = cell.known().record.template.clone();
+    fleet.inner.settings.templates.get(&name).ok_or_else(|| {
+        Problem::new("no_template", format!("there is no template {name:?}"))
+            .with_help("give it to the server again (serve.templates), or delete the agent")
+    })
+}
+
+fn told(error: &Error) -> Problem {
+    error.into()
+}
+
+/// Makes it run: the engine, its files, its containers, and the proof that it is the one that answers.
+async fn bring_up(fleet: &Fleet, cell: &Cell, call: &Call) -> Result<(), Problem> {
+    let template = template(fleet, cell)?;
+    tell_step(fleet, cell, step(ProgressPhase::Queued, cell.name.as_str()));
+    let turn = call.cancel.run_until_cancelled(fleet.inner.turns.acquire()).await;
+    let _turn = turn.ok_or_else(|| told(&Error::Cancelled))?;
+    let progress = call.progress.clone();
+    fleet
+        .set_up(call, move |event| progress.report(event.subject.clone(), event.phase.clone()))
+        .await
+        .map_err(|error| told(&error))?;
+    for _ in 0..MOST_PORTS {
+        let port = port(fleet, cell).await?;
+        let project = project(fleet, cell, template, port).await?;
+        let mut options = UpOptions::default();
+        options.wait = Wait::Healthy { timeout: Some(Duration::from_secs(template.about.start_timeout)) };
+        options.orphans = Orphans::Remove;
+        match fleet.inner.runtime.up(&project, &options, call).await {
+            Ok(_) => return prove_new(fleet, cell, template, port, call).await,
+            Err(error @ Error::PortInUse { .. }) => {
+                tracing::info!(agent = %cell.name, port, "taken by somebody else: {error}");
+                // It stays taken from the range until the agent has another.
+                let another = fleet.inner.ports.take().ok_or_else(|| no_port(&fleet.inner.settings))?;
+                give_port(fleet, cell, Some(another)).await?;
+                fleet.inner.ports.give_back(port);
+            }
+            Err(error) => return Err(with_log(fleet, cell, told(&error)).await),
+        }
+    }
+    Err(no_port(&fleet.inner.settings))
+}
+
+async fn prove_new(
+    fleet: &Fleet,
+    cell: &Cell,
+    template: &Template,
+    port: u16,
+    call: &Call,
+) -> Result<(), Problem> {
+    look(fleet, cell).await;
+    tell_step(fleet, cell, step(ProgressPhase::Health, cell.name.as_str()));
+    let proof = call.cancel.run_until_cancelled(prove(fleet, cell, template, port));
+    proof.await.unwrap_or_else(|| Err(told(&Error::Cancelled)))?;
+    let mut known = cell.known();
+    known.record.was_well = true;
+    known.proved = known.run(&template.about.service);
+    Ok(())
+}
+
+/// The port that it has, or a new one.
+async fn port(fleet: &Fleet, cell: &Cell) -> Result<u16, Problem> {
+    if let Some(port) = cell.known().record.port {
+        return Ok(port);
+    }
+    let port = fleet.inner.ports.take().ok_or_else(|| no_port(&fleet.inner.settings))?;
+    give_port(fleet, cell, Some(port)).await?;
+    Ok(port)
+}
+
+async fn give_port(fleet: &Fleet, cell: &Cell, port: Option<u16>) -> Result<(), Problem> {
+    let _ordering = cell.ordering.lock().await;
+    let record = Record { port, ..cell.known().record.clone() };
+    fleet.inner.store.save(record).await.map_err(|error| storage(&error))?;
+    cell.known().record.port = port;
+    Ok(())
+}
+
+/// Writes what lies beside its compose file, and loads that.
+async fn project(fleet: &Fleet, cell: &Cell, template: &Template, port: u16) -> Result<Project, Problem> {
+    let record = cell.known().record.clone();
+    let nobody = Provider::default();
+    let provider = template.about.providers.get(&record.provider).unwrap_or(&nobody);
+    let base_url = record.base_url.clone().or_else(|| provider.base_url.clone());
+    let values: BTreeMap<&'static str, String> = BTreeMap::from([
+        ("NAME", cell.name.to_string()),
+        ("IMAGE", record.image.clone()),
+        ("PORT", port.to_string()),
+        ("PROVIDER", record.provider.clone()),
+        ("PROVIDER_API", provider.api.clone()),
+        ("BASE_URL", base_url.unwrap_or_default()),
+        ("MODEL", record.model.clone()),
+    ]);
+    let store = &fleet.inner.store;
+    let mut files = template.written(&values);
+    files.insert("compose.yaml".into(), template.compose.clone());
+    store.write_project(&cell.name, files).await.map_err(|error: StoreError| storage(&error))?;
+    let mut options = LoadOptions::new(store.project(&cell.name));
+    options.project_name = Some(cell.project.to_string());
+    options.env = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    // Only in memory: the file on the disk says `${TOKEN}`.
+    options.env.insert("TOKEN".to_owned(), cell.secrets.token.clone());
+    let key = cell.secrets.api_key.clone().unwrap_or_else(|| "none".to_owned());
+    options.env.insert("API_KEY".to_owned(), key);
+    options.files = vec!["compose.yaml".into()];
+    longshore::load(&options)
+        .map_err(|error| Problem::new("template", format!("its compose file cannot be used: {error}")))
+}
+
+/// Asks it until it has proved that it is there, or its container ended, or it took too long.
+async fn prove(fleet: &Fleet, cell: &Cell, template: &Template, port: u16) -> Result<(), Problem> {
+    let about = &template.about;
+    let until = Instant::now() + Duration::from_secs(about.start_timeout);
+    let mut hints = cell.hints.subscribe();
+    let mut pause = PAUSE.0;
+    loop {
+        let why = match fleet.inner.gateway.prove(port, about, &cell.secrets.token).await {
+            Ok(()) => return Ok(()),
+            Err(why) => why,
+        };
+        if Instant::now() >= until {
+            let problem = match why {
+                Unproved::NotYet(reason) => Problem::new(
+                    "not_ready",
+                    format!("it did not answer as it should within {} s: {reason}", about.start_timeout),
+                ),
+                Unproved::SomebodyElse(reason) => Problem::new(
+                    "somebody_else",
+                    format!("somebody else answers at its port {port}: {reason}"),
+                )
+                .with_help("stop what listens there, then start the agent again"),
+            };
+            return Err(with_log(fleet, cell, problem).await);
+        }
+        tokio::select! {
+            () = sleep(pause) => pause = (pause * 2).min(PAUSE.1),
+            _ = hints.changed() => {
+                look(fleet, cell).await;
+                let known = cell.known().clone();
+                if known.unseen.is_none() && known.run(&about.service).is_none() {
+                    let ended = Problem::new("exited", "it ended before it was there");
+                    return Err(with_log(fleet, cell, ended).await);
+                }
+            }
+        }
+    }
+}
+
+/// The problem with the last lines of the agent's log, where it has none yet.
+async fn with_log(fleet: &Fleet, cell: &Cell, problem: Problem) -> Problem {
+    if !problem.log.is_empty() || matches!(problem.code.as_str(), "cancelled" | "shutting_down" | "image") {
+        return problem;
+    }
+    let reading = async {
+        let options = LogOptions { tail: Some(LAST_LINES), ..LogOptions::default() };
+        let target = Target::name(cell.project.clone());
+        let lines = fleet.inner.runtime.logs(&target, &options).await.ok()?;
+        Some(lines.filter_map(async |line| Some(line.ok()?.line.text)).collect::<Vec<_>>().await)
+    };
+    let mut log = timeout(LAST_LINES_WITHIN, reading).await.ok().flatten().unwrap_or_default();
+    let surplus = log.len().saturating_sub(usize::try_from(LAST_LINES).unwrap_or(usize::MAX));
+    log.drain(..surplus);
+    Problem { log, ..problem }
+}
+
+async fn stop(fleet: &Fleet, cell: &Cell, call: &Call) -> Result<(), Problem> {
+    let target = Target::name(cell.project.clone());
+    match fleet.inner.runtime.stop(&target, &StopOptions::default(), call).await {
+        // Nothing of it there is stopped too.
+        Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+        Err(error) if is_off(&error) => Ok(()),
+        Err(error) => Err(told(&error)),
+    }
+}
+
+async fn delete(fleet: &Fleet, cell: &Cell, call: &Call) -> Result<(), Problem> {
+    // What is in a machine that is off can only be removed when it is on.
+    fleet.set_up(call, |_| {}).await.map_err(|error| told(&error))?;
+    let mut options = DownOptions::default();
+    options.volumes = RemoveVolumes::Yes;
+    options.orphans = Orphans::Remove;
+    let target = Target::name(cell.project.clone());
+    fleet.inner.runtime.down(&target, &options, call).await.map_err(|error| told(&error))?;
+    fleet.inner.tails.forget(&cell.name);
+    fleet.inner.store.remove(&cell.name).await.map_err(|error| storage(&error))
+}
+
+/// A machine that is off has nothing running.
+fn is_off(error: &Error) -> bool {
+    matches!(error, Error::Machine { problem: MachineProblem::Missing | MachineProblem::Stopped, .. })
+}
+
+/// Looks at what the engine has of it.
+pub(crate) async fn look(fleet: &Fleet, cell: &Cell) {
+    let seen = fleet.inner.runtime.ps(&cell.project).await;
+    let mut known = cell.known();
+    match seen {
+        Ok(containers) => (known.containers, known.unseen) = (containers, None),
+        Err(error) if is_off(&error) => {
+            known.unseen = None;
+            // They are there, and do not run.
+            for container in &mut known.containers {
+                container.state = longshore::ContainerState::Exited;
+                container.exit_code = None;
+            }
+        }
+        Err(error) => known.unseen = Some(told(&error)),
+    }
+}
