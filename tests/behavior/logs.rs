@@ -14,6 +14,7 @@ pub(crate) fn tests(suite: &mut Suite) {
         both_outputs_are_told_apart,
         lines_keep_their_order,
         the_tail_is_the_last_lines,
+        the_tail_of_a_log_written_in_halves_is_whole,
         since_leaves_out_what_was_before,
         times_are_given_if_asked_for,
         following_ends_with_the_container,
@@ -80,6 +81,24 @@ async fn the_tail_is_the_last_lines(case: Case) -> Outcome {
     assert_eq!(texts(3).await?, numbered(48..=50));
     assert_eq!(texts(1000).await?, numbered(1..=50));
     assert!(texts(0).await?.is_empty());
+    Ok(())
+}
+
+/// Podman 4.3 reads 8 KiB at once, and makes halves of the line that does not fit; `podman logs --tail` joins them wrongly.
+async fn the_tail_of_a_log_written_in_halves_is_whole(case: Case) -> Outcome {
+    let project = program(&case, "[log, '1000', --length, '90']")?;
+    case.run(&project, "web").await?;
+    let lines = async |tail| -> Result<Vec<String>, Error> {
+        let options = LogOptions { tail, ..LogOptions::default() };
+        Ok(case.lines(&project, &options).await?.into_iter().map(|line| line.line.text).collect())
+    };
+    let whole = lines(None).await?;
+    let expected: Vec<String> = (1..=1000).map(|number| format!("line {number}{}", "x".repeat(90))).collect();
+    assert!(whole == expected, "{} lines", whole.len());
+    for tail in (1..=4).chain(78..=88).chain([500]) {
+        let last = lines(Some(u64::try_from(tail)?)).await?;
+        assert!(last == whole[whole.len() - tail..], "the last {tail} begin with {:?}", last.first());
+    }
     Ok(())
 }
 

@@ -40,7 +40,7 @@ pub use machine::*;
 pub use name::*;
 pub use plan::*;
 pub use reconcile::{Desired, plan_up, scope_of_up};
-pub use reread::{Rereadable, Run, reread};
+pub use reread::{Rereadable, Run, reread, reread_last};
 pub use resubscribe::{Subscription, resubscribing};
 pub use runtime::*;
 pub use shutdown::{Kept, MachineAtEnd, MachineEnd, Projects, ShutdownOptions, ShutdownOutcome};

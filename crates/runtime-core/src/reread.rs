@@ -1,6 +1,7 @@
 //! Following a log by reading it again and again: for backends whose engine loses lines of a log that it follows.
 
 use std::{
+    collections::VecDeque,
     hash::{DefaultHasher, Hash, Hasher},
     time::{Duration, SystemTime},
 };
@@ -67,6 +68,47 @@ pub trait Rereadable: Send + Sync + 'static {
 
     /// Waits until the container does not run, or until that cannot be known.
     async fn wait(&self);
+}
+
+/// The last lines of a log that is read, and not followed.
+///
+/// # Errors
+/// Those of the reading, before the first line.
+pub async fn reread_last<R: Rereadable>(log: &R, tail: u64, options: &LogOptions) -> Result<LogStream> {
+    let timestamps = options.timestamps;
+    let lines = last(log, options.since, tail, true).await?;
+    let shown = move |line: Result<LogLine>| {
+        line.map(|line| LogLine { time: line.time.filter(|_| timestamps), ..line })
+    };
+    Ok(lines.map(shown).boxed())
+}
+
+/// The last lines. Podman (4.3.1), asked for them, joins the first half of a line that was written in two to the line before it, or
+/// leaves it out. So it is asked for one more, only to see when they begin, and then for all since.
+async fn last<R: Rereadable>(
+    log: &R,
+    since: Option<SystemTime>,
+    tail: u64,
+    to_the_end: bool,
+) -> Result<LogStream> {
+    if tail == 0 {
+        return Ok(stream::empty().boxed());
+    }
+    let mut wider = log.read(since, Some(tail.saturating_add(1)), true).await?;
+    let Some(first) = wider.next().await.transpose()? else { return Ok(stream::empty().boxed()) };
+    drop(wider);
+    // What is told is what is newer than that.
+    let before = moment(&first).map(|at| SystemTime::from(at - time::Duration::NANOSECOND));
+    let mut lines = log.read(since.max(before), None, to_the_end).await?;
+    let most = usize::try_from(tail).unwrap_or(usize::MAX);
+    let mut kept = VecDeque::new();
+    while let Some(line) = lines.next().await.transpose()? {
+        if kept.len() == most {
+            kept.pop_front();
+        }
+        kept.push_back(line);
+    }
+    Ok(stream::iter(kept.into_iter().map(Ok)).boxed())
 }
 
 /// Follows a log by reading it, in its order and to its end.
@@ -164,7 +206,10 @@ impl<R: Rereadable> Following<R> {
             None => (self.options.since, self.options.tail.map(|tail| tail.max(1))),
         };
         self.told.read_again();
-        self.log.read(since, tail, to_the_end).await
+        match tail {
+            Some(tail) => last(&self.log, since, tail, to_the_end).await,
+            None => self.log.read(since, None, to_the_end).await,
+        }
     }
 
     /// Tells what is new, but not the last line of it.

@@ -511,7 +511,7 @@ impl Engine for DockerEngine {
 
     async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream> {
         let client = self.connection().patient_client(ALWAYS).await?;
-        Ok(logs::open(&client, self.endpoint(), &id.0, options, self.connection().is_podman()))
+        logs::open(&client, self.endpoint(), &id.0, options, self.connection().is_podman()).await
     }
 
     async fn events(&self, project: Option<&ProjectName>) -> Result<EngineEvents> {

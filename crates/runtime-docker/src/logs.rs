@@ -14,7 +14,8 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use runtime_core::{
-    Error, LogLine, LogLines, LogOptions, LogSource, LogStream, Rereadable, ResourceKind, Result, Run, reread,
+    Error, LogLine, LogLines, LogOptions, LogSource, LogStream, Rereadable, ResourceKind, Result, Run,
+    reread, reread_last,
 };
 
 use crate::{
@@ -193,17 +194,18 @@ impl Rereadable for Log {
 }
 
 /// Opens a container's log; `is_podman` says whose service answers.
-pub(crate) fn open(
+pub(crate) async fn open(
     docker: &Docker,
     endpoint: String,
     id: &str,
     options: &LogOptions,
     is_podman: bool,
-) -> LogStream {
+) -> Result<LogStream> {
     let log = Log { docker: docker.clone(), endpoint, id: id.to_owned(), options: options.clone() };
-    if options.follow && is_podman {
-        reread(log, options.clone())
-    } else {
-        Reading::new(log, true).into_stream()
+    match options.tail {
+        _ if !is_podman => Ok(Reading::new(log, true).into_stream()),
+        Some(tail) if !options.follow => reread_last(&log, tail, options).await,
+        None if !options.follow => Ok(Reading::new(log, true).into_stream()),
+        _ => Ok(reread(log, options.clone())),
     }
 }

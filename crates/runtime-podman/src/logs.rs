@@ -12,7 +12,7 @@ use futures_util::{
 };
 use runtime_core::{
     Engine, EngineEvents, Error, LogLine, LogLines, LogOptions, LogSource, LogStream, Rereadable,
-    ResourceKind, Result, Run, Subscription, reread, resubscribing,
+    ResourceKind, Result, Run, Subscription, reread, reread_last, resubscribing,
 };
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio_util::io::ReaderStream;
@@ -116,10 +116,15 @@ async fn run(engine: &PodmanEngine, id: &str, newest: Option<SystemTime>) -> Res
 }
 
 pub(crate) async fn open(engine: PodmanEngine, id: &str, options: &LogOptions) -> Result<LogStream> {
-    if options.follow && engine.logs_to_a_file(id).await? {
-        return Ok(reread(Log { engine, id: id.to_owned() }, options.clone()));
+    let depends_on_what_keeps_it = options.follow || options.tail.is_some();
+    if !depends_on_what_keeps_it || !engine.logs_to_a_file(id).await? {
+        return read(engine, id, options, true);
     }
-    read(engine, id, options, true)
+    let log = Log { engine, id: id.to_owned() };
+    match options.tail {
+        Some(tail) if !options.follow => reread_last(&log, tail, options).await,
+        _ => Ok(reread(log, options.clone())),
+    }
 }
 
 fn read(engine: PodmanEngine, id: &str, options: &LogOptions, to_the_end: bool) -> Result<LogStream> {
