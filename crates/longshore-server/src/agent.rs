@@ -54,6 +54,8 @@ pub(crate) struct Known {
     pub(crate) busy: Option<(Wanted, SystemTime)>,
     pub(crate) progress: Option<AgentProgress>,
     pub(crate) error: Option<Problem>,
+    /// What was wrong with its files.
+    pub(crate) notice: Option<String>,
     pub(crate) containers: Vec<Container>,
     /// Why they are not known.
     pub(crate) unseen: Option<Problem>,
@@ -133,10 +135,16 @@ impl Known {
             busy: None,
             progress: None,
             error: None,
+            notice: None,
             containers: Vec::new(),
             unseen: None,
             proved: None,
         }
+    }
+
+    /// Whether anything of it runs.
+    pub(crate) fn runs(&self) -> bool {
+        self.containers.iter().any(runs)
     }
 
     /// The run of its service, if it runs.
@@ -157,7 +165,7 @@ impl Known {
         if self.unseen.is_some() {
             return AgentState::Unknown;
         }
-        if !self.containers.iter().any(runs) {
+        if !self.runs() {
             let failed = self.error.is_some() || self.fell().is_some();
             return if failed { AgentState::Failed } else { AgentState::Stopped };
         }
@@ -224,6 +232,7 @@ impl Known {
             wanted: record.wanted,
             progress: self.progress.clone().filter(|_| self.busy.is_some()),
             error: self.problem(),
+            notice: self.notice.clone(),
             port: record.port,
             image: record.image.clone(),
             project: project.to_string(),

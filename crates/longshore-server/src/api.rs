@@ -36,6 +36,8 @@ pub struct Agent {
     pub progress: Option<AgentProgress>,
     /// What went wrong last, and has not been mended.
     pub error: Option<Problem>,
+    /// What its user should know besides, until the agent is told to do something.
+    pub notice: Option<String>,
     /// The port of this computer at which it answers; `null` before it has one.
     pub port: Option<u16>,
     /// Its image.

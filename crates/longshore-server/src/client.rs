@@ -336,7 +336,8 @@ impl Client {
                 return Err(ClientError::Refused { status: 502, problem: Box::new(problem) });
             }
             let text = chunk.pointer("/choices/0/delta/content").and_then(serde_json::Value::as_str);
-            Ok(text.map(str::to_owned))
+            // The first chunk says only who speaks.
+            Ok(text.filter(|text| !text.is_empty()).map(str::to_owned))
         };
         Ok(Box::pin(known(events, read)))
     }

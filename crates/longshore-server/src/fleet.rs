@@ -14,7 +14,7 @@ use longshore::{
     AnyRuntime, Availability, Call, ContainerRuntime, Error, MachineEnd, ProjectName, Projects,
     ShutdownOptions,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -71,6 +71,8 @@ pub(crate) struct Inner {
     pub(crate) closing: CancellationToken,
     agents: Mutex<BTreeMap<AgentName, Arc<Cell>>>,
     tasks: TaskTracker,
+    /// What a shutdown came to.
+    report: OnceCell<Result<ShutdownReport, Problem>>,
     pub(crate) counts: Counts,
 }
 
@@ -103,7 +105,7 @@ impl Ticket {
         // The sender lives in the cell.
         let Ok(done) = done.wait_for(|done| done.number >= self.number).await else { return Ok(()) };
         if done.number > self.number {
-            return Err(Problem::new("superseded", "something else was asked of the agent meanwhile"));
+            return Err(superseded());
         }
         done.outcome.clone()
     }
@@ -130,6 +132,7 @@ impl Fleet {
             closing: CancellationToken::new(),
             agents: Mutex::default(),
             tasks: TaskTracker::new(),
+            report: OnceCell::new(),
             counts: Counts::default(),
             runtime,
             store,
@@ -167,7 +170,7 @@ impl Fleet {
         let cell = Arc::new(Cell::new(project, record, secrets, wanted));
         if let Some(damage) = damage {
             tracing::warn!(agent = %name, "{damage}");
-            cell.known().error = Some(Problem::new("state_damaged", damage));
+            cell.known().notice = Some(damage);
         }
         self.agents().insert(name, cell.clone());
         if again {
@@ -306,6 +309,7 @@ impl Fleet {
             // The worker may have given it another port meanwhile.
             known.record = Record { port: known.record.port, was_well: known.record.was_well, ..record };
             known.busy = Some((wanted, SystemTime::now()));
+            known.notice = None;
         }
         let number = number + 1;
         cell.orders.send_replace(Order { number, wanted });
@@ -440,6 +444,11 @@ impl Fleet {
 
     /// Ends everything: no more orders, then the agents, then the machine. Every caller gets the same report.
     pub(crate) async fn shutdown(&self, hurry: &CancellationToken) -> Result<ShutdownReport, Problem> {
+        // Who is dropped in the middle of it leaves it to the next.
+        self.inner.report.get_or_init(|| self.end_all(hurry)).await.clone()
+    }
+
+    async fn end_all(&self, hurry: &CancellationToken) -> Result<ShutdownReport, Problem> {
         self.inner.closing.cancel();
         self.inner.status.shuts_down();
         self.tell_status();
@@ -490,6 +499,10 @@ impl Fleet {
 
 fn machine_end(end: &MachineEnd) -> String {
     serde_json::to_value(end).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+pub(crate) fn superseded() -> Problem {
+    Problem::new("superseded", "something else was asked of the agent meanwhile")
 }
 
 fn not_found(name: &str) -> Problem {

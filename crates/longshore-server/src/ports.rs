@@ -54,7 +54,8 @@ impl Ports {
     }
 }
 
-fn is_free(port: u16) -> bool {
+/// Whether nothing listens at it now.
+pub(crate) fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 

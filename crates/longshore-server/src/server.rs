@@ -64,6 +64,15 @@ impl Server {
     /// When another server uses the state, when that cannot be read, and when it cannot listen. That no engine answers is none: it is
     /// told to who asks.
     pub async fn start(config: &Config) -> Result<Self, ServerError> {
+        let runtime = connect(config).await?;
+        Self::start_on(runtime, config).await
+    }
+
+    /// The same on a runtime that was made elsewhere: one that is shared, or one in memory that a test looks into.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_on(runtime: AnyRuntime, config: &Config) -> Result<Self, ServerError> {
         let settings = Settings::new(config)?;
         raise_limits();
         let store = Store::open(&settings.state)?;
@@ -73,7 +82,6 @@ impl Server {
             .map_err(|source| ServerError::Listen { address: settings.listen, source })?;
         let address = listener.local_addr()?;
         store.tell_address(&url(address))?;
-        let runtime = connect(config).await?;
         mock::furnish(&runtime, &settings);
         let guard = Guard::new(&token, settings.remote, settings.hosts.clone(), settings.origins.clone());
         let gateway = Gateway::new().map_err(std::io::Error::other)?;

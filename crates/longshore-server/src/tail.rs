@@ -9,7 +9,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use futures_util::{StreamExt, stream::BoxStream};
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use longshore::{AnyRuntime, ContainerRuntime, LogOptions, LogSource, ProjectName, ServiceLine, Target};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::sync::watch;
@@ -70,6 +73,9 @@ impl Place {
 
     /// A moment shortly before it, as engines may take theirs for the last that is left out.
     fn shortly_before(self) -> Option<SystemTime> {
+        if self.nanos < 0 {
+            return None;
+        }
         let at: SystemTime = OffsetDateTime::from_unix_timestamp_nanos(self.nanos).ok()?.into();
         at.checked_sub(Duration::from_millis(1))
     }
@@ -283,22 +289,136 @@ fn ended(error: &longshore::Error) -> End {
 }
 
 /// The lines that a log has now: the last so many of each container, or those after a place.
+///
+/// What a line's place is cannot be told from the middle of the lines of its time. So the log is read from the time on at which the last so
+/// many begin.
 pub(crate) async fn lines(
     runtime: &AnyRuntime,
     project: &ProjectName,
     tail: Option<u64>,
     after: Option<Place>,
 ) -> longshore::Result<BoxStream<'static, longshore::Result<Line>>> {
-    let since = after.and_then(Place::shortly_before);
-    let options = LogOptions { follow: false, tail, since, timestamps: true };
-    let lines = runtime.logs(&Target::name(project.clone()), &options).await?;
-    let mut places = Places::default();
-    let placed = lines.map(move |line| line.map(|line| places.of(line)));
-    let is_new = move |line: &longshore::Result<Line>| {
-        let old = after.zip(line.as_ref().ok()).is_some_and(|(after, line)| line.place <= after);
-        std::future::ready(!old)
+    let since = match tail {
+        Some(0) => return Ok(stream::empty().boxed()),
+        Some(tail) => Since::Last(beginnings(runtime, project, tail).await?),
+        None => Since::After(after.unwrap_or(Place { nanos: -1, number: 0 })),
     };
-    Ok(placed.filter(is_new).boxed())
+    let options =
+        LogOptions { follow: false, tail: None, since: since.place().shortly_before(), timestamps: true };
+    let lines = runtime.logs(&Target::name(project.clone()), &options).await?;
+    // What ended is asked once more for the lines that waited.
+    let lines = lines.fuse().boxed();
+    let begun = Begun { lines, places: Places::default(), since, ready: VecDeque::new() };
+    Ok(stream::unfold(begun, async |mut begun| begun.next().await.map(|line| (line, begun))).boxed())
+}
+
+/// Where a reading begins.
+enum Since {
+    /// Behind a place.
+    After(Place),
+    /// Of each container, with so many lines of that moment, which are the last of it.
+    Last(BTreeMap<String, Beginning>),
+}
+
+/// The moment with which the last lines of a container begin, and how many of them are of it.
+struct Beginning {
+    nanos: i128,
+    count: usize,
+    /// Those of them that have been read.
+    group: VecDeque<Line>,
+    over: bool,
+}
+
+impl Since {
+    fn place(&self) -> Place {
+        let nanos = match self {
+            Self::After(place) => place.nanos,
+            Self::Last(beginnings) => beginnings.values().map(|one| one.nanos).min().unwrap_or(-1),
+        };
+        Place { nanos, number: 0 }
+    }
+}
+
+/// With which moment the last so many lines of each container begin.
+async fn beginnings(
+    runtime: &AnyRuntime,
+    project: &ProjectName,
+    tail: u64,
+) -> longshore::Result<BTreeMap<String, Beginning>> {
+    let options = LogOptions { follow: false, tail: Some(tail), since: None, timestamps: true };
+    let mut lines = runtime.logs(&Target::name(project.clone()), &options).await?;
+    let (mut places, mut beginnings) = (Places::default(), BTreeMap::new());
+    while let Some(line) = lines.next().await {
+        let line = places.of(line?);
+        let beginning = beginnings.entry(line.line.container.clone()).or_insert_with(|| Beginning {
+            nanos: line.place.nanos,
+            count: 0,
+            group: VecDeque::new(),
+            over: false,
+        });
+        beginning.count += usize::from(beginning.nanos == line.place.nanos);
+    }
+    Ok(beginnings)
+}
+
+/// A log from where it was asked for.
+struct Begun {
+    lines: longshore::ProjectLogs,
+    places: Places,
+    since: Since,
+    ready: VecDeque<Line>,
+}
+
+impl Begun {
+    async fn next(&mut self) -> Option<longshore::Result<Line>> {
+        loop {
+            if let Some(line) = self.ready.pop_front() {
+                return Some(Ok(line));
+            }
+            let Some(line) = self.lines.next().await else {
+                // What was waited for does not come.
+                let Since::Last(beginnings) = &mut self.since else { return None };
+                self.ready.extend(beginnings.values_mut().flat_map(|one| one.group.drain(..)));
+                return self.ready.pop_front().map(Ok);
+            };
+            let line = match line {
+                Ok(line) => self.places.of(line),
+                Err(error) => return Some(Err(error)),
+            };
+            match &mut self.since {
+                Since::After(after) if line.place <= *after => {}
+                Since::After(_) => return Some(Ok(line)),
+                Since::Last(beginnings) => match beginnings.get_mut(&line.line.container) {
+                    // All its lines are newer than when that was asked.
+                    None => return Some(Ok(line)),
+                    Some(beginning) => self.ready.extend(beginning.take(line)),
+                },
+            }
+        }
+    }
+}
+
+impl Beginning {
+    /// The lines that are known to be wanted with this one.
+    fn take(&mut self, line: Line) -> Vec<Line> {
+        if self.over {
+            return vec![line];
+        }
+        match line.place.nanos.cmp(&self.nanos) {
+            std::cmp::Ordering::Less => Vec::new(),
+            std::cmp::Ordering::Equal => {
+                self.group.push_back(line);
+                if self.group.len() > self.count {
+                    self.group.pop_front();
+                }
+                Vec::new()
+            }
+            std::cmp::Ordering::Greater => {
+                self.over = true;
+                self.group.drain(..).chain([line]).collect()
+            }
+        }
+    }
 }
 
 /// The same, collected and in order of time; no more than what is kept of a log, the last ones then. How many were left out.

@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     agent::{Cell, Order},
     api::{AgentProgress, Problem, ProgressPhase, Wanted},
-    fleet::{Counts, Fleet, begin, end, no_port, storage},
+    fleet::{Counts, Fleet, begin, end, no_port, storage, superseded},
     gateway::Unproved,
-    progress,
+    ports, progress,
     store::{Record, StoreError},
     template::{Provider, Template},
 };
@@ -104,7 +104,11 @@ async fn carry_out(fleet: &Fleet, cell: &Cell, order: Order) -> bool {
         }
     };
     let is_cancelled = cancel.is_cancelled() && outcome.is_err();
-    let outcome = outcome.map_err(|problem| cell.discreet(problem));
+    let outcome = outcome.map_err(|problem| match is_cancelled {
+        true if fleet.inner.closing.is_cancelled() => told(&Error::ShuttingDown),
+        true => superseded(),
+        false => cell.discreet(problem),
+    });
     if order.wanted == Wanted::Deleted && outcome.is_ok() {
         fleet.forget(cell);
         end(cell, order.number, outcome);
@@ -205,8 +209,9 @@ async fn bring_up(fleet: &Fleet, cell: &Cell, call: &Call) -> Result<(), Problem
         .set_up(call, move |event| progress.report(event.subject.clone(), event.phase.clone()))
         .await
         .map_err(|error| told(&error))?;
+    look(fleet, cell).await;
+    let mut port = port(fleet, cell).await?;
     for _ in 0..MOST_PORTS {
-        let port = port(fleet, cell).await?;
         let project = project(fleet, cell, template, port).await?;
         let mut options = UpOptions::default();
         options.wait = Wait::Healthy { timeout: Some(Duration::from_secs(template.about.start_timeout)) };
@@ -215,10 +220,7 @@ async fn bring_up(fleet: &Fleet, cell: &Cell, call: &Call) -> Result<(), Problem
             Ok(_) => return prove_new(fleet, cell, template, port, call).await,
             Err(error @ Error::PortInUse { .. }) => {
                 tracing::info!(agent = %cell.name, port, "taken by somebody else: {error}");
-                // It stays taken from the range until the agent has another.
-                let another = fleet.inner.ports.take().ok_or_else(|| no_port(&fleet.inner.settings))?;
-                give_port(fleet, cell, Some(another)).await?;
-                fleet.inner.ports.give_back(port);
+                port = another_port(fleet, cell, Some(port)).await?;
             }
             Err(error) => return Err(with_log(fleet, cell, told(&error)).await),
         }
@@ -243,21 +245,35 @@ async fn prove_new(
     Ok(())
 }
 
-/// The port that it has, or a new one.
+/// The port that it has, unless somebody else took it while nothing of the agent ran; else a new one.
 async fn port(fleet: &Fleet, cell: &Cell) -> Result<u16, Problem> {
-    if let Some(port) = cell.known().record.port {
+    let (old, runs) = {
+        let known = cell.known();
+        (known.record.port, known.unseen.is_some() || known.runs())
+    };
+    if let Some(port) = old
+        && (runs || ports::is_free(port))
+    {
         return Ok(port);
     }
-    let port = fleet.inner.ports.take().ok_or_else(|| no_port(&fleet.inner.settings))?;
-    give_port(fleet, cell, Some(port)).await?;
-    Ok(port)
+    another_port(fleet, cell, old).await
 }
 
-async fn give_port(fleet: &Fleet, cell: &Cell, port: Option<u16>) -> Result<(), Problem> {
+/// A new port, in the place of one that cannot be had.
+async fn another_port(fleet: &Fleet, cell: &Cell, old: Option<u16>) -> Result<u16, Problem> {
+    // The old one stays taken until there is another.
+    let port = fleet.inner.ports.take().ok_or_else(|| no_port(&fleet.inner.settings))?;
+    let given = give_port(fleet, cell, port).await;
+    let back = if given.is_ok() { old } else { Some(port) };
+    back.into_iter().for_each(|port| fleet.inner.ports.give_back(port));
+    given.map(|()| port)
+}
+
+async fn give_port(fleet: &Fleet, cell: &Cell, port: u16) -> Result<(), Problem> {
     let _ordering = cell.ordering.lock().await;
-    let record = Record { port, ..cell.known().record.clone() };
+    let record = Record { port: Some(port), ..cell.known().record.clone() };
     fleet.inner.store.save(record).await.map_err(|error| storage(&error))?;
-    cell.known().record.port = port;
+    cell.known().record.port = Some(port);
     Ok(())
 }
 

@@ -17,7 +17,7 @@ const MOST_CONNECTIONS: usize = 4096;
 /// How long a client may take for the head of a request.
 const HEAD: Duration = Duration::from_secs(10);
 /// How large that may be.
-const LARGEST_HEAD: usize = 64 << 10;
+const LARGEST_HEAD: usize = 32 << 10;
 /// How long answers in flight may take once the server ends.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 

@@ -1,0 +1,287 @@
+//! A server of one test's own, on one engine, and what is behind its back.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use compose_file::ProjectName;
+use futures_util::StreamExt;
+use longshore::{
+    AnyRuntime, Call, Config, ContainerRuntime, DownOptions, PortRange, RemoveVolumes, RuntimeChoice, Target,
+};
+use longshore_server::{
+    Server,
+    api::{Agent, AgentState, ChatRequest, CreateAgent, Problem, ShutdownReport},
+    client::{Client, ClientError, ServerEvent},
+};
+use longshore_tests::{Failed, Outcome};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+static COUNTER: AtomicUsize = AtomicUsize::new(0);
+/// Each house has as many ports of its own.
+const PORTS: u16 = 60;
+
+/// A server, and its state.
+pub(crate) struct House {
+    pub(crate) engine: Engine,
+    pub(crate) runtime: AnyRuntime,
+    pub(crate) config: Config,
+    pub(crate) dir: Arc<TempDir>,
+    pub(crate) prefix: String,
+    running: Option<Running>,
+}
+
+struct Running {
+    client: Client,
+    url: String,
+    token: String,
+    end: CancellationToken,
+    task: JoinHandle<Result<ShutdownReport, Problem>>,
+}
+
+/// The engines that it is tried on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Mock,
+    Podman,
+    Docker,
+}
+
+impl Engine {
+    pub(crate) const ALL: [Self; 3] = [Self::Mock, Self::Podman, Self::Docker];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Mock => "mock",
+            Self::Podman => "podman",
+            Self::Docker => "docker",
+        }
+    }
+
+    fn choice(self) -> RuntimeChoice {
+        match self {
+            Self::Mock => RuntimeChoice::Mock,
+            Self::Podman => RuntimeChoice::Podman,
+            Self::Docker => RuntimeChoice::Docker,
+        }
+    }
+}
+
+impl House {
+    /// A house whose server is not started yet.
+    pub(crate) async fn build(engine: Engine) -> Result<Self, Failed> {
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let dir = Arc::new(tempfile::tempdir()?);
+        let prefix = format!("lss{}x{number}-", process::id());
+        let mut config = Config::default();
+        config.runtime = Some(engine.choice());
+        config.owner = Some("longshore-tests".to_owned());
+        config.serve.listen = Some("127.0.0.1:0".parse()?);
+        config.serve.state = Some(dir.path().join("state"));
+        config.serve.prefix = Some(prefix.clone());
+        config.serve.ports = Some(ports(number)?);
+        config.serve.template = Some("test".to_owned());
+        let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("server/template");
+        config.serve.templates.insert("test".to_owned(), template);
+        let runtime = AnyRuntime::connect(&config).await?;
+        Ok(Self { engine, runtime, config, dir, prefix, running: None })
+    }
+
+    /// Starts the server, on the same engine and the same state as before. A runtime that was shut down is made anew; the
+    /// engine in memory is the same.
+    pub(crate) async fn start(&mut self) -> Outcome {
+        self.runtime = match &self.runtime {
+            AnyRuntime::Mock(compose) => {
+                let again = longshore::Compose::new((**compose.engine()).clone());
+                AnyRuntime::Mock(again.with_owner("longshore-tests"))
+            }
+            _ => AnyRuntime::connect(&self.config).await?,
+        };
+        let server = Server::start_on(self.runtime.clone(), &self.config).await?;
+        let (url, token) = (server.url(), server.token().to_owned());
+        let client = Client::new(&url, Some(token.clone()))?;
+        let end = CancellationToken::new();
+        let ended = end.clone();
+        let task = tokio::spawn(async move { server.run(&ended, &CancellationToken::new()).await });
+        self.running = Some(Running { client, url, token, end, task });
+        Ok(())
+    }
+
+    fn running(&self) -> Result<&Running, Failed> {
+        self.running.as_ref().ok_or_else(|| "the server does not run".into())
+    }
+
+    pub(crate) fn client(&self) -> Result<&Client, Failed> {
+        Ok(&self.running()?.client)
+    }
+
+    pub(crate) fn url(&self) -> Result<&str, Failed> {
+        Ok(&self.running()?.url)
+    }
+
+    pub(crate) fn token(&self) -> Result<&str, Failed> {
+        Ok(&self.running()?.token)
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// Ends the server in order.
+    pub(crate) async fn stop(&mut self) -> Result<ShutdownReport, Failed> {
+        let running = self.running.take().ok_or("the server does not run")?;
+        running.end.cancel();
+        running.task.await?.map_err(|problem| problem.message.into())
+    }
+
+    /// Waits until the server has ended by itself.
+    pub(crate) async fn ended(&mut self) -> Result<ShutdownReport, Failed> {
+        let running = self.running.take().ok_or("the server does not run")?;
+        running.task.await?.map_err(|problem| problem.message.into())
+    }
+
+    /// A template like the usual one, with something else in the place of a text of its files.
+    pub(crate) fn template_with(&self, text: &str, other: &str) -> Result<PathBuf, Failed> {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("server/template");
+        let folder = self.dir.path().join(format!("template-{}", other.len()));
+        fs::create_dir_all(folder.join("config"))?;
+        for file in ["template.toml", "compose.yaml", "config/about.json"] {
+            let content = fs::read_to_string(from.join(file))?.replace(text, other);
+            fs::write(folder.join(file), content)?;
+        }
+        Ok(folder)
+    }
+
+    /// What an agent is created from.
+    pub(crate) fn wish(&self, name: &str, model: &str) -> CreateAgent {
+        CreateAgent {
+            name: name.to_owned(),
+            provider: "none".to_owned(),
+            model: model.to_owned(),
+            ..CreateAgent::default()
+        }
+    }
+
+    /// An agent that runs.
+    pub(crate) async fn agent(&self, name: &str) -> Result<Agent, Failed> {
+        self.agent_with(name, "echo").await
+    }
+
+    /// One that does what its model's name says.
+    pub(crate) async fn agent_with(&self, name: &str, model: &str) -> Result<Agent, Failed> {
+        let agent = self.client()?.create(&self.wish(name, model), true).await.map_err(explained)?;
+        assert_eq!(agent.state, AgentState::Running, "{agent:?}");
+        Ok(agent)
+    }
+
+    /// Waits until the agent is like that.
+    pub(crate) async fn until(&self, name: &str, is: impl Fn(&Agent) -> bool) -> Result<Agent, Failed> {
+        let mut events = self.client()?.events(None).await?;
+        while let Some(event) = events.next().await {
+            let agents = match event?.0 {
+                ServerEvent::Snapshot(snapshot) => snapshot.agents,
+                ServerEvent::Agent(agent) => vec![*agent],
+                _ => continue,
+            };
+            if let Some(agent) = agents.into_iter().find(|agent| agent.name == name && is(agent)) {
+                return Ok(agent);
+            }
+        }
+        Err(format!("{name} did not become so before the events ended").into())
+    }
+
+    /// Waits until the agent is in that state.
+    pub(crate) async fn until_state(&self, name: &str, state: AgentState) -> Result<Agent, Failed> {
+        self.until(name, |agent| agent.state == state).await
+    }
+
+    /// What the agent answers.
+    pub(crate) async fn says(&self, name: &str, text: &str) -> Result<String, Failed> {
+        let mut words = self.client()?.chat(name, &message(text)).await?;
+        let mut answer = String::new();
+        while let Some(word) = words.next().await {
+            answer.push_str(&word?);
+        }
+        Ok(answer)
+    }
+
+    /// The agent's project on the engine.
+    pub(crate) fn project(&self, name: &str) -> Result<ProjectName, Failed> {
+        Ok(ProjectName::new(format!("{}{name}", self.prefix))?)
+    }
+
+    /// The names of the agent's containers that the engine has.
+    pub(crate) async fn containers(&self, name: &str) -> Result<Vec<String>, Failed> {
+        let containers = self.runtime.ps(&self.project(name)?).await?;
+        Ok(containers.into_iter().map(|container| container.name).collect())
+    }
+
+    /// Ends the server, and takes away all that it made.
+    pub(crate) async fn tear_down(&mut self) -> Outcome {
+        if let Some(running) = self.running.take() {
+            running.end.cancel();
+            let ended = tokio::time::timeout(Duration::from_secs(90), running.task).await;
+            assert!(ended.is_ok(), "the server did not end");
+        }
+        let runtime = match &self.runtime {
+            AnyRuntime::Mock(_) => return Ok(()),
+            _ => AnyRuntime::connect(&self.config).await?,
+        };
+        for summary in runtime.projects().await? {
+            if summary.name.starts_with(&self.prefix) {
+                let mut options = DownOptions::default();
+                options.volumes = RemoveVolumes::Yes;
+                options.timeout = Some(Duration::from_secs(1));
+                let target = Target::name(ProjectName::new(summary.name)?);
+                runtime.down(&target, &options, &Call::default()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Ports that no other house of any process of these tests has, as far as the number of houses goes.
+fn ports(number: usize) -> Result<PortRange, Failed> {
+    let houses = (60_000 - 42_000) / usize::from(PORTS);
+    let at = (process::id() as usize * 7 + number) % houses;
+    let first = 42_000 + u16::try_from(at)? * PORTS;
+    // Below those that the system gives to who does not choose, where it has fewer.
+    let first = 10_000 + (first - 42_000);
+    PortRange::new(first, first + PORTS - 1).ok_or_else(|| "no ports".into())
+}
+
+/// A conversation of one message.
+pub(crate) fn message(text: &str) -> ChatRequest {
+    ChatRequest {
+        messages: vec![serde_json::json!({ "role": "user", "content": text })],
+        stream: None,
+        model: None,
+        rest: Default::default(),
+    }
+}
+
+/// The error with all that it says.
+pub(crate) fn explained(error: ClientError) -> Failed {
+    match error {
+        ClientError::Refused { status, problem } => format!("{status}: {problem:?}").into(),
+        error => error.into(),
+    }
+}
+
+/// The code that the server refused with.
+pub(crate) fn code<T>(outcome: Result<T, ClientError>) -> Result<String, Failed> {
+    match outcome {
+        Err(ClientError::Refused { problem, .. }) => Ok(problem.code),
+        Err(error) => Err(error.into()),
+        Ok(_) => Err("it was not refused".into()),
+    }
+}
