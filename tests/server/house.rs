@@ -14,7 +14,8 @@ use std::{
 use compose_file::ProjectName;
 use futures_util::StreamExt;
 use longshore::{
-    AnyRuntime, Call, Config, ContainerRuntime, DownOptions, PortRange, RemoveVolumes, RuntimeChoice, Target,
+    AnyRuntime, Call, Compose, Config, ContainerRuntime, DownOptions, MachineStatus, PortRange,
+    RemoveVolumes, RuntimeChoice, Target, mock::MockMachine,
 };
 use longshore_server::{
     Server,
@@ -37,6 +38,8 @@ pub(crate) struct House {
     pub(crate) config: Config,
     pub(crate) dir: Arc<TempDir>,
     pub(crate) prefix: String,
+    /// The machine that the engine in memory lives in.
+    pub(crate) machine: Option<MockMachine>,
     running: Option<Running>,
 }
 
@@ -93,7 +96,7 @@ impl House {
         let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("server/template");
         config.serve.templates.insert("test".to_owned(), template);
         let runtime = AnyRuntime::connect(&config).await?;
-        Ok(Self { engine, runtime, config, dir, prefix, running: None })
+        Ok(Self { engine, runtime, config, dir, prefix, machine: None, running: None })
     }
 
     /// Starts the server, on the same engine and the same state as before. A runtime that was shut down is made anew; the
@@ -101,8 +104,11 @@ impl House {
     pub(crate) async fn start(&mut self) -> Outcome {
         self.runtime = match &self.runtime {
             AnyRuntime::Mock(compose) => {
-                let again = longshore::Compose::new((**compose.engine()).clone());
-                AnyRuntime::Mock(again.with_owner("longshore-tests"))
+                let again = Compose::new((**compose.engine()).clone()).with_owner("longshore-tests");
+                AnyRuntime::Mock(match &self.machine {
+                    Some(machine) => again.with_machine(Arc::new(machine.clone())),
+                    None => again,
+                })
             }
             _ => AnyRuntime::connect(&self.config).await?,
         };
@@ -197,6 +203,15 @@ impl House {
             }
         }
         Err(format!("{name} did not become so before the events ended").into())
+    }
+
+    /// Waits until the machine is so.
+    pub(crate) async fn until_machine(&self, wanted: MachineStatus) -> Outcome {
+        // Nothing tells of a machine but an answer of it.
+        while self.runtime.machine_status().await? != wanted {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
     }
 
     /// Waits until the agent is in that state.

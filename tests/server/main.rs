@@ -3,7 +3,9 @@
 
 mod agents;
 mod chat;
+mod document;
 mod house;
+mod machine;
 mod requests;
 mod restart;
 mod watching;
@@ -78,6 +80,8 @@ fn main() {
     let mut trials = Trials::default();
     agents::tests(&mut trials);
     chat::tests(&mut trials);
+    document::tests(&mut trials);
+    machine::tests(&mut trials);
     requests::tests(&mut trials);
     restart::tests(&mut trials);
     watching::tests(&mut trials);

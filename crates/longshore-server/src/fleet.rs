@@ -468,7 +468,19 @@ impl Fleet {
         join_all(cells.iter().map(|cell| worker::look(self, cell))).await;
         self.inner.tails.end();
         self.inner.news.end();
-        let outcome = outcome.map_err(|error| Problem::from(&error))?;
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            // Without an engine there never was anything to stop.
+            Err(error) if cells.is_empty() => {
+                tracing::info!("the engine was not asked to stop anything: {error}");
+                return Ok(ShutdownReport {
+                    stopped: Vec::new(),
+                    failed: BTreeMap::new(),
+                    machine: "kept_unreadable".to_owned(),
+                });
+            }
+            Err(error) => return Err((&error).into()),
+        };
         let agent = |project: &ProjectName| {
             project.as_str().strip_prefix(&self.inner.settings.prefix).unwrap_or_default().to_owned()
         };

@@ -109,3 +109,58 @@ pub(crate) fn cause(error: &reqwest::Error) -> String {
     }
     cause.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use axum::{Router, routing::get};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::template::Template;
+
+    async fn listener() -> (TcpListener, u16) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let port = listener.local_addr().expect("its address").port();
+        (listener, port)
+    }
+
+    async fn proved(port: u16, token: &str) -> Result<(), Unproved> {
+        let about = Template::openclaw().expect("it is whole").about;
+        Gateway::new().expect("a client").prove(port, &about, token).await
+    }
+
+    #[tokio::test]
+    async fn another_agent_at_the_port_is_told_from_the_one_that_is_meant() {
+        let (listener, port) = listener().await;
+        let options = mock_agent::Options::parse("its-own", "echo").expect("options");
+        let agent = tokio::spawn(mock_agent::serve(listener, options, |_| {}, std::future::pending()));
+        assert_eq!(proved(port, "its-own").await, Ok(()));
+        assert!(matches!(proved(port, "another's").await, Err(Unproved::SomebodyElse(_))));
+        agent.abort();
+    }
+
+    #[tokio::test]
+    async fn one_that_takes_every_token_proves_nothing() {
+        let (listener, port) = listener().await;
+        let answer = || async { "yes" };
+        let open = Router::new().route("/healthz", get(answer)).route("/v1/models", get(answer));
+        let server = tokio::spawn(async move { axum::serve(listener, open).await });
+        assert!(matches!(proved(port, "any").await, Err(Unproved::SomebodyElse(_))));
+        server.abort();
+    }
+
+    #[tokio::test]
+    async fn one_that_is_not_well_is_not_there_yet() {
+        let (listener, port) = listener().await;
+        let options = mock_agent::Options::parse("its-own", "echo?unhealthy").expect("options");
+        let agent = tokio::spawn(mock_agent::serve(listener, options, |_| {}, std::future::pending()));
+        let Err(Unproved::NotYet(why)) = proved(port, "its-own").await else { panic!("it was proved") };
+        assert!(why.contains("503"), "{why}");
+        agent.abort();
+        let _ = agent.await;
+        let Err(Unproved::NotYet(why)) = proved(port, "its-own").await else { panic!("it was proved") };
+        assert!(why.contains("refused"), "{why}");
+    }
+}
