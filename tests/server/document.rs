@@ -69,7 +69,7 @@ async fn answers_are_as_the_document_says(house: &mut House) -> Outcome {
         asked("get", "/agents", 200),
         asked("get", "/agents/{name}", 200),
         asked("get", "/agents/{name}", 404).at("/agents/nobody"),
-        asked("post", "/agents/{name}/start", 202),
+        asked("post", "/agents/{name}/start", 202).at("/agents/scout/start?wait=true"),
         asked("post", "/agents/{name}/start", 404).at("/agents/nobody/start"),
         asked("post", "/agents/{name}/start", 401).without_token(),
         asked("post", "/agents/{name}/chat", 200).body(said(false)),

@@ -1,5 +1,6 @@
 //! Requests as others send them: scanners, pages elsewhere, programs that are wrong.
 
+use longshore_server::api::AgentState;
 use longshore_tests::{Failed, Outcome};
 use serde_json::Value;
 use tokio::{
@@ -20,6 +21,7 @@ pub(crate) fn tests(trials: &mut Trials) {
         what_agents_log_is_told_only_with_the_token,
         numbers_for_prometheus,
         no_secret_is_in_any_answer,
+        who_leaves_in_the_middle_leaves_nothing_half,
     );
 }
 
@@ -62,7 +64,7 @@ async fn what_a_scanner_sends_is_answered_and_does_nothing(house: &mut House) ->
         ("\x16\x03\x01\x02\x00\x01\x00".to_owned(), "400"),
         ("GET / HTTP/9.9\r\n\r\n".to_owned(), "400"),
         (format!("POST /agents/create HTTP/1.1\r\n{authorized}Content-Length: -1\r\n{end}"), "400"),
-        (format!("POST /agents/create HTTP/1.1\r\n{authorized}Content-Length: 99999999999\r\n{end}"), "400"),
+        (format!("POST /agents/create HTTP/1.1\r\n{authorized}Content-Length: 99999999999\r\n{end}"), "413"),
         (
             format!(
                 "POST /agents/create HTTP/1.1\r\n{authorized}Content-Type: application/json\r\nContent-Length: 17000000\r\n{end}"
@@ -73,7 +75,7 @@ async fn what_a_scanner_sends_is_answered_and_does_nothing(house: &mut House) ->
             format!(
                 "POST /agents/create HTTP/1.1\r\n{authorized}Content-Type: text/plain\r\nContent-Length: 2\r\n{end}{{}}"
             ),
-            "400",
+            "413",
         ),
         (
             format!(
@@ -217,6 +219,39 @@ async fn no_secret_is_in_any_answer(house: &mut House) -> Outcome {
     for file in ["compose.yaml", "config/about.json"] {
         let text = std::fs::read_to_string(project.join(file))?;
         assert!(!text.contains("s3cret-api-key") && !text.contains(&token), "{file}");
+    }
+    Ok(())
+}
+
+async fn who_leaves_in_the_middle_leaves_nothing_half(house: &mut House) -> Outcome {
+    house.start().await?;
+    let address = house.url()?.trim_start_matches("http://").to_owned();
+    let head = format!(
+        "Host: localhost\r\nAuthorization: Bearer {}\r\nContent-Type: application/json",
+        house.token()?
+    );
+    let send = async |request: String| -> Outcome {
+        let mut stream = TcpStream::connect(&address).await?;
+        stream.write_all(request.as_bytes()).await?;
+        // It is reset at once, with the answer not read.
+        stream.set_zero_linger()?;
+        drop(stream);
+        Ok(())
+    };
+    for number in 0..20 {
+        let body = serde_json::to_string(&house.wish(&format!("a{number}"), "echo"))?;
+        send(format!(
+            "POST /agents/create HTTP/1.1\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+        .await?;
+    }
+    for agent in house.client()?.agents().await? {
+        house.until_state(&agent.name, AgentState::Running).await?;
+        send(format!("POST /agents/{}/stop HTTP/1.1\r\n{head}\r\nContent-Length: 0\r\n\r\n", agent.name))
+            .await?;
+        // Whether or not that was heard, this is.
+        house.client()?.delete(&agent.name, true).await.map_err(explained)?;
     }
     Ok(())
 }

@@ -227,6 +227,11 @@ impl Fleet {
     /// # Errors
     /// `invalid` with every fault, `name_taken`, `shutting_down`, why there is no engine, and why it cannot be written.
     pub(crate) async fn create(&self, wish: CreateAgent, faults: Vec<Fault>) -> Result<Ticket, Problem> {
+        let this = self.clone();
+        to_the_end(async move { this.create_now(wish, faults).await }).await
+    }
+
+    async fn create_now(&self, wish: CreateAgent, faults: Vec<Fault>) -> Result<Ticket, Problem> {
         self.open_for_work()?;
         let plan = Plan::new(wish, faults, &self.inner.settings)?;
         if let Availability::Unavailable(error) = self.inner.status.look(&self.inner.runtime).await {
@@ -283,6 +288,11 @@ impl Fleet {
     /// # Errors
     /// `not_found`, `being_deleted`, `shutting_down`, and why it cannot be written.
     pub(crate) async fn order(&self, name: &str, wanted: Wanted) -> Result<Ticket, Problem> {
+        let (this, name) = (self.clone(), name.to_owned());
+        to_the_end(async move { this.order_now(&name, wanted).await }).await
+    }
+
+    async fn order_now(&self, name: &str, wanted: Wanted) -> Result<Ticket, Problem> {
         self.open_for_work()?;
         let cell = self.find(name)?;
         let _ordering = cell.ordering.lock().await;
@@ -509,6 +519,13 @@ impl Fleet {
     }
 }
 
+/// Does something that must not be left half done by a client that goes: its connection's end drops what it waits for.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(work).await.unwrap_or_else(|error| Err(Problem::new("internal", error.to_string())))
+}
+
 fn machine_end(end: &MachineEnd) -> String {
     serde_json::to_value(end).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
 }
@@ -625,8 +642,10 @@ pub(crate) fn end(cell: &Cell, number: u64, outcome: Result<(), Problem>) {
     cell.done.send_replace(Done { number, outcome });
 }
 
-/// An agent that is brought up has no error until it has one again.
+/// What is begun has no error until it has one again, and is pending until it is over.
 pub(crate) fn begin(known: &mut Known, wanted: Wanted) {
+    known.record.pending = true;
+    known.record.resume = false;
     known.busy = Some((wanted, SystemTime::now()));
     known.progress = None;
     known.error = None;

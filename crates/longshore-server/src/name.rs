@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// The longest name. With the prefix of projects it is still a container's and a host's name.
 const LONGEST: usize = 40;
 
+/// What stands in the place of a name in a URL.
+const RESERVED: [&str; 2] = ["create", "runtime-status"];
+
 /// A name of an agent: a slug, which is a part of a project's name, of a folder's and of a URL as it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -32,6 +35,9 @@ impl AgentName {
         }
         if text.ends_with('-') || text.contains("--") {
             return Err("has a hyphen that joins nothing".to_owned());
+        }
+        if RESERVED.contains(&text.as_str()) {
+            return Err("is a word of the server's own".to_owned());
         }
         if text.len() > LONGEST {
             return Err(format!("is longer than {LONGEST} letters"));

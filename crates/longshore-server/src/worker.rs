@@ -120,8 +120,8 @@ async fn carry_out(fleet: &Fleet, cell: &Cell, order: Order) -> bool {
     look(fleet, cell).await;
     let record = {
         let mut known = cell.known();
-        if is_cancelled && cell.orders.borrow().number > order.number {
-            // The next order begins at once, and it is that one's to say how it is.
+        if cell.orders.borrow().number > order.number {
+            // The next order begins at once, and what is known is its own.
             None
         } else {
             known.busy = None;

@@ -13,6 +13,7 @@ use axum::{
 use http::{HeaderMap, HeaderValue, Method, header};
 use sha2::{Digest, Sha256};
 
+use super::{LARGEST_BODY, problem::too_large};
 use crate::api::Problem;
 
 /// Whether the caller has the token.
@@ -109,8 +110,15 @@ impl Guard {
     }
 }
 
+/// What says itself that it is too large need not be read to be refused.
+fn is_too_large(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    length.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > LARGEST_BODY)
+}
+
 pub(super) async fn check(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     let mut response = match guard.admit(request.method(), request.uri().path(), request.headers()) {
+        Ok(_) if is_too_large(request.headers()) => too_large().into_response(),
         Ok(trusted) => {
             request.extensions_mut().insert(trusted);
             next.run(request).await

@@ -44,10 +44,14 @@ pub(super) async fn no_such_method(uri: Uri, method: http::Method) -> Problem {
         .with_help("what there is: /openapi.json")
 }
 
+pub(super) fn too_large() -> Problem {
+    Problem::new("too_large", format!("the body is larger than {} MiB", super::LARGEST_BODY >> 20))
+}
+
 impl From<BytesRejection> for Problem {
     fn from(rejection: BytesRejection) -> Self {
         match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Self::new("too_large", "the body is larger than 16 MiB"),
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
             _ => Self::new("bad_request", "the body cannot be read"),
         }
     }
