@@ -31,7 +31,7 @@ pub(crate) fn tests(trials: &mut Trials) {
         a_port_that_was_taken_meanwhile_is_replaced,
         many_at_once,
     );
-    behaviours!(trials, [Engine::Mock]; every_fault_of_a_wish_is_told);
+    behaviours!(trials, [Engine::Mock]; every_fault_of_a_wish_is_told, the_built_in_template_is_whole);
     behaviours!(trials, [Engine::Podman, Engine::Docker]; an_image_that_cannot_be_had_is_told);
 }
 
@@ -299,5 +299,32 @@ async fn an_image_that_cannot_be_had_is_told(house: &mut House) -> Outcome {
     wish.template = Some("lost".to_owned());
     assert_eq!(code(house.client()?.create(&wish, true).await)?, "image");
     assert_eq!(house.client()?.agent("scout").await?.state, AgentState::Failed);
+    Ok(())
+}
+
+async fn the_built_in_template_is_whole(house: &mut House) -> Outcome {
+    house.config.serve.template = None;
+    house.start().await?;
+    let mut wish = house.wish("scout", "a \"model\"");
+    wish.provider = "anthropic".to_owned();
+    wish.api_key = Some("s3cret-api-key".to_owned());
+    let agent = house.client()?.create(&wish, true).await.map_err(explained)?;
+    assert_eq!(
+        (agent.template.as_str(), agent.image.as_str()),
+        ("openclaw", "ghcr.io/openclaw/openclaw:latest")
+    );
+    assert_eq!(house.says("scout", "hello").await?, "echo: hello");
+    let config = house.state().join("agents/scout/project/config/openclaw.json");
+    let config: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(config)?)?;
+    let provider = &config["models"]["providers"]["agent"];
+    assert_eq!(provider["models"][0]["id"], "a \"model\"");
+    assert_eq!(
+        (&provider["api"], &provider["baseUrl"]),
+        (&"anthropic-messages".into(), &"https://api.anthropic.com".into())
+    );
+    assert_eq!(
+        (&provider["apiKey"], &config["gateway"]["auth"]["token"]),
+        (&"${API_KEY}".into(), &"${OPENCLAW_GATEWAY_TOKEN}".into())
+    );
     Ok(())
 }

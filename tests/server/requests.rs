@@ -75,7 +75,7 @@ async fn what_a_scanner_sends_is_answered_and_does_nothing(house: &mut House) ->
             format!(
                 "POST /agents/create HTTP/1.1\r\n{authorized}Content-Type: text/plain\r\nContent-Length: 2\r\n{end}{{}}"
             ),
-            "413",
+            "400",
         ),
         (
             format!(

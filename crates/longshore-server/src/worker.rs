@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use futures_util::StreamExt;
 use longshore::{
     Call, ContainerRuntime, DownOptions, Error, Event, LoadOptions, LogOptions, MachineProblem, MachineStop,
-    Orphans, Progress, Project, RemoveVolumes, StopOptions, Target, UpOptions, Wait,
+    Orphans, Progress, Project, RemoveVolumes, StopOptions, Target, UpOptions,
 };
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -214,7 +214,6 @@ async fn bring_up(fleet: &Fleet, cell: &Cell, call: &Call) -> Result<(), Problem
     for _ in 0..MOST_PORTS {
         let project = project(fleet, cell, template, port).await?;
         let mut options = UpOptions::default();
-        options.wait = Wait::Healthy { timeout: Some(Duration::from_secs(template.about.start_timeout)) };
         options.orphans = Orphans::Remove;
         match fleet.inner.runtime.up(&project, &options, call).await {
             Ok(_) => return prove_new(fleet, cell, template, port, call).await,
@@ -313,7 +312,7 @@ async fn prove(fleet: &Fleet, cell: &Cell, template: &Template, port: u16) -> Re
     let about = &template.about;
     let until = Instant::now() + Duration::from_secs(about.start_timeout);
     let mut hints = cell.hints.subscribe();
-    let mut pause = PAUSE.0;
+    let (mut pause, mut unsure) = (PAUSE.0, true);
     loop {
         let why = match fleet.inner.gateway.prove(port, about, &cell.secrets.token).await {
             Ok(()) => return Ok(()),
@@ -333,18 +332,23 @@ async fn prove(fleet: &Fleet, cell: &Cell, template: &Template, port: u16) -> Re
             };
             return Err(with_log(fleet, cell, problem).await);
         }
+        // It may have ended before anybody listened.
+        if std::mem::take(&mut unsure) && has_ended(fleet, cell, &about.service).await {
+            let ended = Problem::new("exited", "it ended before it was there");
+            return Err(with_log(fleet, cell, ended).await);
+        }
         tokio::select! {
             () = sleep(pause) => pause = (pause * 2).min(PAUSE.1),
-            _ = hints.changed() => {
-                look(fleet, cell).await;
-                let known = cell.known().clone();
-                if known.unseen.is_none() && known.run(&about.service).is_none() {
-                    let ended = Problem::new("exited", "it ended before it was there");
-                    return Err(with_log(fleet, cell, ended).await);
-                }
-            }
+            _ = hints.changed() => unsure = true,
         }
     }
+}
+
+/// Whether its service certainly does not run.
+async fn has_ended(fleet: &Fleet, cell: &Cell, service: &str) -> bool {
+    look(fleet, cell).await;
+    let known = cell.known();
+    known.unseen.is_none() && known.run(service).is_none()
 }
 
 /// The problem with the last lines of the agent's log, where it has none yet.
