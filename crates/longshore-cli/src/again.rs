@@ -22,7 +22,8 @@ impl Again {
     }
 }
 
-fn line(words: &[String]) -> String {
+/// A command line of ours.
+pub(crate) fn line(words: &[String]) -> String {
     let quoted: Vec<String> =
         ["longshore".to_owned()].into_iter().chain(words.iter().map(|word| quote(word))).collect();
     format!("`{}`", quoted.join(" "))

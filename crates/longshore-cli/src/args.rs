@@ -1,11 +1,14 @@
 //! The command line, as docker compose has it.
 
+mod agents;
+
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use longshore::{Config, MachineChoice, RuntimeChoice};
 
+pub(crate) use self::agents::{Agents, Asked, Chat, Create, Lines, Of, Place, Serve, Verb};
 use crate::exit::ExitCode;
 
 /// Compose projects on whatever engine this computer has.
@@ -251,6 +254,13 @@ pub(crate) enum Command {
     /// Make, start, stop or look at the virtual machine that Podman needs on some systems.
     #[command(subcommand)]
     Machine(Machine),
+    /// Serve AI agents over HTTP: create them, talk to them, follow their logs and delete them.
+    ///
+    /// It runs until Ctrl-C, SIGTERM or a client's shutdown, and then stops the agents, and the machine too if it was booted for
+    /// them and nothing else runs in it; a second Ctrl-C does not wait. Agents that ran run again when it is started again.
+    Serve(Serve),
+    /// Work with the agents of a server that `serve` started.
+    Agents(Agents),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -492,7 +502,7 @@ pub(crate) struct Logs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tail(pub(crate) Option<u64>);
 
-fn tail(text: &str) -> Result<Tail, String> {
+pub(crate) fn tail(text: &str) -> Result<Tail, String> {
     match text {
         "all" => Ok(Tail(None)),
         number => number.parse().map(|n| Tail(Some(n))).map_err(|_| "expected a number or `all`".to_owned()),

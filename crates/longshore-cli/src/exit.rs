@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, io};
 
 use longshore::{ConfigError, Error, LoadError, compose_file::Diagnostics};
+use longshore_server::{api::Problem, client::ClientError};
 use serde_json::json;
 
 use crate::{
@@ -54,11 +55,11 @@ impl ExitCode {
     fn meaning(self) -> &'static str {
         match self {
             Self::Ok => "done",
-            Self::Failed => "the engine refused, or a container did not become what it should",
+            Self::Failed => "the engine refused, or a container or an agent did not become what it should",
             Self::PlanHasSteps => "`plan`: `up` would do something",
             Self::Usage => "the command line or the configuration is wrong",
             Self::InvalidFile => "the compose file is missing or wrong",
-            Self::NoEngine => "no container engine answers",
+            Self::NoEngine => "no container engine answers, or no server of agents",
             Self::Interrupted => "ended by Ctrl-C",
             Self::Terminated => "ended by SIGTERM",
         }
@@ -91,6 +92,8 @@ pub(crate) enum Failure {
     Config(ConfigError),
     /// The command line, where clap cannot tell; and what to do about it.
     Usage(String, Option<String>),
+    /// What a server of agents answers, or why there is none; and what that ends with.
+    Agents(Box<Problem>, ExitCode),
     /// A file or stream.
     Io(io::Error),
     /// A signal; and what is left.
@@ -114,6 +117,24 @@ impl From<LoadError> for Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::Config(error)
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let sentence = error.to_string();
+        let (problem, code) = match error {
+            ClientError::Refused { problem, .. } => {
+                let is_usage = matches!(problem.code.as_str(), "invalid" | "invalid_name" | "bad_request");
+                (problem, if is_usage { ExitCode::Usage } else { ExitCode::Failed })
+            }
+            ClientError::Url { .. } => (Problem::new("invalid_url", sentence).into(), ExitCode::Usage),
+            ClientError::Unreachable { .. } => {
+                (Problem::new("server_unreachable", sentence).into(), ExitCode::NoEngine)
+            }
+            _ => (Problem::new("unexpected", sentence).into(), ExitCode::Failed),
+        };
+        Self::Agents(problem, code)
     }
 }
 
@@ -156,6 +177,7 @@ impl Failure {
             },
             Self::Load(_) => ExitCode::InvalidFile,
             Self::Config(_) | Self::Usage(..) => ExitCode::Usage,
+            Self::Agents(_, code) => *code,
             Self::Io(_) => ExitCode::Failed,
             Self::Signal(Signal::Interrupt, _) => ExitCode::Interrupted,
             Self::Signal(Signal::Terminate, _) => ExitCode::Terminated,
@@ -163,12 +185,13 @@ impl Failure {
         }
     }
 
-    fn code(&self) -> &'static str {
+    fn code(&self) -> &str {
         match self {
             Self::Runtime(refusal) => refusal.error.code(),
             Self::Load(_) => "invalid_file",
             Self::Config(_) => "config",
             Self::Usage(..) => "usage",
+            Self::Agents(problem, _) => &problem.code,
             Self::Io(_) => "io",
             Self::Signal(..) | Self::Silent(_) => "cancelled",
         }
@@ -181,6 +204,7 @@ impl Failure {
             Self::Load(error) => error.to_string(),
             Self::Config(error) => error.to_string(),
             Self::Usage(text, _) => text.clone(),
+            Self::Agents(problem, _) => problem.message.trim_end().to_owned(),
             Self::Io(error) => error.to_string(),
             Self::Signal(signal, _) => format!("cancelled by {signal}"),
             Self::Silent(_) => String::new(),
@@ -197,6 +221,7 @@ impl Failure {
                 Some("check the path; a relative one starts from the folder where longshore runs".to_owned())
             }
             Self::Usage(_, help) => help.clone(),
+            Self::Agents(problem, _) => problem.help.clone(),
             Self::Signal(_, left) => left.clone(),
             _ => None,
         }
@@ -219,6 +244,10 @@ impl Failure {
                     }
                 }
                 Self::Load(LoadError::Invalid(found)) => error["diagnostics"] = json!(found),
+                Self::Agents(problem, _) => {
+                    error["faults"] = json!(problem.faults);
+                    error["log"] = json!(problem.log);
+                }
                 _ => {}
             }
             output.note(&json!({ "error": error }).to_string());
@@ -238,6 +267,14 @@ impl Failure {
                 _ => details.iter().flat_map(|details| details.lines()).collect(),
             };
             for line in log {
+                let _ = write!(block, "\n  {} {line}", paint.dim("|"));
+            }
+        }
+        if let Self::Agents(problem, _) = self {
+            for fault in &problem.faults {
+                let _ = write!(block, "\n  {}: {}", fault.field, fault.message);
+            }
+            for line in &problem.log {
                 let _ = write!(block, "\n  {} {line}", paint.dim("|"));
             }
         }

@@ -27,12 +27,13 @@ use clap::{CommandFactory, Parser};
 
 use crate::{
     again::Again,
-    args::{Cli, Color, Format},
+    args::{Cli, Color, Command, Format},
     context::Context,
     exit::{ExitCode, Failure},
     output::Output,
     report::{Report, Reporter},
     signals::Signals,
+    trace::Usually,
 };
 
 fn main() -> std::process::ExitCode {
@@ -59,7 +60,11 @@ async fn run(cli: Cli) -> ExitCode {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     let output = output(&cli, &env);
-    trace::begin(cli.verbose, output);
+    let usually = match cli.command {
+        Command::Serve(_) => Usually::WhatHappens,
+        _ => Usually::Nothing,
+    };
+    trace::begin(cli.verbose, usually, output);
     let signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => {

@@ -48,6 +48,24 @@ impl Output {
         writeln!(io::stdout().lock(), "{text}")
     }
 
+    /// A part of a line of the result, shown at once.
+    ///
+    /// # Errors
+    /// As [`Output::line`].
+    pub(crate) fn piece(&self, text: &str) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()
+    }
+
+    /// A part of the result as JSON, on one line.
+    ///
+    /// # Errors
+    /// As [`Output::line`].
+    pub(crate) fn json_line(&self, value: &impl Serialize) -> io::Result<()> {
+        self.line(&serde_json::to_string(value).map_err(io::Error::other)?)
+    }
+
     /// The result as JSON.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What `-v` tells besides: the debugging lines of all our crates, on stderr.
+//! What `-v` tells besides: the debugging lines of all our crates, on stderr. What serves tells what happens to it without it.
 
 use std::fmt;
 
@@ -15,14 +15,31 @@ use tracing_subscriber::{
 
 use crate::{args::Format, output::Output};
 
-const OURS: [&str; 6] =
-    ["longshore", "compose_file", "runtime_core", "runtime_podman", "runtime_docker", "runtime_mock"];
+const OURS: [&str; 8] = [
+    "longshore",
+    "longshore_server",
+    "mock_agent",
+    "compose_file",
+    "runtime_core",
+    "runtime_podman",
+    "runtime_docker",
+    "runtime_mock",
+];
+
+/// What is told without being asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Usually {
+    Nothing,
+    /// For who finds the lines in a file later.
+    WhatHappens,
+}
 
 /// Begins to tell it; the more often it was asked for, the more.
-pub(crate) fn begin(verbose: u8, output: Output) {
-    let level = match verbose {
-        0 => return,
-        1 => "debug",
+pub(crate) fn begin(verbose: u8, usually: Usually, output: Output) {
+    let level = match (verbose, usually) {
+        (0, Usually::Nothing) => return,
+        (0, Usually::WhatHappens) => "info",
+        (1, _) => "debug",
         _ => "trace",
     };
     let filter = OURS.map(|name| format!("{name}={level}")).join(",");

@@ -1,5 +1,6 @@
 //! The commands, one function each.
 
+mod agents;
 mod attached;
 mod config;
 mod engine;
@@ -7,6 +8,7 @@ mod list;
 mod logs;
 mod machine;
 mod pull;
+mod serve;
 mod takedown;
 mod up;
 
@@ -35,6 +37,8 @@ pub(crate) async fn run(command: Command, mut context: Context) -> Result<ExitCo
         | Command::Status
         | Command::Doctor
         | Command::Machine(_)
+        | Command::Serve(_)
+        | Command::Agents(_)
         | Command::Completions { .. } => Files::default(),
     };
     context.files = context.files.followed_by(files);
@@ -61,6 +65,8 @@ async fn perform(command: Command, context: &Context) -> Result<ExitCode, Failur
         Command::Status => engine::status(context).await,
         Command::Doctor => engine::doctor(context).await,
         Command::Machine(verb) => machine::machine(&verb, context).await,
+        Command::Serve(args) => serve::serve(&args, context).await,
+        Command::Agents(args) => agents::agents(args, context).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut crate::command(), "longshore", &mut script);
