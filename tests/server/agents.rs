@@ -28,6 +28,7 @@ pub(crate) fn tests(trials: &mut Trials) {
         what_is_done_by_hand_is_shown,
         one_that_never_gets_well_says_why,
         one_that_crashes_says_why,
+        one_that_crashes_again_and_again_is_given_up,
         a_port_that_was_taken_meanwhile_is_replaced,
         many_at_once,
     );
@@ -238,6 +239,21 @@ async fn one_that_crashes_says_why(house: &mut House) -> Outcome {
     assert!(agent.error.is_some_and(|error| error.message.contains("exit code 7")));
     house.client()?.start("other", true).await.map_err(explained)?;
     Ok(())
+}
+
+async fn one_that_crashes_again_and_again_is_given_up(house: &mut House) -> Outcome {
+    let folder =
+        house.template_with("    image: ${IMAGE}", "    restart: unless-stopped\n    image: ${IMAGE}")?;
+    house.config.serve.templates.insert("stubborn".to_owned(), folder);
+    house.start().await?;
+    let mut wish = house.wish("scout", "echo?start-after-ms=60000&crash-after-ms=100");
+    wish.template = Some("stubborn".to_owned());
+    let outcome = house.client()?.create(&wish, true).await;
+    let Err(ClientError::Refused { problem, .. }) = outcome else { return Err("it did not fail".into()) };
+    assert!(problem.message.contains("again and again"), "{problem:?}");
+    assert!(problem.log.iter().any(|line| line.contains("crashed with 3")), "{problem:?}");
+    house.client()?.delete("scout", true).await.map_err(explained)?;
+    nothing_is_left(house, "scout").await
 }
 
 async fn a_port_that_was_taken_meanwhile_is_replaced(house: &mut House) -> Outcome {

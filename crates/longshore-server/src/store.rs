@@ -295,14 +295,14 @@ impl Store {
     ) -> Result<(), StoreError> {
         let folder = self.project(name);
         blocking(move || {
-            fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
+            make_open(&folder)?;
             for (path, text) in files {
                 let path = folder.join(path);
                 if fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
                     continue;
                 }
                 if let Some(parent) = path.parent() {
-                    fs::create_dir_all(parent).map_err(failed("make", parent))?;
+                    make_open(parent)?;
                 }
                 write(&path, text.as_bytes())?;
                 readable(&path).map_err(failed("write", &path))?;
@@ -435,6 +435,17 @@ fn make_private(folder: &Path) -> Result<(), StoreError> {
     }
     #[cfg(not(unix))]
     builder.create(folder).map_err(failed("make", folder))
+}
+
+/// A folder that every user may go through, whatever this process's umask is; below one that nobody else may.
+fn make_open(folder: &Path) -> Result<(), StoreError> {
+    fs::create_dir_all(folder).map_err(failed("make", folder))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).map_err(failed("open", folder))?;
+    }
+    Ok(())
 }
 
 #[cfg(unix)]

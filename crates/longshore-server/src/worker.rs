@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use futures_util::StreamExt;
 use longshore::{
     Call, ContainerRuntime, DownOptions, Error, Event, LoadOptions, LogOptions, MachineProblem, MachineStop,
-    Orphans, Progress, Project, RemoveVolumes, StopOptions, Target, UpOptions,
+    Orphans, Progress, Project, RemoveVolumes, StopOptions, Target, UpOptions, compose_file::RestartPolicy,
 };
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    agent::{Cell, Order},
+    agent::{Cell, Known, Order, Run},
     api::{AgentProgress, Problem, ProgressPhase, Wanted},
     fleet::{Counts, Fleet, begin, end, no_port, storage, superseded},
     gateway::Unproved,
@@ -24,6 +24,8 @@ use crate::{
 const MOST_PORTS: usize = 8;
 /// How long one waits before an agent is asked again whether it is there: at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// An engine that starts it again so often does so for ever.
+const MOST_RUNS: usize = 3;
 /// How many lines of its log say why an agent failed.
 const LAST_LINES: u64 = 20;
 /// How long its log may take for that.
@@ -65,7 +67,8 @@ async fn notice(fleet: &Fleet, cell: &Cell) {
     let (Some(run), Some(port), Ok(template)) = (run, port, template) else {
         return std::future::pending().await;
     };
-    let outcome = prove(fleet, cell, template, port).await;
+    // Whether the engine starts it again is not known here.
+    let outcome = prove(fleet, cell, template, port, Restarts::Perhaps).await;
     {
         let mut known = cell.known();
         match outcome {
@@ -195,7 +198,12 @@ fn template<'a>(fleet: &'a Fleet, cell: &Cell) -> Result<&'a Template, Problem> 
 }
 
 fn told(error: &Error) -> Problem {
-    error.into()
+    let problem = Problem::from(error);
+    match error {
+        // What core advises is for its own command line.
+        Error::Dependency { .. } => problem.with_help("its log says why; start it again"),
+        _ => problem,
+    }
 }
 
 /// Makes it run: the engine, its files, its containers, and the proof that it is the one that answers.
@@ -216,7 +224,9 @@ async fn bring_up(fleet: &Fleet, cell: &Cell, call: &Call) -> Result<(), Problem
         let mut options = UpOptions::default();
         options.orphans = Orphans::Remove;
         match fleet.inner.runtime.up(&project, &options, call).await {
-            Ok(_) => return prove_new(fleet, cell, template, port, call).await,
+            Ok(_) => {
+                return prove_new(fleet, cell, template, port, Restarts::of(&project, template), call).await;
+            }
             Err(error @ Error::PortInUse { .. }) => {
                 tracing::info!(agent = %cell.name, port, "taken by somebody else: {error}");
                 port = another_port(fleet, cell, Some(port)).await?;
@@ -232,11 +242,12 @@ async fn prove_new(
     cell: &Cell,
     template: &Template,
     port: u16,
+    restarts: Restarts,
     call: &Call,
 ) -> Result<(), Problem> {
     look(fleet, cell).await;
     tell_step(fleet, cell, step(ProgressPhase::Health, cell.name.as_str()));
-    let proof = call.cancel.run_until_cancelled(prove(fleet, cell, template, port));
+    let proof = call.cancel.run_until_cancelled(prove(fleet, cell, template, port, restarts));
     proof.await.unwrap_or_else(|| Err(told(&Error::Cancelled)))?;
     let mut known = cell.known();
     known.record.was_well = true;
@@ -308,10 +319,17 @@ async fn project(fleet: &Fleet, cell: &Cell, template: &Template, port: u16) -> 
 }
 
 /// Asks it until it has proved that it is there, or its container ended, or it took too long.
-async fn prove(fleet: &Fleet, cell: &Cell, template: &Template, port: u16) -> Result<(), Problem> {
+async fn prove(
+    fleet: &Fleet,
+    cell: &Cell,
+    template: &Template,
+    port: u16,
+    restarts: Restarts,
+) -> Result<(), Problem> {
     let about = &template.about;
     let until = Instant::now() + Duration::from_secs(about.start_timeout);
     let mut hints = cell.hints.subscribe();
+    let mut lives = Lives { restarts, runs: Vec::new(), ends: 0 };
     let (mut pause, mut unsure) = (PAUSE.0, true);
     loop {
         let why = match fleet.inner.gateway.prove(port, about, &cell.secrets.token).await {
@@ -333,22 +351,64 @@ async fn prove(fleet: &Fleet, cell: &Cell, template: &Template, port: u16) -> Re
             return Err(with_log(fleet, cell, problem).await);
         }
         // It may have ended before anybody listened.
-        if std::mem::take(&mut unsure) && has_ended(fleet, cell, &about.service).await {
-            let ended = Problem::new("exited", "it ended before it was there");
-            return Err(with_log(fleet, cell, ended).await);
+        if std::mem::take(&mut unsure) {
+            look(fleet, cell).await;
+            let ended = lives.have_ended(&cell.known(), &about.service);
+            if let Some(ended) = ended {
+                return Err(with_log(fleet, cell, ended).await);
+            }
         }
         tokio::select! {
-            () = sleep(pause) => pause = (pause * 2).min(PAUSE.1),
+            () = sleep(pause) => {
+                pause = (pause * 2).min(PAUSE.1);
+                unsure = lives.ends > 0;
+            }
             _ = hints.changed() => unsure = true,
         }
     }
 }
 
-/// Whether its service certainly does not run.
-async fn has_ended(fleet: &Fleet, cell: &Cell, service: &str) -> bool {
-    look(fleet, cell).await;
-    let known = cell.known();
-    known.unseen.is_none() && known.run(service).is_none()
+/// Whether the engine starts a service again that ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Restarts {
+    No,
+    Perhaps,
+}
+
+impl Restarts {
+    fn of(project: &Project, template: &Template) -> Self {
+        match project.services.get(&template.about.service).map(|service| service.restart) {
+            Some(RestartPolicy::No) => Self::No,
+            _ => Self::Perhaps,
+        }
+    }
+}
+
+/// What was seen of a service that is waited for.
+struct Lives {
+    restarts: Restarts,
+    runs: Vec<Run>,
+    /// How often it did not run.
+    ends: usize,
+}
+
+impl Lives {
+    /// That it will not be there, as far as that can be told now.
+    fn have_ended(&mut self, known: &Known, service: &str) -> Option<Problem> {
+        if known.unseen.is_some() {
+            return None;
+        }
+        match known.run(service) {
+            None if self.restarts == Restarts::No => {
+                return Some(Problem::new("exited", "it ended before it was there"));
+            }
+            None => self.ends += 1,
+            Some(run) if !self.runs.contains(&run) => self.runs.push(run),
+            Some(_) => {}
+        }
+        let too_often = self.runs.len() > MOST_RUNS || self.ends > MOST_RUNS;
+        too_often.then(|| Problem::new("exited", "it ends again and again before it is there"))
+    }
 }
 
 /// The problem with the last lines of the agent's log, where it has none yet.
