@@ -22,6 +22,7 @@ pub(crate) fn tests(trials: &mut Trials) {
         numbers_for_prometheus,
         no_secret_is_in_any_answer,
         who_leaves_in_the_middle_leaves_nothing_half,
+        who_does_not_finish_a_request_is_not_waited_for,
     );
 }
 
@@ -253,5 +254,19 @@ async fn who_leaves_in_the_middle_leaves_nothing_half(house: &mut House) -> Outc
         // Whether or not that was heard, this is.
         house.client()?.delete(&agent.name, true).await.map_err(explained)?;
     }
+    Ok(())
+}
+
+async fn who_does_not_finish_a_request_is_not_waited_for(house: &mut House) -> Outcome {
+    house.start().await?;
+    // Both return only because the server ends the connection.
+    let head = raw(house, b"GET /agents HTTP/1.1\r\nHost: local");
+    let authorized = format!("Host: localhost\r\nAuthorization: Bearer {}", house.token()?);
+    let request = format!(
+        "POST /agents/create HTTP/1.1\r\n{authorized}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{{"
+    );
+    let (head, body) = tokio::join!(head, raw(house, request.as_bytes()));
+    assert!(!head?.contains("200"));
+    assert_eq!(status(&body?), "400");
     Ok(())
 }

@@ -16,6 +16,7 @@ pub(crate) fn tests(trials: &mut Trials) {
         what_ran_runs_again_and_what_was_stopped_stays_so,
         without_resume_nothing_is_started,
         a_shutdown_by_a_client_answers_when_all_is_stopped,
+        a_shutdown_waits_no_longer_than_it_may,
     );
     behaviours!(trials, [Engine::Mock];
         a_second_server_is_refused,
@@ -73,6 +74,17 @@ async fn a_shutdown_by_a_client_answers_when_all_is_stopped(house: &mut House) -
     // What was not finished is finished by the next one.
     let folder = house.state().join("agents/two/agent.json");
     assert!(fs::read_to_string(folder)?.contains("\"pending\": true"));
+    Ok(())
+}
+
+async fn a_shutdown_waits_no_longer_than_it_may(house: &mut House) -> Outcome {
+    house.config.serve.shutdown_timeout = Some(1);
+    house.start().await?;
+    house.agent("good").await?;
+    house.agent_with("stubborn", "echo?ignore-term").await?;
+    let report = house.stop().await?;
+    assert_eq!(report.stopped, ["good"]);
+    assert_eq!(report.failed.keys().collect::<Vec<_>>(), ["stubborn"]);
     Ok(())
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn tests(trials: &mut Trials) {
         many_read_one_log,
         who_is_slow_is_told_what_was_missed,
     );
+    behaviours!(trials, [Engine::Mock]; a_stream_with_nothing_to_tell_says_that_it_is_alive);
 }
 
 async fn news_begin_with_all_that_there_is_and_go_on(house: &mut House) -> Outcome {
@@ -259,4 +260,18 @@ async fn who_is_slow_is_told_what_was_missed(house: &mut House) -> Outcome {
     assert!(missed > 0, "nothing was missed");
     assert!(lines + missed >= LINES, "{lines} lines and {missed} missed");
     Ok(())
+}
+
+async fn a_stream_with_nothing_to_tell_says_that_it_is_alive(house: &mut House) -> Outcome {
+    house.start().await?;
+    let mut answer = reqwest::get(format!("{}/events", house.url()?)).await?;
+    let mut told = String::new();
+    while let Some(piece) = answer.chunk().await? {
+        told.push_str(&String::from_utf8_lossy(&piece));
+        // A comment, which clients read over.
+        if told.contains("\n: alive\n") {
+            return Ok(());
+        }
+    }
+    Err(format!("it ended: {told}").into())
 }

@@ -81,3 +81,23 @@ impl Settings {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_told_has_a_default() {
+        let mut config = Config::default();
+        assert!(matches!(Settings::new(&config), Err(SettingsError::NoState)));
+        config.machine.state = Some("/state".into());
+        let settings = Settings::new(&config).expect("it is enough");
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:9105");
+        assert_eq!(settings.state, PathBuf::from("/state/serve"));
+        assert_eq!((settings.prefix.as_str(), settings.template.as_str()), ("browseros-claw-", "openclaw"));
+        assert_eq!((settings.remote, settings.resume), (false, true));
+        config.serve.template = Some("none".to_owned());
+        let told = Settings::new(&config).expect_err("there is none").to_string();
+        assert_eq!(told, "there is no template \"none\"; there are openclaw");
+    }
+}

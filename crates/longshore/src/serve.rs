@@ -153,3 +153,34 @@ impl TryFrom<String> for PortRange {
         text.parse()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    fn told(text: &str) -> String {
+        let config = Config::from_toml(text).map_err(|error| error.to_string());
+        config.and_then(|config| config.check().map_err(|error| error.to_string())).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for (text, why) in [
+            ("listen = '0.0.0.0:9105'", "needs `serve.remote`"),
+            ("listen = '192.168.1.2:9105'", "needs `serve.remote`"),
+            ("state = 'here'", "is not absolute"),
+            ("prefix = '-x'", "no project's name"),
+            ("ports = '5-4'", "no range of ports"),
+            ("parallel = 0", "at least one"),
+            ("templates = { mine = 'here' }", "is not absolute"),
+            ("lisen = '127.0.0.1:1'", "unknown field `lisen`"),
+        ] {
+            let told = told(&format!("[serve]\n{text}\n"));
+            assert!(told.contains(why), "{text}: {told:?}");
+        }
+        for text in ["listen = '[::1]:9105'", "listen = '0.0.0.0:9105'\nremote = true", "ports = '42000'"] {
+            assert_eq!(told(&format!("[serve]\n{text}\n")), "", "{text}");
+        }
+    }
+}
