@@ -156,7 +156,6 @@ impl TryFrom<String> for PortRange {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::Config;
 
     fn told(text: &str) -> String {
