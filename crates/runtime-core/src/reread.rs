@@ -207,8 +207,9 @@ impl<R: Rereadable> Following<R> {
         };
         self.told.read_again();
         match tail {
-            Some(tail) => last(&self.log, since, tail, to_the_end).await,
-            None => self.log.read(since, None, to_the_end).await,
+            Some(tail) if self.options.tail != Some(0) => last(&self.log, since, tail, to_the_end).await,
+            // Of what is not wanted only its end matters, whatever is wrong with its text.
+            _ => self.log.read(since, tail, to_the_end).await,
         }
     }
 
