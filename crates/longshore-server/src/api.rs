@@ -400,6 +400,14 @@ impl Problem {
     }
 }
 
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Problem {}
+
 impl From<&longshore::Error> for Problem {
     fn from(error: &longshore::Error) -> Self {
         let log = match error {
