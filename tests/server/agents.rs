@@ -12,7 +12,7 @@ use longshore_tests::{Outcome, http_get};
 
 use crate::{
     Trials, behaviours,
-    house::{Engine, House, code, explained},
+    house::{Engine, House, code, explained, message},
 };
 
 pub(crate) fn tests(trials: &mut Trials) {
@@ -218,6 +218,8 @@ async fn one_that_never_gets_well_says_why(house: &mut House) -> Outcome {
     assert_eq!(agent.wanted, Wanted::Running);
     assert!(matches!(agent.state, AgentState::Unhealthy | AgentState::Failed), "{agent:?}");
     assert!(agent.error.is_some_and(|error| !error.log.is_empty()));
+    // It answers, and is told nothing: it could be anybody.
+    assert_eq!(code(house.client()?.chat("scout", &message("x")).await)?, "not_proved");
     house.client()?.delete("scout", true).await.map_err(explained)?;
     nothing_is_left(house, "scout").await
 }

@@ -61,6 +61,8 @@ pub(crate) struct Known {
     pub(crate) unseen: Option<Problem>,
     /// The run of its service that has proved that it is the one that is meant.
     pub(crate) proved: Option<Run>,
+    /// The run that was asked for its proof last, and is not asked again.
+    pub(crate) asked: Option<Run>,
 }
 
 /// A run of a container.
@@ -139,7 +141,14 @@ impl Known {
             containers: Vec::new(),
             unseen: None,
             proved: None,
+            asked: None,
         }
+    }
+
+    /// Whether what runs of it has proved that it is the one that is meant: only that one is told its token.
+    pub(crate) fn has_proved(&self) -> bool {
+        let is_it = |container: &Container| runs(container) && Some(Run::of(container)) == self.proved;
+        self.containers.iter().any(is_it)
     }
 
     /// Whether anything of it runs.
@@ -178,12 +187,10 @@ impl Known {
         if self.containers.iter().any(unwell) {
             return AgentState::Unhealthy;
         }
-        match (&self.error, &self.proved) {
-            (Some(_), _) => AgentState::Unhealthy,
-            (None, Some(proved)) if self.containers.iter().any(|one| Run::of(one) == *proved) => {
-                AgentState::Running
-            }
-            (None, _) => AgentState::Starting,
+        match self.error {
+            Some(_) => AgentState::Unhealthy,
+            None if self.has_proved() => AgentState::Running,
+            None => AgentState::Starting,
         }
     }
 

@@ -62,7 +62,7 @@ async fn notice(fleet: &Fleet, cell: &Cell) {
     let (run, port) = {
         let known = cell.known();
         let run = template.as_ref().ok().and_then(|template| known.run(&template.about.service));
-        (run.filter(|run| known.proved.as_ref() != Some(run)), known.record.port)
+        (run.filter(|run| known.asked.as_ref() != Some(run)), known.record.port)
     };
     let (Some(run), Some(port), Ok(template)) = (run, port, template) else {
         return std::future::pending().await;
@@ -71,11 +71,10 @@ async fn notice(fleet: &Fleet, cell: &Cell) {
     let outcome = prove(fleet, cell, template, port, Restarts::Perhaps).await;
     {
         let mut known = cell.known();
-        match outcome {
-            Ok(()) => (known.proved, known.error) = (Some(run), None),
-            // Not asked again and again: what changes it is an event of the engine's.
-            Err(problem) => (known.proved, known.error) = (Some(run), Some(cell.discreet(problem))),
-        }
+        // Not asked again and again: what changes it is an event of the engine's.
+        known.asked = Some(run.clone());
+        known.proved = outcome.is_ok().then_some(run);
+        known.error = outcome.err().map(|problem| cell.discreet(problem));
     }
     fleet.tell(cell);
 }
@@ -252,6 +251,7 @@ async fn prove_new(
     let mut known = cell.known();
     known.record.was_well = true;
     known.proved = known.run(&template.about.service);
+    known.asked = known.proved.clone();
     Ok(())
 }
 

@@ -39,12 +39,17 @@ pub(super) async fn chat(
     let Json(mut message) = message?;
     let cell = app.fleet.find(&name)?;
     let (port, template) = {
-        let state = cell.known().state();
+        let known = cell.known();
+        let state = known.state();
         if !matches!(state, AgentState::Running | AgentState::Unhealthy) {
             return Err(not_running(&cell, state));
         }
-        let record = &cell.known().record;
-        (record.port, record.template.clone())
+        // Whoever else answers at its port is not told its token.
+        if !known.has_proved() {
+            let message = format!("the agent {name:?} has not proved that it is the one that answers");
+            return Err(Problem::new("not_proved", message).with_help("see its error, and start it again"));
+        }
+        (known.record.port, known.record.template.clone())
     };
     let template = app.fleet.inner.settings.templates.get(&template);
     let (Some(port), Some(template)) = (port, template) else {

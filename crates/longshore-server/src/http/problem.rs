@@ -23,7 +23,9 @@ fn status(code: &str) -> StatusCode {
         "foreign_origin" => StatusCode::FORBIDDEN,
         "not_found" | "no_such_path" => StatusCode::NOT_FOUND,
         "no_such_method" => StatusCode::METHOD_NOT_ALLOWED,
-        "name_taken" | "being_deleted" | "superseded" | "not_running" | "no_template" => StatusCode::CONFLICT,
+        "name_taken" | "being_deleted" | "superseded" | "not_running" | "not_proved" | "no_template" => {
+            StatusCode::CONFLICT
+        }
         "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "foreign_host" => StatusCode::MISDIRECTED_REQUEST,
         "storage" => StatusCode::INSUFFICIENT_STORAGE,
