@@ -124,7 +124,7 @@ impl Server {
         &self,
         name: &str,
         what: &str,
-        is: impl Fn(Option<&Agent>) -> bool,
+        mut is: impl FnMut(Option<&Agent>) -> bool,
     ) -> Result<(), String> {
         let seen = async {
             let mut events = self.client.events(None).await.map_err(|error| error.to_string())?;
@@ -220,7 +220,7 @@ async fn a_server_that_is_killed_goes_on_where_it_was(house: &House) -> Outcome 
     Ok(())
 }
 
-/// Kills the server again and again while it creates an agent, a little later each time.
+/// Kills the server again and again while it creates an agent, after one more of its news each time.
 async fn a_creation_is_finished_however_often_the_server_is_killed(house: &House) -> Outcome {
     let server = house.start().await;
     server
@@ -229,10 +229,14 @@ async fn a_creation_is_finished_however_often_the_server_is_killed(house: &House
         .await
         .map_err(|e| format!("{e:?}"))?;
     server.kill();
-    for round in 0_u64..6 {
+    for round in 0..6 {
         let server = house.start().await;
-        // Somewhere else in the middle each time; where that is does not matter.
-        tokio::time::sleep(Duration::from_millis(150 * round)).await;
+        let mut news = 0;
+        let seen = |agent: Option<&Agent>| {
+            news += 1;
+            news > round || agent.is_some_and(|agent| agent.state == AgentState::Running)
+        };
+        server.wait_for("scout", "has news", seen).await?;
         server.kill();
     }
     let server = house.start().await;
