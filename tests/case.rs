@@ -137,6 +137,17 @@ impl Case {
         Ok(compose_file::load_str(&file.display().to_string(), text, &options)?)
     }
 
+    /// Another project of the case, of one service `web` that sleeps until it is stopped.
+    ///
+    /// # Errors
+    /// None that a test would not have found.
+    pub fn sleeper(&self, suffix: &str) -> Result<Project, Failed> {
+        self.project_named(
+            suffix,
+            "services: {web: {image: 'localhost/longshore-fixture:1', command: [sleep]}}",
+        )
+    }
+
     /// Brings it up as usual.
     ///
     /// # Errors

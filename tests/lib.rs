@@ -22,7 +22,7 @@ pub use case::{Case, options};
 pub use outcome::{Failed, Outcome, completed, is_required, refused, said, variable};
 pub use probe::{free_port, http_get};
 pub use recorder::Recorder;
-pub use suite::{Behaviour, Suite};
+pub use suite::{Behaviour, Suite, sentence};
 
 /// The images that every backend has: the same program, in two versions that differ in one label.
 pub const IMAGE: &str = "localhost/longshore-fixture:1";

@@ -137,7 +137,8 @@ async fn run(backend: &Arc<Backend>, behaviour: &Behaviour) -> Outcome {
     }
 }
 
-fn sentence(panic: &(dyn Any + Send)) -> String {
+/// What a panic said.
+pub fn sentence(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it panicked".to_owned())
 }

@@ -1,6 +1,5 @@
 //! Lists: of a project's containers, of projects, of what is ours.
 
-use compose_file::Project;
 use longshore_tests::{Case, Failed, IMAGE, Outcome, Suite, behaviours};
 use runtime_core::{ContainerName, ContainerSpec, ContainerState, Target, labels};
 
@@ -13,18 +12,6 @@ pub(crate) fn tests(suite: &mut Suite) {
         a_project_of_docker_compose_is_not_ours,
         projects_are_summed_up,
     );
-}
-
-fn sleeper(case: &Case, suffix: &str) -> Result<Project, Failed> {
-    case.project_named(
-        suffix,
-        "
-services:
-  web:
-    image: localhost/longshore-fixture:1
-    command: [sleep]
-",
-    )
 }
 
 async fn running(case: &Case, suffix: &str) -> Result<Vec<String>, Failed> {
@@ -67,13 +54,13 @@ services:
 }
 
 async fn ps_of_nothing_is_empty(case: Case) -> Outcome {
-    let project = sleeper(&case, "")?;
+    let project = case.sleeper("")?;
     assert!(case.ps(&project).await?.is_empty());
     Ok(())
 }
 
 async fn running_ones_are_found_by_prefix(case: Case) -> Outcome {
-    let (one, two) = (sleeper(&case, "-agent-1")?, sleeper(&case, "-agent-2")?);
+    let (one, two) = (case.sleeper("-agent-1")?, case.sleeper("-agent-2")?);
     case.up(&one).await?;
     case.up(&two).await?;
     let name = case.name();
@@ -88,7 +75,7 @@ async fn running_ones_are_found_by_prefix(case: Case) -> Outcome {
 
 async fn a_container_that_only_has_such_a_name_is_not_listed(case: Case) -> Outcome {
     case.foreign_container(&stranger(&case, "-agent-web-1", &[])?).await?;
-    case.up(&sleeper(&case, "-agent-x")?).await?;
+    case.up(&case.sleeper("-agent-x")?).await?;
     assert_eq!(running(&case, "-agent").await?, [format!("{}-agent-x-web-1", case.name())]);
     Ok(())
 }
@@ -110,7 +97,7 @@ async fn a_project_of_docker_compose_is_not_ours(case: Case) -> Outcome {
 }
 
 async fn projects_are_summed_up(case: Case) -> Outcome {
-    let (one, two) = (sleeper(&case, "-b")?, sleeper(&case, "-a")?);
+    let (one, two) = (case.sleeper("-b")?, case.sleeper("-a")?);
     case.up(&one).await?;
     case.up_with(&two, &longshore_tests::options(|o| o.scale = [("web".to_owned(), 2)].into())).await?;
     case.stop(&two).await?;

@@ -38,19 +38,6 @@ pub(crate) fn tests(suite: &mut Suite) {
     );
 }
 
-fn sleeper(case: &Case, suffix: &str) -> Result<Project, Failed> {
-    case.project_named(
-        suffix,
-        "
-services:
-  web:
-    image: localhost/longshore-fixture:1
-    command: [sleep]
-    stop_grace_period: 1s
-",
-    )
-}
-
 /// Reads until that is told, and gives all that was.
 async fn until(changes: &mut Changes, action: EngineAction) -> Result<Vec<Change>, Failed> {
     let mut told = Vec::new();
@@ -68,7 +55,7 @@ async fn states(case: &Case, project: &Project) -> Result<Vec<bool>, Error> {
 }
 
 async fn what_happens_to_a_project_is_told_and_then_seen(case: Case) -> Outcome {
-    let project = sleeper(&case, "-agent-1")?;
+    let project = case.sleeper("-agent-1")?;
     let mut changes = case.runtime().watch(&format!("{}-agent", case.name())).await?;
     let mut told = Vec::new();
     case.up(&project).await?;
@@ -97,7 +84,7 @@ async fn what_happens_to_a_project_is_told_and_then_seen(case: Case) -> Outcome 
 
 async fn what_happens_before_it_is_read_is_told(case: Case) -> Outcome {
     let changes = case.runtime().watch(case.name()).await?;
-    let projects = [sleeper(&case, "-a")?, sleeper(&case, "-b")?];
+    let projects = [case.sleeper("-a")?, case.sleeper("-b")?];
     for project in &projects {
         case.up(project).await?;
         case.up_anew(project).await?;
@@ -114,7 +101,7 @@ async fn what_happens_before_it_is_read_is_told(case: Case) -> Outcome {
 }
 
 async fn what_others_do_to_ours_is_told(case: Case) -> Outcome {
-    let project = sleeper(&case, "")?;
+    let project = case.sleeper("")?;
     case.up(&project).await?;
     let id = case.container(&project, "web").await?.id;
     let mut changes = case.runtime().watch(case.name()).await?;
@@ -131,7 +118,7 @@ async fn what_others_do_to_ours_is_told(case: Case) -> Outcome {
 
 async fn what_is_not_ours_is_not_told(case: Case) -> Outcome {
     let mut changes = case.runtime().watch(&format!("{}-agent", case.name())).await?;
-    case.up(&sleeper(&case, "-other")?).await?;
+    case.up(&case.sleeper("-other")?).await?;
     let theirs = format!("{}-agent-theirs", case.name());
     for (number, owner) in [None, Some("somebody-else")].into_iter().enumerate() {
         let mut spec = ContainerSpec::new(ContainerName::new(format!("{theirs}-web-{number}"))?, IMAGE);
@@ -142,7 +129,7 @@ async fn what_is_not_ours_is_not_told(case: Case) -> Outcome {
         let id = case.foreign_container(&spec).await?;
         case.engine().kill_container(&id, "SIGKILL").await?;
     }
-    let project = sleeper(&case, "-agent-1")?;
+    let project = case.sleeper("-agent-1")?;
     case.up(&project).await?;
     let told = until(&mut changes, EngineAction::Started).await?;
     assert!(told.iter().all(|change| change.project == project.name), "{told:#?}");
@@ -161,7 +148,7 @@ fn another(case: &Case) -> Arc<dyn ContainerRuntime> {
 }
 
 async fn it_goes_on_after_a_shutdown(case: Case) -> Outcome {
-    let project = sleeper(&case, "")?;
+    let project = case.sleeper("")?;
     case.up(&project).await?;
     let runtime = another(&case);
     let mut changes = runtime.watch(case.name()).await?;
@@ -219,7 +206,7 @@ async fn listening(case: &Case) -> Result<(Changes, String), Failed> {
     let program = podman_that(case, "events", &format!("echo $$ >{}", id.display()))?;
     let runtime = case.backend().with_program(&program, Duration::from_secs(60))?;
     let mut changes = runtime.watch(case.name()).await?;
-    case.up(&sleeper(case, "")?).await?;
+    case.up(&case.sleeper("")?).await?;
     until(&mut changes, EngineAction::Started).await?;
     Ok((changes, fs::read_to_string(id)?.trim().to_owned()))
 }
@@ -250,7 +237,7 @@ async fn it_is_told_over_a_connection(case: Case) -> Outcome {
     config.url = Some(format!("unix://{}", variable("LONGSHORE_TEST_PODMAN_SOCKET")?));
     let runtime = Compose::new(PodmanEngine::new(config)).with_owner("longshore-tests");
     let mut changes = runtime.watch(case.name()).await?;
-    let project = sleeper(&case, "")?;
+    let project = case.sleeper("")?;
     case.up(&project).await?;
     let id = case.container(&project, "web").await?.id;
     let told = until(&mut changes, EngineAction::Started).await?;

@@ -15,7 +15,7 @@ use std::{panic::AssertUnwindSafe, time::Duration};
 use futures_util::{FutureExt, future::BoxFuture};
 use libtest_mimic::{Arguments, Trial};
 use longshore::{Availability, ContainerRuntime};
-use longshore_tests::{Failed, Outcome, completed};
+use longshore_tests::{Failed, Outcome, completed, sentence};
 
 use crate::house::{Engine, House};
 
@@ -61,11 +61,6 @@ fn attempt(engine: Engine, behaviour: Behaviour) -> Outcome {
     });
     runtime.shutdown_timeout(Duration::from_secs(5));
     outcome
-}
-
-fn sentence(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it panicked".to_owned())
 }
 
 /// Adds behaviours of the file that it is used in, for some engines.

@@ -122,19 +122,13 @@ impl From<ConfigError> for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        let sentence = error.to_string();
-        let (problem, code) = match error {
-            ClientError::Refused { problem, .. } => {
-                let is_usage = matches!(problem.code.as_str(), "invalid" | "invalid_name" | "bad_request");
-                (problem, if is_usage { ExitCode::Usage } else { ExitCode::Failed })
-            }
-            ClientError::Url { .. } => (Problem::new("invalid_url", sentence).into(), ExitCode::Usage),
-            ClientError::Unreachable { .. } => {
-                (Problem::new("server_unreachable", sentence).into(), ExitCode::NoEngine)
-            }
-            _ => (Problem::new("unexpected", sentence).into(), ExitCode::Failed),
+        let problem = Problem::from(error);
+        let code = match problem.code.as_str() {
+            "invalid" | "invalid_name" | "bad_request" | "invalid_url" => ExitCode::Usage,
+            "server_unreachable" => ExitCode::NoEngine,
+            _ => ExitCode::Failed,
         };
-        Self::Agents(problem, code)
+        Self::Agents(Box::new(problem), code)
     }
 }
 

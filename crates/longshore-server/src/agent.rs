@@ -106,6 +106,11 @@ impl Cell {
         self.hints.send_modify(|count| *count += 1);
     }
 
+    /// Says how an order ended.
+    pub(crate) fn end(&self, number: u64, outcome: Result<(), Problem>) {
+        self.done.send_replace(Done { number, outcome });
+    }
+
     /// The text without the agent's secrets.
     pub(crate) fn without_secrets(&self, text: &str) -> String {
         let key = self.secrets.api_key.as_deref();
@@ -143,6 +148,15 @@ impl Known {
             proved: None,
             asked: None,
         }
+    }
+
+    /// An order is begun: it has no error until it has one again, and is pending until it is over.
+    pub(crate) fn begin(&mut self, wanted: Wanted) {
+        self.record.pending = true;
+        self.record.resume = false;
+        self.busy = Some((wanted, SystemTime::now()));
+        self.progress = None;
+        self.error = None;
     }
 
     /// Whether what runs of it has proved that it is the one that is meant: only that one is told its token.

@@ -76,6 +76,23 @@ pub enum AgentState {
     Unknown,
 }
 
+impl AgentState {
+    /// The word that it is on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Unhealthy => "unhealthy",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Deleting => "deleting",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// What an agent is meant to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -425,4 +442,19 @@ pub struct Fault {
     pub field: String,
     /// What.
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_has_one_word() {
+        use AgentState::{
+            Creating, Deleting, Failed, Running, Starting, Stopped, Stopping, Unhealthy, Unknown,
+        };
+        for state in [Creating, Starting, Running, Unhealthy, Stopping, Stopped, Failed, Deleting, Unknown] {
+            assert_eq!(serde_json::to_value(state).ok(), Some(state.as_str().into()));
+        }
+    }
 }

@@ -83,15 +83,20 @@ impl<T: Clone> Backlog<T> {
         state.first + state.items.len() as u64
     }
 
-    /// What is kept from that number on.
-    pub(crate) fn kept_from(&self, from: u64) -> Vec<(u64, T)> {
+    /// The number of the first one that is kept.
+    pub(crate) fn first(&self) -> u64 {
+        self.state().first
+    }
+
+    /// The number of the first one that is so, of those that are kept.
+    pub(crate) fn find(&self, is: impl Fn(&T) -> bool) -> Option<u64> {
         let state = self.state();
-        let numbered = (state.first..).zip(state.items.iter().map(|(item, _)| item.clone()));
-        numbered.skip_while(|(number, _)| *number < from).collect()
+        let at = state.items.iter().position(|(item, _)| is(item))?;
+        Some(state.first + at as u64)
     }
 
     /// Waits for the one of that number.
-    pub(crate) async fn read(&self, place: u64) -> Read<T> {
+    async fn read(&self, place: u64) -> Read<T> {
         let mut told = self.told.subscribe();
         // The sender is `self`, so that it cannot be gone.
         let over = told.wait_for(|(next, over)| *next > place || *over).await.map_or(true, |told| told.1);
@@ -109,9 +114,43 @@ impl<T: Clone> Backlog<T> {
     }
 }
 
+/// A reader's place.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    next: u64,
+    over: bool,
+}
+
+impl Cursor {
+    /// Before the one of that number.
+    pub(crate) fn at(next: u64) -> Self {
+        Self { next, over: false }
+    }
+
+    /// Waits for the next one, and goes behind it. `None` once it was told that it is over.
+    pub(crate) async fn read<T: Clone>(&mut self, backlog: &Backlog<T>) -> Option<Read<T>> {
+        if self.over {
+            return None;
+        }
+        let read = backlog.read(self.next).await;
+        match &read {
+            Read::Item(number, _) => self.next = number + 1,
+            Read::Missed(count) => self.next += count,
+            Read::Over => self.over = true,
+        }
+        Some(read)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is kept, by number.
+    fn kept(backlog: &Backlog<char>) -> Vec<(u64, char)> {
+        let state = backlog.state();
+        (state.first..).zip(state.items.iter().map(|(item, _)| *item)).collect()
+    }
 
     const FEW: Limits = Limits { items: 3, bytes: 100 };
 
@@ -132,11 +171,31 @@ mod tests {
         "abcdefg".chars().for_each(|c| backlog.tell(c, 1));
         assert_eq!(backlog.read(1).await, Read::Missed(3));
         assert_eq!(backlog.read(4).await, Read::Item(4, 'e'));
-        assert_eq!(backlog.kept_from(5), [(5, 'f'), (6, 'g')]);
+        assert_eq!(kept(&backlog), [(4, 'e'), (5, 'f'), (6, 'g')]);
+        assert_eq!(
+            (backlog.first(), backlog.find(|c| *c == 'f'), backlog.find(|c| *c == 'a')),
+            (4, Some(5), None)
+        );
         backlog.tell('h', 99);
-        assert_eq!(backlog.kept_from(0), [(6, 'g'), (7, 'h')], "bytes count too");
+        assert_eq!(kept(&backlog), [(6, 'g'), (7, 'h')], "bytes count too");
         backlog.tell('i', 1000);
-        assert_eq!(backlog.kept_from(0), [(8, 'i')], "the last one is kept, however large");
+        assert_eq!(kept(&backlog), [(8, 'i')], "the last one is kept, however large");
+    }
+
+    #[tokio::test]
+    async fn a_cursor_goes_on_behind_what_was_read_or_missed() {
+        let backlog = Backlog::new(FEW);
+        "abcde".chars().for_each(|c| backlog.tell(c, 1));
+        backlog.end();
+        let mut cursor = Cursor::at(0);
+        let mut read = Vec::new();
+        while let Some(one) = cursor.read(&backlog).await {
+            read.push(one);
+        }
+        assert_eq!(
+            read,
+            [Read::Missed(2), Read::Item(2, 'c'), Read::Item(3, 'd'), Read::Item(4, 'e'), Read::Over]
+        );
     }
 
     #[tokio::test]

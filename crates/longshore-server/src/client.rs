@@ -20,7 +20,7 @@ use std::{collections::VecDeque, fmt, time::Duration};
 
 use futures_util::{Stream, StreamExt, stream};
 use reqwest::{Method, RequestBuilder, Response, Url, header};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 use crate::{
     api::{
@@ -432,15 +432,16 @@ impl Parser {
     }
 }
 
-impl Serialize for ClientError {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let problem = match self {
-            Self::Refused { problem, .. } => (**problem).clone(),
-            Self::Url { .. } => Problem::new("invalid_url", self.to_string()),
-            Self::Unreachable { .. } => Problem::new("server_unreachable", self.to_string()),
-            Self::Unexpected { .. } => Problem::new("unexpected", self.to_string()),
+/// The server's own, or one of like shape: `invalid_url`, `server_unreachable` or `unexpected`.
+impl From<ClientError> for Problem {
+    fn from(error: ClientError) -> Self {
+        let code = match error {
+            ClientError::Refused { problem, .. } => return *problem,
+            ClientError::Url { .. } => "invalid_url",
+            ClientError::Unreachable { .. } => "server_unreachable",
+            ClientError::Unexpected { .. } => "unexpected",
         };
-        problem.serialize(serializer)
+        Self::new(code, error.to_string())
     }
 }
 

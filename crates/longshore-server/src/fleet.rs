@@ -11,14 +11,13 @@ use std::{
 
 use futures_util::{StreamExt, future::join_all};
 use longshore::{
-    AnyRuntime, Availability, Call, ContainerRuntime, Error, MachineEnd, ProjectName, Projects,
-    ShutdownOptions,
+    AnyRuntime, Availability, Call, ContainerRuntime, Error, ProjectName, Projects, ShutdownOptions,
 };
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    agent::{Cell, Done, Known, Order},
+    agent::{Cell, Order},
     api::{
         Agent, AgentState, CreateAgent, DeletedAgent, Doing, Fault, Problem, RuntimeStatus, ShutdownReport,
         Snapshot, Wanted,
@@ -33,6 +32,7 @@ use crate::{
     status::Status,
     store::{Found, Record, Secrets, Store, StoreError, random_token},
     tail::Tails,
+    wish::Plan,
     worker,
 };
 
@@ -194,6 +194,11 @@ impl Fleet {
     fn project(&self, name: &AgentName) -> Result<ProjectName, Problem> {
         let text = format!("{}{name}", self.inner.settings.prefix);
         ProjectName::new(text).map_err(|error| Problem::new("invalid_name", error.to_string()))
+    }
+
+    /// The name of the agent whose project that is.
+    fn agent_of<'a>(&self, project: &'a ProjectName) -> &'a str {
+        project.as_str().strip_prefix(&self.inner.settings.prefix).unwrap_or_default()
     }
 
     /// All agents, by name.
@@ -439,9 +444,9 @@ impl Fleet {
                     // What happened before it listened.
                     self.cells().iter().for_each(|cell| cell.hint());
                     while let Some(Ok(change)) = changes.next().await {
-                        let of_it = |cell: &&Arc<Cell>| cell.project.as_str() == change.project.as_str();
-                        let cells = self.cells();
-                        cells.iter().find(of_it).into_iter().for_each(|cell| cell.hint());
+                        if let Ok(cell) = self.find(self.agent_of(&change.project)) {
+                            cell.hint();
+                        }
                     }
                 }
                 Err(error) => tracing::debug!("the engine cannot be listened to: {error}"),
@@ -491,13 +496,11 @@ impl Fleet {
             }
             Err(error) => return Err((&error).into()),
         };
-        let agent = |project: &ProjectName| {
-            project.as_str().strip_prefix(&self.inner.settings.prefix).unwrap_or_default().to_owned()
-        };
+        let agent = |project: &ProjectName| self.agent_of(project).to_owned();
         Ok(ShutdownReport {
             stopped: outcome.stopped.iter().map(agent).collect(),
             failed: outcome.failed.iter().map(|(project, error)| (agent(project), error.into())).collect(),
-            machine: machine_end(&outcome.machine),
+            machine: outcome.machine.as_str().to_owned(),
         })
     }
 
@@ -526,10 +529,6 @@ async fn to_the_end<T: Send + 'static>(
     tokio::spawn(work).await.unwrap_or_else(|error| Err(Problem::new("internal", error.to_string())))
 }
 
-fn machine_end(end: &MachineEnd) -> String {
-    serde_json::to_value(end).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
 pub(crate) fn superseded() -> Problem {
     Problem::new("superseded", "something else was asked of the agent meanwhile")
 }
@@ -551,102 +550,4 @@ pub(crate) fn storage(error: &StoreError) -> Problem {
         }
         _ => problem,
     }
-}
-
-/// What is to be created, once nothing is wrong with it.
-struct Plan {
-    record: Record,
-    api_key: Option<String>,
-}
-
-impl Plan {
-    /// `faults` are those that were found before, when it was read.
-    fn new(wish: CreateAgent, mut faults: Vec<Fault>, settings: &Settings) -> Result<Self, Problem> {
-        let mut fault = |field: &str, message: String| {
-            if !faults.iter().any(|fault| fault.field == field) {
-                faults.push(Fault { field: field.to_owned(), message });
-            }
-        };
-        let CreateAgent { name, provider, api_key, base_url, model, template } = wish;
-        let name = AgentName::new(name).map_err(|message| fault("name", message)).ok();
-        let template = template.unwrap_or_else(|| settings.template.clone());
-        let kind = settings.templates.get(&template);
-        if kind.is_none() {
-            let there: Vec<&str> = settings.templates.keys().map(String::as_str).collect();
-            fault("template", format!("{template:?} is none; there are {}", there.join(", ")));
-        }
-        let api_key = api_key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
-        if api_key.as_ref().is_some_and(|key| key.chars().any(char::is_control)) {
-            fault("api_key", "holds a character that cannot be in a key".to_owned());
-        }
-        let base_url = base_url.filter(|url| !url.is_empty());
-        if let Some(reason) = base_url.as_deref().and_then(wrong_url) {
-            fault("base_url", reason);
-        }
-        match kind.map(|kind| (kind, kind.about.providers.get(&provider))) {
-            None => {}
-            Some((kind, None)) => {
-                let there: Vec<&str> = kind.about.providers.keys().map(String::as_str).collect();
-                fault("provider", format!("{provider:?} is none; {template} has {}", there.join(", ")));
-            }
-            Some((_, Some(about))) => {
-                if about.needs_key && api_key.is_none() {
-                    fault("api_key", format!("is missing; {provider} needs one"));
-                }
-                if about.base_url.is_none() && base_url.is_none() {
-                    fault("base_url", format!("is missing; {provider} has no usual place"));
-                }
-            }
-        }
-        let model = model.trim().to_owned();
-        if model.is_empty() {
-            fault("model", "is empty".to_owned());
-        } else if model.len() > 200 || model.chars().any(char::is_control) {
-            fault("model", "is no name of a model".to_owned());
-        }
-        let (Some(name), Some(kind), true) = (name, kind, faults.is_empty()) else {
-            let fields: Vec<&str> = faults.iter().map(|fault| fault.field.as_str()).collect();
-            let message = format!("the agent cannot be created so: see {}", fields.join(", "));
-            return Err(Problem { faults, ..Problem::new("invalid", message) });
-        };
-        let record = Record {
-            template,
-            image: kind.about.image.clone(),
-            provider,
-            model,
-            base_url,
-            wanted: Wanted::Running,
-            pending: true,
-            ..Record::new(name)
-        };
-        Ok(Self { record, api_key })
-    }
-}
-
-fn wrong_url(text: &str) -> Option<String> {
-    let url = match url::Url::parse(text) {
-        Ok(url) => url,
-        Err(error) => return Some(format!("{error}; it is like https://example.com/v1")),
-    };
-    if !matches!(url.scheme(), "http" | "https") {
-        return Some(format!("{:?} is neither http nor https", url.scheme()));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Some("holds a user or a password; that is what api_key is for".to_owned());
-    }
-    None
-}
-
-/// Says how an order ended.
-pub(crate) fn end(cell: &Cell, number: u64, outcome: Result<(), Problem>) {
-    cell.done.send_replace(Done { number, outcome });
-}
-
-/// What is begun has no error until it has one again, and is pending until it is over.
-pub(crate) fn begin(known: &mut Known, wanted: Wanted) {
-    known.record.pending = true;
-    known.record.resume = false;
-    known.busy = Some((wanted, SystemTime::now()));
-    known.progress = None;
-    known.error = None;
 }

@@ -45,6 +45,7 @@ mod status;
 mod store;
 mod tail;
 mod template;
+mod wish;
 mod worker;
 
 pub use http::document;

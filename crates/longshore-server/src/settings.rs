@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
-use longshore::{Config, PortRange, ServeSection};
+use longshore::{Config, PortRange};
 
 use crate::template::{Template, TemplateError};
 
@@ -10,7 +10,7 @@ use crate::template::{Template, TemplateError};
 pub const DEFAULT_ADDRESS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9105);
 
-/// [`ServeSection`] with nothing left open.
+/// [`longshore::ServeSection`] with nothing left open.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
@@ -48,29 +48,24 @@ pub enum SettingsError {
     },
 }
 
-/// The ports of agents if not told: below those that systems give to who does not choose.
-const DEFAULT_PORTS: (u16, u16) = (42_000, 42_999);
-
 impl Settings {
     pub(crate) fn new(config: &Config) -> Result<Self, SettingsError> {
-        let ServeSection { state, template, templates: folders, .. } = config.serve.clone();
         let section = &config.serve;
         let below = config.machine.state.as_ref().map(|folder| folder.join("serve"));
         let mut templates = BTreeMap::from([("openclaw".to_owned(), Template::openclaw()?)]);
-        for (name, folder) in folders {
-            templates.insert(name, Template::read(&folder)?);
+        for (name, folder) in &section.templates {
+            templates.insert(name.clone(), Template::read(folder)?);
         }
-        let template = template.unwrap_or_else(|| "openclaw".to_owned());
+        let template = section.template.clone().unwrap_or_else(|| "openclaw".to_owned());
         if !templates.contains_key(&template) {
             return Err(SettingsError::NoTemplate { name: template, there: templates.into_keys().collect() });
         }
-        let (first, last) = DEFAULT_PORTS;
         Ok(Self {
             listen: section.listen.unwrap_or(DEFAULT_ADDRESS),
             remote: section.remote.unwrap_or_default(),
-            state: state.or(below).ok_or(SettingsError::NoState)?,
+            state: section.state.clone().or(below).ok_or(SettingsError::NoState)?,
             prefix: section.prefix.clone().unwrap_or_else(|| "browseros-claw-".to_owned()),
-            ports: section.ports.or(PortRange::new(first, last)).ok_or(SettingsError::NoState)?,
+            ports: section.ports.unwrap_or_default(),
             template,
             templates,
             hosts: section.hosts.clone().unwrap_or_default(),
@@ -96,6 +91,7 @@ mod tests {
         assert_eq!(settings.state, PathBuf::from("/state/serve"));
         assert_eq!((settings.prefix.as_str(), settings.template.as_str()), ("browseros-claw-", "openclaw"));
         assert_eq!((settings.remote, settings.resume), (false, true));
+        assert_eq!(settings.ports.to_string(), "42000-42999");
         config.serve.template = Some("none".to_owned());
         let told = Settings::new(&config).expect_err("there is none").to_string();
         assert_eq!(told, "there is no template \"none\"; there are openclaw");

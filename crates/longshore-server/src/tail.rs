@@ -145,8 +145,7 @@ impl Reader {
 
     /// Whether all that was ever logged is kept.
     pub(crate) fn is_whole(&self) -> bool {
-        self.tail.whole.load(Ordering::Relaxed)
-            && self.tail.backlog.kept_from(0).first().is_none_or(|(n, _)| *n == 0)
+        self.tail.whole.load(Ordering::Relaxed) && self.tail.backlog.first() == 0
     }
 
     /// How it ended.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     agent::{Cell, Known, Order, Run},
     api::{AgentProgress, Problem, ProgressPhase, Wanted},
-    fleet::{Counts, Fleet, begin, end, no_port, storage, superseded},
+    fleet::{Counts, Fleet, no_port, storage, superseded},
     gateway::Unproved,
     ports, progress,
     store::{Record, StoreError},
@@ -80,8 +80,8 @@ async fn notice(fleet: &Fleet, cell: &Cell) {
 }
 
 /// Does what the order says. Whether the agent is no more.
-async fn carry_out(fleet: &Fleet, cell: &Cell, order: Order) -> bool {
-    begin(&mut cell.known(), order.wanted);
+async fn carry_out(fleet: &Fleet, cell: &Arc<Cell>, order: Order) -> bool {
+    cell.known().begin(order.wanted);
     fleet.tell(cell);
     let cancel = CancellationToken::new();
     let call = Call { progress: listener(fleet, cell, order), cancel: cancel.clone() };
@@ -113,7 +113,7 @@ async fn carry_out(fleet: &Fleet, cell: &Cell, order: Order) -> bool {
     });
     if order.wanted == Wanted::Deleted && outcome.is_ok() {
         fleet.forget(cell);
-        end(cell, order.number, outcome);
+        cell.end(order.number, outcome);
         if fleet.is_empty() {
             release_machine(fleet).await;
         }
@@ -149,7 +149,7 @@ async fn carry_out(fleet: &Fleet, cell: &Cell, order: Order) -> bool {
         }
         drop(ordering);
     }
-    end(cell, order.number, outcome);
+    cell.end(order.number, outcome);
     fleet.tell(cell);
     false
 }
@@ -163,11 +163,10 @@ async fn release_machine(fleet: &Fleet) {
 }
 
 /// Tells the steps of an order.
-fn listener(fleet: &Fleet, cell: &Cell, order: Order) -> Progress {
-    let (fleet, name) = (fleet.clone(), cell.name.clone());
+fn listener(fleet: &Fleet, cell: &Arc<Cell>, order: Order) -> Progress {
+    let (fleet, cell) = (fleet.clone(), cell.clone());
     Progress::new(move |event: Event| {
         if let Some(step) = progress::of(&event)
-            && let Some(cell) = fleet.agents().get(&name).cloned()
             && cell.orders.borrow().number == order.number
         {
             tell_step(&fleet, &cell, step);

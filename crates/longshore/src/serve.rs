@@ -43,7 +43,7 @@ pub struct ServeSection {
     pub state: Option<PathBuf>,
     /// What the names of its projects begin with; the default is `browseros-claw-`.
     pub prefix: Option<String>,
-    /// The ports of the host that agents are given; the default is 42000 to 42999.
+    /// The ports of the host that agents are given; the default is that of [`PortRange`].
     pub ports: Option<PortRange>,
     /// The template of an agent that names none; the default is `openclaw`.
     pub template: Option<String>,
@@ -126,6 +126,13 @@ impl PortRange {
     /// Each of them, in order.
     pub fn iter(self) -> impl Iterator<Item = u16> {
         self.first..=self.last
+    }
+}
+
+/// 42000 to 42999: below those that systems give to who does not choose.
+impl Default for PortRange {
+    fn default() -> Self {
+        Self { first: 42_000, last: 42_999 }
     }
 }
 

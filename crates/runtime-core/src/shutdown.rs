@@ -101,9 +101,10 @@ pub enum Kept {
     Unreadable(Error),
 }
 
-impl Serialize for MachineEnd {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(match self {
+impl MachineEnd {
+    /// A word for programs, stable over versions.
+    pub fn as_str(&self) -> &'static str {
+        match self {
             Self::NotNeeded => "not_needed",
             Self::AlreadyOff => "already_off",
             Self::Stopped => "stopped",
@@ -111,7 +112,13 @@ impl Serialize for MachineEnd {
             Self::Kept(Kept::NotStartedByUs) => "kept_not_started_by_us",
             Self::Kept(Kept::InUse(_)) => "kept_in_use",
             Self::Kept(Kept::Unreadable(_)) => "kept_unreadable",
-        })
+        }
+    }
+}
+
+impl Serialize for MachineEnd {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

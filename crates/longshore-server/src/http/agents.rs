@@ -8,12 +8,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode, header};
-use serde_json::Value;
 
-use super::{App, guard::Trusted};
+use super::{App, guard::Trusted, problem::not_said_to_be_json};
 use crate::{
-    api::{Agent, AgentList, CreateAgent, ErrorAnswer, Fault, Problem, RuntimeStatus, WaitQuery, Wanted},
+    api::{Agent, AgentList, CreateAgent, ErrorAnswer, Problem, RuntimeStatus, WaitQuery, Wanted},
     fleet::Ticket,
+    wish,
 };
 
 /// What may be told to who asks: what an agent logged only to who has the token.
@@ -64,7 +64,7 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let Query(query) = query?;
     json_is_said(&headers)?;
-    let (wish, faults) = read_wish(&body?)?;
+    let (wish, faults) = wish::read(&body?)?;
     let ticket = app.fleet.create(wish, faults).await?;
     let location = format!("/agents/{}", ticket.cell.name);
     let agent = answer(&ticket, query, trusted).await?;
@@ -85,42 +85,7 @@ fn json_is_said(headers: &HeaderMap) -> Result<(), Problem> {
     if kind.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    Err(Problem::new("bad_request", "the body is not said to be JSON")
-        .with_help("send the header `content-type: application/json`"))
-}
-
-const FIELDS: [&str; 6] = ["name", "provider", "api_key", "base_url", "model", "template"];
-
-/// Reads what is wished, and everything that is wrong with its shape. No fault quotes a value: it could be the key.
-fn read_wish(body: &[u8]) -> Result<(CreateAgent, Vec<Fault>), Problem> {
-    let bad = |message: String| Problem::new("bad_request", message);
-    let value: Value = serde_json::from_slice(body).map_err(|error| {
-        bad(format!("the body is no JSON: it goes wrong at line {}, column {}", error.line(), error.column()))
-    })?;
-    let Value::Object(mut object) = value else { return Err(bad("the body is no JSON object".to_owned())) };
-    let mut faults = Vec::new();
-    let mut text = |field: &str| match object.remove(field) {
-        None | Some(Value::Null) => None,
-        Some(Value::String(text)) => Some(text),
-        Some(_) => {
-            faults.push(Fault { field: field.to_owned(), message: "is not a string".to_owned() });
-            None
-        }
-    };
-    let [name, provider, api_key, base_url, model, template] = FIELDS.map(&mut text);
-    for field in object.keys() {
-        let message = format!("is none of the fields {}", FIELDS.join(", "));
-        faults.push(Fault { field: field.chars().take(40).collect(), message });
-    }
-    let wish = CreateAgent {
-        name: name.unwrap_or_default(),
-        provider: provider.unwrap_or_default(),
-        api_key,
-        base_url,
-        model: model.unwrap_or_default(),
-        template,
-    };
-    Ok((wish, faults))
+    Err(not_said_to_be_json())
 }
 
 /// Starts an agent; one that runs is left as it is. The answer comes at once unless it is to wait.
@@ -176,22 +141,4 @@ async fn order(
     let ticket = app.fleet.order(name, wanted).await?;
     let agent = answer(&ticket, query, trusted).await?;
     Ok((StatusCode::ACCEPTED, Json(agent)).into_response())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_fault_is_told_and_no_value_is() {
-        let body = br#"{"name": 5, "api_key": ["s3cret"], "modle": "s3cret", "base_url": null}"#;
-        let (_, faults) = read_wish(body).expect("it is an object");
-        let fields: Vec<&str> = faults.iter().map(|fault| fault.field.as_str()).collect();
-        assert_eq!(fields, ["name", "api_key", "modle"]);
-        assert!(!format!("{faults:?}").contains("s3cret"));
-        for body in ["", "{\"api_key\": \"s3cret\"", "[\"s3cret\"]", "\"s3cret\""] {
-            let problem = read_wish(body.as_bytes()).expect_err("it is none");
-            assert!(!problem.message.contains("s3cret"), "{problem:?}");
-        }
-    }
 }

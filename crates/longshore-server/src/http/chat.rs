@@ -100,8 +100,7 @@ fn broke_off() -> Bytes {
 }
 
 fn not_running(cell: &Cell, state: AgentState) -> Problem {
-    let state = serde_json::to_value(state).ok().and_then(|state| state.as_str().map(str::to_owned));
-    let message = format!("the agent {:?} is {}", cell.name.as_str(), state.unwrap_or_default());
+    let message = format!("the agent {:?} is {}", cell.name.as_str(), state.as_str());
     Problem::new("not_running", message).with_help("start it, or wait until it runs")
 }
 

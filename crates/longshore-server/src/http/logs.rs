@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     api::{AgentLine, End, EndReason, ErrorAnswer, LogQuery, Missed, Problem},
-    backlog::Read,
+    backlog::{Cursor, Read},
     tail::{self, Line, Place, Reader},
 };
 
@@ -108,38 +108,28 @@ fn once(
 /// One reader of a log that goes on.
 struct Follower {
     reader: Reader,
-    /// The number of the next one.
-    place: u64,
+    cursor: Cursor,
     queue: VecDeque<Event>,
     /// What each container has told already.
     seen: BTreeMap<String, Place>,
-    over: bool,
 }
 
 impl Follower {
     fn new(reader: Reader) -> Self {
-        Self { reader, place: 0, queue: VecDeque::new(), seen: BTreeMap::new(), over: false }
+        Self { reader, cursor: Cursor::at(0), queue: VecDeque::new(), seen: BTreeMap::new() }
     }
 
     /// Takes its place in what is kept, if that holds what is asked for.
     fn needs_more(&mut self, tail: u64, after: Option<Place>) -> bool {
-        let kept = self.reader.tail.backlog.kept_from(0);
-        let (first, next) = match (kept.first(), kept.last()) {
-            (Some((first, _)), Some((last, _))) => (*first, *last + 1),
-            _ => (0, 0),
-        };
-        self.place = first;
+        let backlog = &self.reader.tail.backlog;
+        let (first, next) = (backlog.first(), backlog.next());
         if let Some(after) = after {
-            let found = kept.iter().find(|(_, line)| line.place == after);
-            self.place = found.map_or(first, |(number, _)| *number + 1);
+            let found = backlog.find(|line| line.place == after);
+            self.cursor = Cursor::at(found.map_or(first, |number| number + 1));
             return found.is_none();
         }
-        let there = next - first;
-        if tail <= there {
-            self.place = next - tail;
-            return false;
-        }
-        !self.reader.is_whole()
+        self.cursor = Cursor::at(first.max(next.saturating_sub(tail)));
+        tail > next - first && !self.reader.is_whole()
     }
 
     /// Tells these first, and of what comes after that place only what is not among them.
@@ -151,7 +141,7 @@ impl Follower {
             self.queue.push_back(line(&one));
             self.seen.insert(one.line.container.clone(), one.place);
         }
-        self.place = place;
+        self.cursor = Cursor::at(place);
     }
 
     async fn next(&mut self) -> Option<Event> {
@@ -159,24 +149,14 @@ impl Follower {
             if let Some(event) = self.queue.pop_front() {
                 return Some(event);
             }
-            if self.over {
-                return None;
-            }
-            match self.reader.tail.backlog.read(self.place).await {
-                Read::Item(number, one) => {
-                    self.place = number + 1;
+            match self.cursor.read(&self.reader.tail.backlog).await? {
+                Read::Item(_, one) => {
                     if self.seen.get(&one.line.container).is_none_or(|seen| one.place > *seen) {
                         return Some(line(&one));
                     }
                 }
-                Read::Missed(count) => {
-                    self.place += count;
-                    return Some(event("missed", &Missed { count: Some(count) }));
-                }
-                Read::Over => {
-                    self.over = true;
-                    return Some(event("end", &self.reader.end()));
-                }
+                Read::Missed(count) => return Some(event("missed", &Missed { count: Some(count) })),
+                Read::Over => return Some(event("end", &self.reader.end())),
             }
         }
     }

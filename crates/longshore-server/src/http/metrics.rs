@@ -1,6 +1,6 @@
 //! Numbers for Prometheus, and whether the server is there at all.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::sync::atomic::Ordering;
 
 use axum::{
     Json,
@@ -30,14 +30,8 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
     let counts = &app.fleet.inner.counts;
     let mut registry = Registry::with_prefix("longshore");
     let agents = Family::<Vec<(String, String)>, Gauge>::default();
-    let mut states: BTreeMap<String, i64> = BTreeMap::new();
     for agent in app.fleet.list() {
-        let state =
-            serde_json::to_value(agent.state).ok().and_then(|state| state.as_str().map(str::to_owned));
-        *states.entry(state.unwrap_or_default()).or_default() += 1;
-    }
-    for (state, count) in states {
-        agents.get_or_create(&vec![("state".to_owned(), state)]).set(count);
+        agents.get_or_create(&vec![("state".to_owned(), agent.state.as_str().to_owned())]).inc();
     }
     registry.register("agents", "Agents by state", agents);
     for (name, help, counter) in [

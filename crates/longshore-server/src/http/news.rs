@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::{App, agents::told, guard::Trusted};
 use crate::{
     api::{Agent, DeletedAgent, End, EndReason, ErrorAnswer, Missed, RuntimeStatus, Snapshot},
-    backlog::Read,
+    backlog::{Cursor, Read},
     fleet::{Fleet, News},
 };
 
@@ -61,9 +61,9 @@ pub(super) async fn events(
         (*epoch == *app.epoch && next <= app.fleet.inner.news.next()).then_some(next)
     });
     let mut reader =
-        Reader { fleet: app.fleet, epoch: app.epoch, trusted, place: 0, queue: VecDeque::new(), over: false };
+        Reader { fleet: app.fleet, epoch: app.epoch, trusted, cursor: Cursor::at(0), queue: VecDeque::new() };
     match resumed {
-        Some(place) => reader.place = place,
+        Some(place) => reader.cursor = Cursor::at(place),
         None => reader.begin(),
     }
     let events = stream::unfold(reader, |mut reader| async {
@@ -77,10 +77,8 @@ struct Reader {
     fleet: Fleet,
     epoch: Arc<str>,
     trusted: Trusted,
-    /// The number of the next one.
-    place: u64,
+    cursor: Cursor,
     queue: VecDeque<Event>,
-    over: bool,
 }
 
 impl Reader {
@@ -95,7 +93,7 @@ impl Reader {
             None => String::new(),
         };
         self.queue.push_back(event("snapshot", &snapshot).id(id));
-        self.place = next;
+        self.cursor = Cursor::at(next);
     }
 
     async fn next(&mut self) -> Option<Event> {
@@ -103,12 +101,8 @@ impl Reader {
             if let Some(event) = self.queue.pop_front() {
                 return Some(event);
             }
-            if self.over {
-                return None;
-            }
-            match self.fleet.inner.news.read(self.place).await {
+            match self.cursor.read(&self.fleet.inner.news).await? {
                 Read::Item(number, news) => {
-                    self.place = number + 1;
                     let event = match news {
                         News::Agent(agent) => event("agent", &told((*agent).clone(), self.trusted)),
                         News::Deleted(deleted) => event("deleted", &deleted),
@@ -121,7 +115,6 @@ impl Reader {
                     self.begin();
                 }
                 Read::Over => {
-                    self.over = true;
                     return Some(event("end", &End { reason: EndReason::ShuttingDown, error: None }));
                 }
             }

@@ -50,6 +50,11 @@ pub(super) fn too_large() -> Problem {
     Problem::new("too_large", format!("the body is larger than {} MiB", super::LARGEST_BODY >> 20))
 }
 
+pub(super) fn not_said_to_be_json() -> Problem {
+    Problem::new("bad_request", "the body is not said to be JSON")
+        .with_help("send the header `content-type: application/json`")
+}
+
 impl From<BytesRejection> for Problem {
     fn from(rejection: BytesRejection) -> Self {
         match rejection.status() {
@@ -63,10 +68,7 @@ impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
         match rejection {
             JsonRejection::BytesRejection(rejection) => rejection.into(),
-            JsonRejection::MissingJsonContentType(_) => {
-                Self::new("bad_request", "the body is not said to be JSON")
-                    .with_help("send the header `content-type: application/json`")
-            }
+            JsonRejection::MissingJsonContentType(_) => not_said_to_be_json(),
             rejection => {
                 let fault = Fault { field: "body".to_owned(), message: rejection.body_text() };
                 Self { faults: vec![fault], ..Self::new("bad_request", "the body is not what it should be") }

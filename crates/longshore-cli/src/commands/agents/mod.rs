@@ -79,7 +79,7 @@ async fn list(server: &Server, context: &Context) -> Result<ExitCode, Failure> {
         .iter()
         .map(|agent| {
             let port = agent.port.map(|port| port.to_string()).unwrap_or_default();
-            let state = words::state(agent.state).to_owned();
+            let state = agent.state.as_str().to_owned();
             [agent.name.clone(), state, agent.model.clone(), port, agent.image.clone()]
         })
         .collect();

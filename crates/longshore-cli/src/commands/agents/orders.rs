@@ -49,7 +49,7 @@ pub(super) async fn create(
     let waits = !args.waiting.no_wait;
     let order = Order { name: &wish.name, waits, place, server, context };
     let agent = order.watched(server.client.create(&wish, waits)).await?;
-    order.done(&agent, words::state(agent.state))
+    order.done(&agent, agent.state.as_str())
 }
 
 pub(super) async fn start(
@@ -60,7 +60,7 @@ pub(super) async fn start(
 ) -> Result<ExitCode, Failure> {
     let order = Order::new(args, place, server, context);
     let agent = order.watched(server.client.start(order.name, order.waits)).await?;
-    order.done(&agent, words::state(agent.state))
+    order.done(&agent, agent.state.as_str())
 }
 
 pub(super) async fn stop(
@@ -71,7 +71,7 @@ pub(super) async fn stop(
 ) -> Result<ExitCode, Failure> {
     let order = Order::new(args, place, server, context);
     let agent = order.waited_for(server.client.stop(order.name, order.waits)).await?;
-    order.done(&agent, words::state(agent.state))
+    order.done(&agent, agent.state.as_str())
 }
 
 pub(super) async fn delete(
@@ -82,7 +82,7 @@ pub(super) async fn delete(
 ) -> Result<ExitCode, Failure> {
     let order = Order::new(args, place, server, context);
     let agent = order.waited_for(server.client.delete(order.name, order.waits)).await?;
-    order.done(&agent, if order.waits { "deleted" } else { words::state(agent.state) })
+    order.done(&agent, if order.waits { "deleted" } else { agent.state.as_str() })
 }
 
 impl<'a> Order<'a> {

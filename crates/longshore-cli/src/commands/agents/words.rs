@@ -1,21 +1,6 @@
 //! The words for agents.
 
-use longshore_server::api::{Agent, AgentProgress, AgentState, ProgressPhase, RuntimeStatus};
-
-/// What an agent is doing, in a word.
-pub(crate) fn state(state: AgentState) -> &'static str {
-    match state {
-        AgentState::Creating => "creating",
-        AgentState::Starting => "starting",
-        AgentState::Running => "running",
-        AgentState::Unhealthy => "unhealthy",
-        AgentState::Stopping => "stopping",
-        AgentState::Stopped => "stopped",
-        AgentState::Failed => "failed",
-        AgentState::Deleting => "deleting",
-        AgentState::Unknown => "unknown",
-    }
-}
+use longshore_server::api::{Agent, AgentProgress, ProgressPhase, RuntimeStatus};
 
 /// How far it is: `pulling example/agent:1 … 34 of 120 MB`.
 pub(crate) fn step(progress: &AgentProgress) -> String {
@@ -93,7 +78,7 @@ pub(crate) fn machine_end(word: &str) -> &str {
 pub(crate) fn all(agent: &Agent) -> String {
     let mut lines = vec![("name", agent.name.clone())];
     let doing = agent.progress.as_ref().map(|progress| format!(", {}", step(progress))).unwrap_or_default();
-    lines.push(("state", format!("{}{doing}", state(agent.state))));
+    lines.push(("state", format!("{}{doing}", agent.state.as_str())));
     if let Some(error) = &agent.error {
         lines.push(("error", error.message.trim_end().to_owned()));
         lines.extend(error.help.clone().map(|help| ("help", help)));
