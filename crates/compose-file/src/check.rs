@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     Condition, MountSource, NetworkMode, Project, Service,
     findings::{Findings, Place, Spot, closest},
-    grammar,
+    grammar, normalize,
     service::Entries,
     yaml::Node,
 };
@@ -33,6 +33,19 @@ impl Places<'_> {
             place: self.find(&["services", service, list]),
             path: format!("services.{service}.{list}"),
         })
+    }
+
+    /// The place of a name in a list of names, or of mappings with a `source`, at a path or below it.
+    fn granted(&self, path: &[&str], name: &str) -> Place {
+        let is_it = |item: &&Node| item.text().or_else(|| item.get("source")?.text()) == Some(name);
+        let node = self.node(path);
+        let list = node.map(|node| node.get("secrets").unwrap_or(node));
+        match list.map(|node| &node.value) {
+            Some(crate::yaml::Value::List(items)) => {
+                items.iter().find(is_it).map_or_else(|| self.find(path), |item| item.place)
+            }
+            _ => self.find(&[path, &[name]].concat()),
+        }
     }
 
     /// The place of the deepest node on a path that is there.
@@ -68,16 +81,17 @@ pub(crate) fn check(project: &Project, places: &Places<'_>, findings: &mut Findi
 fn references(project: &Project, service: &Service, places: &Places<'_>, findings: &mut Findings) {
     let path = format!("services.{}", service.name);
     for (name, dependency) in &service.depends_on {
-        // The dependency on the network's owner is implied, and what is wrong with it is wrong with the mode.
-        let implied = service.network_mode == Some(NetworkMode::Service(name.clone()));
+        // What is wrong with a dependency that something implies is wrong with that.
         let written = places.find(&["services", &service.name, "depends_on", name]);
-        let (attribute, place) =
-            if implied && written == places.find(&["services", &service.name, "depends_on"]) {
-                let mode = places.node(&["services", &service.name, "network_mode"]);
-                ("network_mode", mode.map_or(written, |node| node.place))
-            } else {
-                ("depends_on", written)
-            };
+        let is_written = written != places.find(&["services", &service.name, "depends_on"]);
+        let implying = normalize::implied(service).into_iter().find(|one| one.service == name);
+        let (attribute, place) = match implying.filter(|_| !is_written) {
+            Some(one) => {
+                let node = places.node(&["services", &service.name, one.attribute]);
+                (one.attribute, node.map_or(written, |node| node.place))
+            }
+            None => ("depends_on", written),
+        };
         let path = format!("{path}.{attribute}");
         if let Some(needed) = project.services.get(name) {
             if needed.name == service.name {
@@ -109,6 +123,7 @@ fn references(project: &Project, service: &Service, places: &Places<'_>, finding
         let place = places.find(&["services", &service.name, "networks", name]);
         unknown(findings, place, &format!("{path}.networks"), "network", name, project.networks.keys());
     }
+    granted(project, service, places, findings);
     let mut targets = BTreeSet::new();
     for (index, mount) in service.volumes.iter().enumerate() {
         let spot = || places.entry(&service.name, "volumes", index);
@@ -121,6 +136,29 @@ fn references(project: &Project, service: &Service, places: &Places<'_>, finding
         if !targets.insert(&mount.target) {
             let Spot { place, path } = spot();
             findings.error(place, &path, format!("two mounts at {:?}", mount.target));
+        }
+    }
+}
+
+/// Secrets, configs and models that a service has are there.
+fn granted(project: &Project, service: &Service, places: &Places<'_>, findings: &mut Findings) {
+    let of_build = service.build.iter().flat_map(|build| &build.secrets);
+    let grants = [
+        ("secrets", "secret", service.secrets.iter().map(|grant| &grant.source).collect::<Vec<_>>()),
+        ("build", "secret", of_build.map(|grant| &grant.source).collect()),
+        ("configs", "config", service.configs.iter().map(|grant| &grant.source).collect()),
+        ("models", "model", service.models.keys().collect()),
+    ];
+    for (attribute, kind, names) in grants {
+        let known: Vec<&String> = match kind {
+            "secret" => project.secrets.keys().collect(),
+            "config" => project.configs.keys().collect(),
+            _ => project.models.keys().collect(),
+        };
+        for name in names.into_iter().filter(|name| !known.contains(name)) {
+            let path = ["services", &service.name, attribute];
+            let place = places.granted(&path, name);
+            unknown(findings, place, &path.join("."), kind, name, known.iter().copied());
         }
     }
 }
@@ -170,14 +208,6 @@ fn container_name(project: &Project, service: &Service, places: &Places<'_>, fin
     }
 }
 
-fn needs(service: &Service) -> impl Iterator<Item = &String> {
-    let provider = match &service.network_mode {
-        Some(NetworkMode::Service(name)) => Some(name),
-        _ => None,
-    };
-    service.depends_on.keys().chain(provider)
-}
-
 /// Finds one cycle, if there is any, without recursion: a chain may be long.
 fn cycles(project: &Project, places: &Places<'_>, findings: &mut Findings) {
     let mut done: BTreeSet<&str> = BTreeSet::new();
@@ -200,7 +230,7 @@ fn cycles(project: &Project, places: &Places<'_>, findings: &mut Findings) {
                 if !done.contains(name)
                     && let Some(service) = project.services.get(name)
                 {
-                    path.push((name, needs(service).filter(|needed| **needed != name).collect()));
+                    path.push((name, service.depends_on.keys().filter(|needed| **needed != name).collect()));
                 }
             }
             let Some((name, left)) = path.last_mut() else { break };

@@ -45,6 +45,13 @@ pub(crate) fn host_address(text: &str) -> bool {
     text == "host-gateway" || text.parse::<IpAddr>().is_ok()
 }
 
+/// A hardware address, `02:42:ac:11:65:43`.
+pub(crate) fn mac_address(text: &str) -> bool {
+    let parts: Vec<&str> = text.split([':', '-']).collect();
+    parts.len() == 6
+        && parts.iter().all(|part| part.len() == 2 && part.chars().all(|c| c.is_ascii_hexdigit()))
+}
+
 /// How mounts beneath a bind mount propagate.
 pub(crate) const PROPAGATIONS: [&str; 6] = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
 

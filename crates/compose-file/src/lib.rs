@@ -21,11 +21,16 @@
 //! ```
 //!
 //! The library has no engine, does nothing asynchronous, and reads no environment: what the process has is given to it
-//! in [`LoadOptions::env`]. What of the specification it does not know yet is a warning with its line, or an error where a service
-//! would not work without it; nothing is dropped in silence.
+//! in [`LoadOptions::env`]. All of the specification is in the model. What this
+//! workspace gives no engine yet is a warning with its line; nothing is dropped in silence.
 
+mod attribute;
+mod build;
 mod check;
 mod context;
+mod deploy;
+mod develop;
+mod devices;
 mod diagnostic;
 mod discover;
 mod dotenv;
@@ -33,13 +38,17 @@ mod extends;
 mod files;
 mod findings;
 mod grammar;
+mod grant;
 mod include;
 mod interpolate;
 mod load;
 mod merge;
 mod model;
 mod mount;
+mod normalize;
+mod outside;
 mod port;
+mod quantity;
 mod read;
 mod render;
 mod resource;
@@ -48,9 +57,18 @@ mod service;
 mod written;
 mod yaml;
 
+pub use build::{Build, BuildContext, SshKey};
+pub use deploy::*;
+pub use develop::*;
+pub use devices::{BlkioConfig, BlkioRate, BlkioWeight, Device, DeviceRequest, Ulimit};
 pub use diagnostic::*;
 pub use discover::DEFAULT_FILES;
 pub use findings::Diagnostics;
+pub use grant::{FileObject, FileSource, Grant, Model, ModelUse};
 pub use load::{LoadError, LoadOptions, load, load_str};
 pub use model::*;
+pub use outside::{
+    Cgroup, CredentialSpec, Link, Logging, MountsOwner, Namespace, Provider, ProviderOption, VolumesFrom,
+};
+pub use quantity::{Bytes, Count, Decimal, Limit};
 pub use render::{config_hash, to_json, to_yaml};

@@ -8,18 +8,16 @@ use std::{
 };
 
 use crate::{
-    Condition, Dependency, Diagnostics, Network, NetworkMode, Project, ProjectName, Service, ServiceNetwork,
+    Diagnostics, Project, ProjectName,
     check::{self, Places},
-    config_hash,
     context::Context,
-    discover::{DEFAULT_FILES, assignments, default_files, dot_env, folder_of, named_files},
+    discover::{DEFAULT_FILES, default_files, dot_env, folder_of, named_files},
     files::{Files, Input, read_text},
     findings::{Findings, Place},
     interpolate, merge,
     mount::Base,
+    normalize,
     read::Reader,
-    resource,
-    service::{self, Entries, ServiceFile},
     yaml::{self, Key, Node, Value},
 };
 
@@ -154,8 +152,9 @@ fn assemble(
     let mut project = Project::new(name, folder);
     project.config_files = config_files;
     project.variables_stay = !options.interpolate;
-    let entries = normalize(&mut project, &root, options, env, &mut findings);
+    let entries = normalize::read(&mut project, &root, &profiles(options, env), &mut findings);
     check::check(&project, &Places { root: &root, entries: &entries }, &mut findings);
+    normalize::drop_unused(&mut project);
     if findings.has_errors() {
         return Err(LoadError::Invalid(Diagnostics(findings.list)));
     }
@@ -227,152 +226,6 @@ fn project_name(
     })
 }
 
-const TOP: &[&str] = &["name", "version", "services", "networks", "volumes", "include"];
-const TOP_LATER: &[&str] = &["configs", "secrets", "models"];
-
-fn normalize(
-    project: &mut Project,
-    root: &Node,
-    options: &LoadOptions,
-    env: &BTreeMap<String, String>,
-    findings: &mut Findings,
-) -> BTreeMap<String, Entries> {
-    let name = project.name.to_string();
-    let mut declared: BTreeMap<String, Network> = BTreeMap::new();
-    let mut reader = Reader::new(findings, "");
-    let (mut services, mut places) = (Vec::new(), BTreeMap::new());
-    for (key, value) in reader.entries(root) {
-        let mut reader = reader.at(&key.text);
-        match key.text.as_str() {
-            "name" | "include" => {}
-            "version" => reader.warning(key.place, "it is obsolete and ignored"),
-            "services" => (services, places) = read_services(&mut reader, value),
-            "networks" => {
-                for (key, value) in keyed(&mut reader, value, "network") {
-                    let network = resource::network(&mut reader.at(&key.text), &name, &key.text, value);
-                    declared.insert(key.text.clone(), network);
-                }
-            }
-            "volumes" => {
-                for (key, value) in keyed(&mut reader, value, "volume") {
-                    let volume = resource::volume(&mut reader.at(&key.text), &name, &key.text, value);
-                    project.volumes.insert(key.text.clone(), volume);
-                }
-            }
-            _ => reader.unknown(key, TOP, TOP_LATER),
-        }
-    }
-    let nothing = services.is_empty();
-    if nothing && !findings.has_errors() {
-        findings.error_with(
-            root.place,
-            "services",
-            "the project has no service",
-            "add one under `services:`",
-        );
-    }
-    let profiles = profiles(options, env);
-    let mut used = BTreeSet::new();
-    for mut service in services {
-        implied(&mut service);
-        service.config_hash = config_hash(&service);
-        let enabled = service.profiles.is_empty()
-            || profiles.contains("*")
-            || service.profiles.iter().any(|profile| profiles.contains(profile));
-        if enabled {
-            used.extend(service.networks.keys().cloned());
-            project.services.insert(service.name.clone(), service);
-        } else {
-            project.disabled_services.insert(service.name.clone(), service);
-        }
-    }
-    if used.contains("default") {
-        let name = format!("{name}_default");
-        declared.entry("default".to_owned()).or_insert_with(|| Network { name, ..Network::default() });
-    }
-    // A network that nobody uses is not made.
-    declared.retain(|key, _| used.contains(key));
-    project.networks = declared;
-    places
-}
-
-/// The entries of a mapping whose keys are names.
-fn keyed<'n>(reader: &mut Reader<'_>, node: &'n Node, kind: &str) -> Vec<&'n (Key, Node)> {
-    let mut out = Vec::new();
-    for entry in reader.entries(node) {
-        let key = &entry.0;
-        let good = !key.text.is_empty()
-            && key.text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
-        if key.text.starts_with("x-") && kind != "service" {
-            continue;
-        }
-        // One that is refused is there all the same, or who uses it would be told that it is not.
-        out.push(entry);
-        if !good {
-            let message =
-                format!("{:?} cannot name a {kind}: use letters, digits, '.', '_' and '-'", key.text);
-            reader.error(key.place, message);
-        }
-    }
-    out
-}
-
-fn read_services(reader: &mut Reader<'_>, node: &Node) -> (Vec<Service>, BTreeMap<String, Entries>) {
-    let (mut services, mut places) = (Vec::new(), BTreeMap::new());
-    for (key, value) in keyed(reader, node, "service") {
-        let mut reader = reader.at(&key.text);
-        // Its variables are those of the file that begins it.
-        let context = reader.findings.context(key.place);
-        let mut file = service::read(&mut reader, &key.text, value);
-        file.service.environment = environment(&mut reader, &file, &context.env);
-        services.push(file.service);
-        places.insert(key.text.clone(), file.entries);
-    }
-    (services, places)
-}
-
-/// `env_file` under `environment`; a name alone is inherited, or is not there.
-fn environment(
-    reader: &mut Reader<'_>,
-    file: &ServiceFile,
-    env: &BTreeMap<String, String>,
-) -> BTreeMap<String, Option<String>> {
-    let mut out: BTreeMap<String, Option<String>> = BTreeMap::new();
-    for env_file in &file.env_files {
-        let path = reader.findings.context(env_file.place).base().resolve(&env_file.path);
-        let text = match read_text(&path) {
-            Ok(text) => text,
-            Err(LoadError::Unreadable { source, .. })
-                if source.kind() == io::ErrorKind::NotFound && !env_file.required =>
-            {
-                continue;
-            }
-            Err(error) => {
-                reader.at("env_file").error(env_file.place, error.to_string());
-                continue;
-            }
-        };
-        if env_file.raw {
-            let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
-            out.extend(lines.map(|line| match line.split_once('=') {
-                Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
-                None => (line.to_owned(), env.get(line).cloned()),
-            }));
-            continue;
-        }
-        let reader = reader.at("env_file");
-        let pairs = assignments(&path, &text, env, reader.findings, &reader.path);
-        out.extend(pairs.into_iter().map(|(key, value)| {
-            let value = value.or_else(|| env.get(&key).cloned());
-            (key, value)
-        }));
-    }
-    for (key, value) in &file.environment {
-        out.insert(key.clone(), value.clone().or_else(|| env.get(key).cloned()));
-    }
-    out
-}
-
 fn profiles(options: &LoadOptions, env: &BTreeMap<String, String>) -> BTreeSet<String> {
     let mut profiles: BTreeSet<String> = options.profiles.iter().cloned().collect();
     if profiles.is_empty()
@@ -381,15 +234,4 @@ fn profiles(options: &LoadOptions, env: &BTreeMap<String, String>) -> BTreeSet<S
         profiles.extend(list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned));
     }
     profiles
-}
-
-/// What a service means without saying it: the default network, and the dependency on whose network it shares.
-fn implied(service: &mut Service) {
-    if service.networks.is_empty() && service.network_mode.is_none() {
-        service.networks.insert("default".to_owned(), ServiceNetwork::default());
-    }
-    if let Some(NetworkMode::Service(name)) = &service.network_mode {
-        let dependency = Dependency { condition: Condition::ServiceStarted, restart: true, required: true };
-        service.depends_on.entry(name.clone()).or_insert(dependency);
-    }
 }

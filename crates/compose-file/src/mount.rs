@@ -1,12 +1,16 @@
 //! Mounts of a service, short and long.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use crate::{
-    Mount, MountSource,
+    Mount, MountSource, Recursive,
+    attribute::Attribute,
     findings::Spot,
     grammar,
-    read::Reader,
+    read::{Reader, labels},
     written::has_block,
     yaml::{Node, Value},
 };
@@ -41,7 +45,7 @@ impl Base<'_> {
     }
 
     /// The source of a bind mount. Docker compose leaves an absolute path as written, and its hash knows the last slash.
-    fn source(&self, text: &str) -> PathBuf {
+    pub(crate) fn source(&self, text: &str) -> PathBuf {
         let path = self.resolve(text);
         if path == Path::new(text) { PathBuf::from(text) } else { path }
     }
@@ -73,6 +77,8 @@ pub(crate) struct Entry {
     pub(crate) mount: Mount,
     /// Whether the block of its type is there, or not, against the habit.
     pub(crate) unusual: bool,
+    /// Its `consistency`, of the long form.
+    pub(crate) consistency: Option<String>,
     pub(crate) spot: Spot,
 }
 
@@ -92,9 +98,10 @@ pub(crate) fn read(reader: &mut Reader<'_>, node: &Node) -> Vec<Entry> {
         let base = context.base();
         match &item.value {
             Value::Map(_) => {
+                let consistency = item.get("consistency").and_then(Node::text).map(str::to_owned);
                 mounts.extend(long(&mut reader, item, base).map(|(mount, block)| {
                     let unusual = block != has_block(&mount.source);
-                    Entry { mount, unusual, spot }
+                    Entry { mount, unusual, consistency, spot }
                 }));
             }
             Value::Scalar { text, .. } if !item.is_null() => match short(text, base) {
@@ -103,7 +110,8 @@ pub(crate) fn read(reader: &mut Reader<'_>, node: &Node) -> Vec<Entry> {
                         reader.warning(item.place, what);
                     }
                     // Docker compose gives up early on a text as short as `/t`, and makes no block.
-                    mounts.push(Entry { mount, unusual: text.len() <= 2, spot });
+                    let unusual = text.len() <= 2;
+                    mounts.push(Entry { mount, unusual, consistency: None, spot });
                 }
                 Err(why) => reader.error_with(
                     item.place,
@@ -174,10 +182,16 @@ fn short(text: &str, base: Base<'_>) -> Result<(Mount, Vec<String>), String> {
     let source = match source {
         None => MountSource::Anonymous,
         Some("") => return Err("nothing stands before the first colon".into()),
-        Some(source) if is_path(source) => {
-            MountSource::Bind { path: base.source(source), create_host_path: true, propagation, selinux }
+        Some(source) if is_path(source) => MountSource::Bind {
+            path: base.source(source),
+            create_host_path: true,
+            propagation,
+            selinux,
+            recursive: None,
+        },
+        Some(key) => {
+            MountSource::Volume { key: key.to_owned(), nocopy, subpath: None, labels: BTreeMap::new() }
         }
-        Some(key) => MountSource::Volume { key: key.to_owned(), nocopy },
     };
     let (kind, others) = match &source {
         MountSource::Bind { .. } => ("volumes", of_volumes),
@@ -188,8 +202,11 @@ fn short(text: &str, base: Base<'_>) -> Result<(Mount, Vec<String>), String> {
     Ok((Mount { source, target: clean(target), read_only }, unused))
 }
 
-const KNOWN: &[&str] = &["type", "source", "target", "read_only", "bind", "volume", "tmpfs"];
-const LATER: &[&str] = &["consistency", "image"];
+const KNOWN: &[&str] =
+    &["type", "source", "target", "read_only", "consistency", "bind", "volume", "tmpfs", "image"];
+
+/// The types of mounts.
+const TYPES: [&str; 6] = ["bind", "volume", "tmpfs", "image", "npipe", "cluster"];
 
 /// The mount, and whether it has the block of its type.
 fn long(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Option<(Mount, bool)> {
@@ -197,6 +214,7 @@ fn long(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Option<(Mount, 
     let (mut kind, mut source, mut target, mut read_only) = (String::new(), None, None, false);
     let (mut create, mut propagation, mut selinux, mut nocopy, mut size, mut mode) =
         (false, None, None, false, None, None);
+    let (mut recursive, mut subpath, mut of_volume) = (None, None, BTreeMap::new());
     for (key, value) in reader.entries(node) {
         let mut reader = reader.at(&key.text);
         match key.text.as_str() {
@@ -204,9 +222,9 @@ fn long(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Option<(Mount, 
             "source" | "src" => source = reader.string(value),
             "target" | "dst" => target = reader.string(value),
             "read_only" => read_only = reader.bool(value)?,
-            "bind" | "volume" | "tmpfs" => {
+            "bind" | "volume" | "tmpfs" | "image" => {
                 let of = node.get("type").and_then(|node| node.text()).unwrap_or_default();
-                if of != key.text && matches!(of, "bind" | "volume" | "tmpfs") {
+                if of != key.text && TYPES.contains(&of) {
                     reader.warning(
                         key.place,
                         format!("{:?} is for mounts of that type: it is not used", key.text),
@@ -229,27 +247,40 @@ fn long(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Option<(Mount, 
                             _ => reader.wrong(value, "z or Z")?,
                         },
                         ("volume", "nocopy") => nocopy = reader.bool(value)?,
+                        ("bind", "recursive") => {
+                            recursive = Recursive::read(&mut reader, value);
+                            reader.later(inner, value);
+                        }
+                        ("volume" | "image", "subpath") => {
+                            subpath = reader.filled(value);
+                            reader.later(inner, value);
+                        }
+                        ("volume", "labels") => {
+                            of_volume = labels(&mut reader, value);
+                            reader.later(inner, value);
+                        }
                         ("tmpfs", "size") => size = reader.bytes(value),
                         ("tmpfs", "mode") => mode = Some(octal(&mut reader, value)?),
                         ("bind", _) => reader.unknown(
                             inner,
-                            &["create_host_path", "propagation", "selinux"],
-                            &["recursive"],
+                            &["create_host_path", "propagation", "selinux", "recursive"],
+                            &[],
                         ),
-                        ("volume", _) => reader.unknown(inner, &["nocopy"], &["subpath", "labels"]),
+                        ("volume", _) => reader.unknown(inner, &["nocopy", "subpath", "labels"], &[]),
+                        ("image", _) => reader.unknown(inner, &["subpath"], &[]),
                         _ => reader.unknown(inner, &["size", "mode"], &[]),
                     }
                 }
             }
             "consistency" => {}
-            _ => reader.unknown(key, KNOWN, LATER),
+            _ => reader.unknown(key, KNOWN, &[]),
         }
     }
     let Some(target) = target else {
         reader.error(node.place, "a mount needs its target, the path inside");
         return None;
     };
-    if !target.starts_with('/') {
+    if !target.starts_with('/') && kind != "npipe" && reader.is_whole(&target) {
         reader.error(node.place, format!("the path inside, {target:?}, is not absolute"));
         return None;
     }
@@ -258,36 +289,42 @@ fn long(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Option<(Mount, 
     }
     let source = match (kind.as_str(), source) {
         ("bind", Some(source)) => {
-            MountSource::Bind { path: base.source(&source), create_host_path: create, propagation, selinux }
+            let path = base.source(&source);
+            MountSource::Bind { path, create_host_path: create, propagation, selinux, recursive }
         }
         ("bind", None) => {
             reader.error(node.place, "a bind mount needs its source, the path on the host");
             return None;
         }
-        ("volume", Some(key)) => MountSource::Volume { key, nocopy },
+        ("volume", Some(key)) => MountSource::Volume { key, nocopy, subpath, labels: of_volume },
         ("volume", None) => MountSource::Anonymous,
         ("tmpfs", _) => MountSource::Tmpfs { size, mode },
+        ("image", Some(image)) => MountSource::Image { image, subpath },
+        ("npipe", Some(path)) => MountSource::NamedPipe { path },
+        ("cluster", Some(key)) => MountSource::Cluster { key },
+        ("image" | "npipe" | "cluster", None) => {
+            reader.error(node.place, format!("a mount of type {kind} needs its source"));
+            return None;
+        }
         ("", _) => {
-            reader.error(node.place, "a mount needs its type: bind, volume or tmpfs");
+            reader.error(node.place, format!("a mount needs its type: {}", TYPES.join(", ")));
             return None;
         }
         (other, _) => {
             let place = node.get("type").map_or(node.place, |node| node.place);
-            reader.error(
-                place,
-                format!("the mount type {other:?} is not supported: use bind, volume or tmpfs"),
-            );
+            reader.error(place, format!("{other:?} is not a type of mounts: use {}", TYPES.join(", ")));
             return None;
         }
     };
-    Some((Mount { source, target: clean(&target), read_only }, block))
+    let target = if kind == "npipe" { target } else { clean(&target) };
+    Some((Mount { source, target, read_only }, block))
 }
 
 /// All permission bits there are.
 const MAX_MODE: u32 = 0o7777;
 
 /// A mode is octal with a leading zero, or in quotes; else decimal, as YAML has it.
-fn octal(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
+pub(crate) fn octal(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
     let Value::Scalar { text, plain } = &node.value else {
         return reader.wrong(node, "permission bits like 0o755");
     };

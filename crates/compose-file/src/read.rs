@@ -177,6 +177,28 @@ impl<'f> Reader<'f> {
         rule: &str,
     ) -> Vec<String> {
         let found = self.spotted(node);
+        self.all_are(found, good, what, rule)
+    }
+
+    /// As [`Reader::strings_if`], for one scalar or a list of them.
+    pub(crate) fn one_or_strings_if(
+        &mut self,
+        node: &Node,
+        good: impl Fn(&str) -> bool,
+        what: &str,
+        rule: &str,
+    ) -> Vec<String> {
+        let found = self.one_or_spotted(node);
+        self.all_are(found, good, what, rule)
+    }
+
+    fn all_are(
+        &mut self,
+        found: Vec<(String, Spot)>,
+        good: impl Fn(&str) -> bool,
+        what: &str,
+        rule: &str,
+    ) -> Vec<String> {
         for (text, spot) in found.iter().filter(|(text, _)| !good(text)) {
             if self.is_whole(text) {
                 self.findings.error_with(spot.place, &spot.path, format!("{text:?} {what}"), rule);
@@ -259,6 +281,18 @@ impl<'f> Reader<'f> {
         text.to_owned()
     }
 
+    /// A key whose value is in the model, and of which no engine is told yet.
+    pub(crate) fn later(&mut self, key: &Key, node: &Node) {
+        let says_nothing = match &node.value {
+            Value::Map(entries) => entries.is_empty(),
+            Value::List(items) => items.is_empty(),
+            Value::Scalar { .. } => node.is_null(),
+        };
+        if !says_nothing {
+            self.warning(key.place, format!("{:?} is not supported yet and is ignored", key.text));
+        }
+    }
+
     /// A key that nothing here reads.
     pub(crate) fn unknown(&mut self, key: &Key, known: &[&str], later: &[&str]) {
         if key.text.starts_with("x-") {
@@ -274,6 +308,11 @@ impl<'f> Reader<'f> {
             None => self.error(key.place, message),
         }
     }
+}
+
+/// Labels: what has no value has an empty one.
+pub(crate) fn labels(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, String> {
+    reader.pairs(node).into_iter().map(|(key, value)| (key, value.unwrap_or_default())).collect()
 }
 
 /// `1h2m3.5s`, `500ms`, `10us`, `7ns`; a number alone is refused, as compose does, but for 0.

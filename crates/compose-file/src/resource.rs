@@ -1,21 +1,18 @@
 //! Networks and volumes of the top level.
 
-use std::collections::BTreeMap;
-
 use crate::{
     IpamPool, Network, Volume,
-    read::Reader,
-    service::labels,
+    read::{Reader, labels},
     yaml::{Node, Value},
 };
 
 /// The name on the engine: given, or made of the project's and the key.
-fn name(given: Option<String>, external: bool, project: &str, key: &str) -> String {
+pub(crate) fn name(given: Option<String>, external: bool, project: &str, key: &str) -> String {
     given.unwrap_or_else(|| if external { key.to_owned() } else { format!("{project}_{key}") })
 }
 
 /// Reads `external: true`, or the old form with a name inside.
-fn external(reader: &mut Reader<'_>, node: &Node, name: &mut Option<String>) -> bool {
+pub(crate) fn external(reader: &mut Reader<'_>, node: &Node, name: &mut Option<String>) -> bool {
     match &node.value {
         Value::Map(_) => {
             if let Some(inner) = node.get("name") {
@@ -27,10 +24,6 @@ fn external(reader: &mut Reader<'_>, node: &Node, name: &mut Option<String>) -> 
     }
 }
 
-fn options(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, String> {
-    labels(reader, node)
-}
-
 pub(crate) fn network(reader: &mut Reader<'_>, project: &str, key: &str, node: &Node) -> Network {
     let mut network = Network::default();
     let mut given = None;
@@ -40,15 +33,34 @@ pub(crate) fn network(reader: &mut Reader<'_>, project: &str, key: &str, node: &
             "name" => given = reader.string(value).or(given),
             "external" => network.external = external(&mut reader, value, &mut given),
             "driver" => network.driver = reader.string(value),
-            "driver_opts" => network.driver_opts = options(&mut reader, value),
+            "driver_opts" => network.driver_opts = labels(&mut reader, value),
             "internal" => network.internal = reader.bool(value).unwrap_or_default(),
-            "enable_ipv6" => network.enable_ipv6 = reader.bool(value).unwrap_or_default(),
+            "attachable" => {
+                network.attachable = reader.bool(value).unwrap_or_default();
+                reader.later(key, value);
+            }
+            "enable_ipv4" => {
+                network.enable_ipv4 = reader.bool(value);
+                reader.later(key, value);
+            }
+            "enable_ipv6" => network.enable_ipv6 = reader.bool(value),
             "labels" => network.labels = labels(&mut reader, value),
-            "ipam" => network.ipam = ipam(&mut reader, value),
+            "ipam" => ipam(&mut reader, &mut network, value),
             _ => reader.unknown(
                 key,
-                &["name", "external", "driver", "driver_opts", "internal", "enable_ipv6", "labels", "ipam"],
-                &["attachable", "enable_ipv4"],
+                &[
+                    "name",
+                    "external",
+                    "driver",
+                    "driver_opts",
+                    "internal",
+                    "attachable",
+                    "enable_ipv4",
+                    "enable_ipv6",
+                    "labels",
+                    "ipam",
+                ],
+                &[],
             ),
         }
     }
@@ -56,35 +68,50 @@ pub(crate) fn network(reader: &mut Reader<'_>, project: &str, key: &str, node: &
     network
 }
 
-fn ipam(reader: &mut Reader<'_>, node: &Node) -> Vec<IpamPool> {
-    let mut pools = Vec::new();
+fn ipam(reader: &mut Reader<'_>, network: &mut Network, node: &Node) {
     for (key, value) in reader.entries(node) {
         let mut reader = reader.at(&key.text);
         match (key.text.as_str(), &value.value) {
             ("config", Value::List(items)) => {
                 for (index, item) in items.iter().enumerate() {
-                    let mut reader = reader.item(index);
-                    let mut pool = IpamPool::default();
-                    for (key, value) in reader.entries(item) {
-                        let mut reader = reader.at(&key.text);
-                        match key.text.as_str() {
-                            "subnet" => pool.subnet = reader.string(value),
-                            "gateway" => pool.gateway = reader.string(value),
-                            "ip_range" => pool.ip_range = reader.string(value),
-                            _ => reader.unknown(key, &["subnet", "gateway", "ip_range"], &["aux_addresses"]),
-                        }
-                    }
-                    pools.push(pool);
+                    network.ipam.push(pool(&mut reader.item(index), item));
                 }
             }
+            ("config", _) if value.is_null() => {}
             ("config", _) => {
                 reader.wrong::<()>(value, "a list");
             }
-            ("driver", _) if matches!(reader.string(value).as_deref(), Some("default")) => {}
-            _ => reader.unknown(key, &["config"], &["driver", "options"]),
+            ("driver", _) => {
+                network.ipam_driver = reader.filled(value);
+                if network.ipam_driver.as_deref().is_some_and(|driver| driver != "default") {
+                    reader.later(key, value);
+                }
+            }
+            ("options", _) => {
+                network.ipam_options = labels(&mut reader, value);
+                reader.later(key, value);
+            }
+            _ => reader.unknown(key, &["config", "driver", "options"], &[]),
         }
     }
-    pools
+}
+
+fn pool(reader: &mut Reader<'_>, node: &Node) -> IpamPool {
+    let mut pool = IpamPool::default();
+    for (key, value) in reader.entries(node) {
+        let mut reader = reader.at(&key.text);
+        match key.text.as_str() {
+            "subnet" => pool.subnet = reader.string(value),
+            "gateway" => pool.gateway = reader.string(value),
+            "ip_range" => pool.ip_range = reader.string(value),
+            "aux_addresses" => {
+                pool.aux_addresses = labels(&mut reader, value);
+                reader.later(key, value);
+            }
+            _ => reader.unknown(key, &["subnet", "gateway", "ip_range", "aux_addresses"], &[]),
+        }
+    }
+    pool
 }
 
 pub(crate) fn volume(reader: &mut Reader<'_>, project: &str, key: &str, node: &Node) -> Volume {
@@ -96,10 +123,17 @@ pub(crate) fn volume(reader: &mut Reader<'_>, project: &str, key: &str, node: &N
             "name" => given = reader.string(value).or(given),
             "external" => volume.external = external(&mut reader, value, &mut given),
             "driver" => volume.driver = reader.string(value),
-            "driver_opts" => volume.driver_opts = options(&mut reader, value),
+            "driver_opts" => volume.driver_opts = labels(&mut reader, value),
             "labels" => volume.labels = labels(&mut reader, value),
             _ => reader.unknown(key, &["name", "external", "driver", "driver_opts", "labels"], &[]),
         }
+    }
+    // A path of the host, where the local driver mounts one.
+    let is_bind = volume.driver.as_deref() == Some("local")
+        && volume.driver_opts.get("o").is_some_and(|options| options.split(',').any(|word| word == "bind"));
+    if let (true, Some(device)) = (is_bind, volume.driver_opts.get_mut("device")) {
+        let context = reader.findings.context(node.place);
+        *device = context.base().resolve(device).to_string_lossy().into_owned();
     }
     volume.name = name(given, volume.external, project, key);
     volume

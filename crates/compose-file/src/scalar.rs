@@ -1,5 +1,9 @@
 //! Plain scalars as docker compose reads them where it makes a text of them: YAML 1.1's numbers in Go's notation.
 
+use serde_json::Value;
+
+use crate::yaml::{self, Node};
+
 /// The text that docker compose makes of a plain scalar: `420` of `0644`, `3.1` of `3.10`. What is no number, no date and
 /// not true or false stays as it is.
 pub(crate) fn canonical(text: &str) -> String {
@@ -12,6 +16,26 @@ pub(crate) fn canonical(text: &str) -> String {
         return text.to_owned();
     }
     date(text).or_else(|| number(text)).unwrap_or_else(|| text.to_owned())
+}
+
+/// A node as data, which nobody here knows the meaning of.
+pub(crate) fn value(node: &Node) -> Value {
+    match &node.value {
+        _ if node.is_null() => Value::Null,
+        yaml::Value::List(items) => items.iter().map(value).collect(),
+        yaml::Value::Map(entries) => {
+            Value::Object(entries.iter().map(|(key, node)| (key.text.clone(), value(node))).collect())
+        }
+        yaml::Value::Scalar { text, plain: true } => match text.as_str() {
+            "true" | "True" | "TRUE" => Value::Bool(true),
+            "false" | "False" | "FALSE" => Value::Bool(false),
+            _ => {
+                let number = canonical(text).parse().ok().filter(|number| matches!(number, Value::Number(_)));
+                number.unwrap_or_else(|| Value::String(text.clone()))
+            }
+        },
+        yaml::Value::Scalar { text, .. } => Value::String(text.clone()),
+    }
 }
 
 fn number(text: &str) -> Option<String> {

@@ -10,7 +10,14 @@ pub(crate) struct Written {
     pub(crate) restart_no: bool,
     /// `test: [NONE]` where `disable: true` says the same.
     pub(crate) test_none: bool,
-    pub(crate) deploy: Deploy,
+    /// `healthcheck: {}`, which says nothing.
+    pub(crate) empty_healthcheck: bool,
+    /// `pull_policy: missing`, which is what no word means too.
+    pub(crate) pull_missing: bool,
+    /// No `image`: it is called after the project and the service.
+    pub(crate) image_implied: bool,
+    /// The `consistency` of mounts, by the path inside.
+    pub(crate) consistency: BTreeMap<String, String>,
     /// What ports have besides what they are.
     pub(crate) ports: BTreeMap<Port, PortWords>,
     /// The entries of `tmpfs`, by the path inside.
@@ -18,15 +25,6 @@ pub(crate) struct Written {
     /// The paths inside of mounts whose block (`bind`, `volume`, `tmpfs`) is there or not against the habit of
     /// [`has_block`].
     pub(crate) unusual: BTreeSet<String>,
-}
-
-/// Whether there is a `deploy`, and whether the count comes from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Deploy {
-    #[default]
-    Absent,
-    WithoutCount,
-    WithCount,
 }
 
 /// The words of a port that are Swarm's, or for people.
@@ -42,5 +40,11 @@ pub(crate) struct PortWords {
 
 /// Whether a mount is written with the block of its type where nobody said how: as the short form does.
 pub(crate) fn has_block(source: &MountSource) -> bool {
-    !matches!(source, MountSource::Tmpfs { size: None, mode: None })
+    !matches!(
+        source,
+        MountSource::Tmpfs { size: None, mode: None }
+            | MountSource::Image { subpath: None, .. }
+            | MountSource::NamedPipe { .. }
+            | MountSource::Cluster { .. }
+    )
 }

@@ -94,10 +94,6 @@ impl Node {
         }
     }
 
-    pub(crate) fn is_empty_map(&self) -> bool {
-        matches!(&self.value, Value::Map(entries) if entries.is_empty())
-    }
-
     /// What it is, for an error's sentence.
     pub(crate) fn describe(&self) -> String {
         match &self.value {

@@ -1,6 +1,6 @@
 //! Whole files: what loads, to what, and what is said of those that do not.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use compose_file::*;
 
@@ -52,6 +52,7 @@ services:
     depends_on: {db: {condition: service_healthy}, old: {condition: service_started, required: false}}
     networks: [default, back]
     deploy: {replicas: 1}
+    volumes: ['shared:/shared']
   debug: {image: busybox, profiles: [debug]}
 volumes: {data: , shared: {external: true, name: theirs}}
 networks: {back: {internal: true, driver: bridge, ipam: {config: [{subnet: 172.30.0.0/16}]}}, unused: {}}
@@ -142,7 +143,6 @@ fn every_error_names_its_line() {
         ("undefined network", "services:\n  a: {image: x, networks: [bak]}\nnetworks: {back: {}}\n"),
         ("undefined volume", "services:\n  a:\n    image: x\n    volumes: [data:/x]\n"),
         ("no image", "services:\n  a: {command: x}\n"),
-        ("only a build", "services:\n  a: {build: .}\n"),
         ("two documents", "services: {a: {image: x}}\n---\nservices: {}\n"),
         ("no service", "name: x\nservices: {}\n"),
         ("bad name", "name: Not Good\nservices: {a: {image: x}}\n"),
@@ -164,7 +164,9 @@ fn every_error_names_its_line() {
 
 #[test]
 fn what_is_not_known_yet_is_warned_of_with_its_line() {
-    let project = ok("version: '3'\nservices:\n  a:\n    image: x${NOPE}\n    mem_limit: 1g\n");
+    let project = ok(
+        "version: '3'\nservices:\n  a:\n    image: x${NOPE}\n    mem_limit: 1g\n    secrets: [s]\n    deploy: {replicas: 1, resources: {limits: {cpus: 1}}}\n  b:\n    build: .\n    dns: []\nsecrets: {s: {environment: S}}\n",
+    );
     insta::assert_snapshot!(Diagnostics(project.warnings).render(false));
 }
 
@@ -377,8 +379,8 @@ fn files_override_each_other() {
         "services:\n  a:\n    command: [b]\n    ports: ['2:2']\n    environment: {B: '3'}\n    volumes: ['z:/v']\n    depends_on: {b: {condition: service_healthy}}\n  b: {image: !reset null, build: ., healthcheck: {test: x}}\n",
     );
     write(".env", "COMPOSE_PROJECT_NAME=from-env\n");
-    let error = load(&LoadOptions::new(folder.path())).unwrap_err().to_string();
-    assert!(error.contains("only a build"), "{error}");
+    let b = &load(&LoadOptions::new(folder.path())).unwrap().services["b"];
+    assert!(b.is_only_built() && b.image == "from-env-b");
     write(
         "compose.override.yaml",
         "services:\n  a:\n    command: [b]\n    ports: ['2:2']\n    environment: {B: '3'}\n    volumes: ['z:/v/']\n    depends_on: {b: {condition: service_healthy}}\n  b: {healthcheck: {test: x}}\n",
@@ -586,32 +588,6 @@ fn a_plain_scalar_stays_as_written_and_is_warned_of_where_docker_compose_changes
         ("numbers", "environment: {A: 0644, B: 1, C: '0644', D: yes, E: 1.0, F: TRUE}"),
         ("a list", "environment: [A=0644]"),
     ]));
-}
-
-#[test]
-fn awesome_compose_loads_or_says_what_it_needs() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/compose/awesome-compose");
-    if !folder.is_dir() && std::env::var_os("LONGSHORE_REQUIRE").is_none() {
-        eprintln!("the shared compose files do not stand beside this checkout");
-        return;
-    }
-    let mut loaded = 0;
-    for entry in std::fs::read_dir(&folder).expect("they stand beside the checkout") {
-        let mut options = LoadOptions::new(entry.unwrap().path());
-        options.env = BTreeMap::from([("HOME".to_owned(), "/home/me".to_owned())]);
-        match load(&options) {
-            Ok(_) => loaded += 1,
-            Err(LoadError::Invalid(found)) => {
-                for finding in found.errors() {
-                    let later = finding.message.contains("not supported yet")
-                        || finding.message.contains("cannot be run yet");
-                    assert!(later, "{}: {}", options.working_dir.display(), finding.render(false));
-                }
-            }
-            Err(other) => panic!("{}: {other}", options.working_dir.display()),
-        }
-    }
-    assert!(loaded >= 12, "{loaded}");
 }
 
 proptest::proptest! {

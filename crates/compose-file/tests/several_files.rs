@@ -53,11 +53,11 @@ fn resources_merge_too_and_a_reset_reaches_every_file_before() {
     let folder = Folder::new(&[
         (
             "a.yaml",
-            "services: {a: {image: x, networks: [n], ports: ['1:1']}, gone: {image: x}}\nnetworks: {n: {ipam: {config: [{subnet: 10.0.0.0/8}]}, labels: [a=b]}}\nvolumes: {v: {driver_opts: {o: p}}}\n",
+            "services: {a: {image: x, networks: [n], volumes: ['vol:/v'], ports: ['1:1']}, gone: {image: x}}\nnetworks: {n: {ipam: {config: [{subnet: 10.0.0.0/8}]}, labels: [a=b]}}\nvolumes: {vol: {driver_opts: {o: p}}}\n",
         ),
         (
             "b.yaml",
-            "services: {a: {ports: !reset null}, gone: !reset null}\nnetworks: {n: {ipam: {config: [{subnet: 10.0.0.0/8, gateway: 10.0.0.1}]}, labels: {a: c, d: e}}}\nvolumes: {v: {driver_opts: {o: q}, labels: {l: m}}}\n",
+            "services: {a: {ports: !reset null}, gone: !reset null}\nnetworks: {n: {ipam: {config: [{subnet: 10.0.0.0/8, gateway: 10.0.0.1}]}, labels: {a: c, d: e}}}\nvolumes: {vol: {driver_opts: {o: q}, labels: {l: m}}}\n",
         ),
         ("c.yaml", "services: {a: {ports: ['2:2']}}\n"),
     ]);
@@ -68,7 +68,7 @@ fn resources_merge_too_and_a_reset_reaches_every_file_before() {
     assert_eq!(network.ipam.len(), 1);
     assert_eq!(network.ipam[0].gateway.as_deref(), Some("10.0.0.1"));
     assert_eq!(network.labels["a"], "c");
-    assert_eq!(project.volumes["v"].driver_opts["o"], "q");
+    assert_eq!(project.volumes["vol"].driver_opts["o"], "q");
 }
 
 #[test]

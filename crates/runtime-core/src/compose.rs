@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use compose_file::{Project, ProjectName, PullPolicy};
+use compose_file::{Project, ProjectName, PullPolicy, Service};
 use futures_util::{StreamExt, future::ready, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
 
@@ -194,6 +194,11 @@ impl<E: Engine> Compose<E> {
     }
 }
 
+/// Whether a service's image is one that somebody else has.
+fn is_pulled(service: &Service) -> bool {
+    !service.is_only_built() && service.provider.is_none()
+}
+
 /// The calls as they are once they are let in.
 impl<E: Engine> Compose<E> {
     async fn pull_inside(&self, project: &Project, call: &Call) -> Result<()> {
@@ -201,7 +206,7 @@ impl<E: Engine> Compose<E> {
         let images = project
             .services
             .values()
-            .filter(|service| service.pull_policy != PullPolicy::Never)
+            .filter(|service| service.pull_policy != PullPolicy::Never && is_pulled(service))
             .map(|service| service.image.clone())
             .collect();
         self.pull_images(images, call).await
@@ -214,7 +219,7 @@ impl<E: Engine> Compose<E> {
         let always: BTreeSet<String> = project
             .services
             .values()
-            .filter(|service| service.pull_policy == PullPolicy::Always)
+            .filter(|service| service.pull_policy == PullPolicy::Always && is_pulled(service))
             .map(|service| service.image.clone())
             .collect();
         let mut planned = std::borrow::Cow::Borrowed(project);

@@ -259,7 +259,6 @@ impl<'a> Planner<'a> {
             let here = self.observed.images.contains_key(&service.image);
             let cause = match service.pull_policy {
                 PullPolicy::Always => Cause::PullAlways,
-                PullPolicy::Missing if !here => Cause::Absent,
                 PullPolicy::Never if !here => {
                     return Err(Error::Image {
                         image: service.image.clone(),
@@ -269,6 +268,8 @@ impl<'a> Planner<'a> {
                         ),
                     });
                 }
+                // A policy that depends on an image's age is taken as missing.
+                _ if !here => Cause::Absent,
                 _ => continue,
             };
             let step = self.plan.push(Action::PullImage(service.image.clone()), cause, []);

@@ -29,6 +29,7 @@ pub(crate) fn container_spec(
     number: u32,
     owner: &str,
 ) -> Result<(ContainerSpec, Vec<PathBuf>)> {
+    startable(service)?;
     let name = container_name(&project.name, service, number);
     let mut spec = ContainerSpec::new(ContainerName::new(name.clone())?, service.image.clone());
     spec.entrypoint = service.entrypoint.clone();
@@ -56,13 +57,13 @@ pub(crate) fn container_spec(
     let mut host_paths = Vec::new();
     for mount in &service.volumes {
         let source = match &mount.source {
-            MountSource::Volume { key, nocopy } => {
+            MountSource::Volume { key, nocopy, .. } => {
                 let volume =
                     project.volumes.get(key).ok_or_else(|| undefined(service, ResourceKind::Volume, key))?;
                 MountSourceSpec::Volume { name: ResourceName::volume(volume.name.clone())?, nocopy: *nocopy }
             }
             MountSource::Anonymous => MountSourceSpec::Anonymous,
-            MountSource::Bind { path, create_host_path, propagation, selinux } => {
+            MountSource::Bind { path, create_host_path, propagation, selinux, .. } => {
                 if *create_host_path {
                     host_paths.push(path.clone());
                 }
@@ -98,6 +99,27 @@ pub(crate) fn container_spec(
     spec.cap_drop = service.cap_drop.clone();
     spec.extra_hosts = service.extra_hosts.clone();
     Ok((spec, host_paths))
+}
+
+/// Whether an engine is given all that a service would not do without what its file says.
+fn startable(service: &Service) -> Result<()> {
+    let network = matches!(service.network_mode, Some(NetworkMode::Other(_)));
+    let missing = [
+        ("secrets", !service.secrets.is_empty()),
+        ("configs", !service.configs.is_empty()),
+        ("volumes_from", !service.volumes_from.is_empty()),
+        ("models", !service.models.is_empty()),
+        ("a provider", service.provider.is_some()),
+        ("an image that is built", service.is_only_built()),
+        ("a network_mode of its engine's own", network),
+    ];
+    match missing.into_iter().find(|(_, is)| *is) {
+        Some((what, _)) => Err(Error::InvalidProject(format!(
+            "service {:?} has {what}, which is not supported yet, and does not start without it",
+            service.name
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn undefined(service: &Service, kind: ResourceKind, key: &str) -> Error {
@@ -221,7 +243,7 @@ pub(crate) fn network_spec(
         driver: network.driver.clone(),
         driver_opts: network.driver_opts.clone(),
         internal: network.internal,
-        enable_ipv6: network.enable_ipv6,
+        enable_ipv6: network.enable_ipv6.unwrap_or_default(),
         ipam: network.ipam.clone(),
         labels: resource_labels(&network.labels, project, (labels::NETWORK, key), owner),
     })

@@ -255,3 +255,13 @@ fn ten_thousand_services_are_planned() {
         assert!(step.after.iter().all(|after| after.step.0 < index));
     }
 }
+
+#[test]
+fn what_a_service_would_not_do_without_is_refused_by_name() {
+    let mut project = project(&[("a", "x", &[])]);
+    let service = project.services.get_mut("a").expect("it is there");
+    service.secrets.push(compose_file::Grant::default());
+    let options = UpOptions::default();
+    let error = plan_up(Desired { project: &project, options: &options, owner: "me" }, &Observed::default());
+    assert!(error.expect_err("it is refused").to_string().contains("service \"a\" has secrets"));
+}

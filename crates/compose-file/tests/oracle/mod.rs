@@ -63,6 +63,16 @@ pub(crate) fn docker_compose(
     words: &[&str],
     env: &BTreeMap<String, String>,
 ) -> Option<serde_json::Value> {
+    let said = docker_compose_words(folder, &[words, &["config", "--format", "json"]].concat(), env)?;
+    Some(serde_json::from_str(&said).expect("it works here"))
+}
+
+/// What docker compose says; `None` where there is none.
+pub(crate) fn docker_compose_words(
+    folder: &Path,
+    words: &[&str],
+    env: &BTreeMap<String, String>,
+) -> Option<String> {
     let version = Command::new("docker").args(["compose", "version"]).output();
     if !version.is_ok_and(|output| output.status.success()) {
         let is_required = |names: String| names.split(',').any(|name| name == "docker");
@@ -71,12 +81,12 @@ pub(crate) fn docker_compose(
         return None;
     }
     let mut command = Command::new("docker");
-    command.arg("compose").args(words).args(["config", "--format", "json"]).current_dir(folder);
+    command.arg("compose").args(words).current_dir(folder);
     let names = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("COMPOSE_"));
     names.for_each(|name| {
         command.env_remove(name);
     });
     let output = command.envs(env).output().expect("it works here");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(serde_json::from_slice(&output.stdout).expect("it works here"))
+    Some(String::from_utf8(output.stdout).expect("it works here"))
 }

@@ -1,0 +1,219 @@
+//! Every attribute of the specification in every form: it loads without an error, its canonical form loads to the same, and it is
+//! what docker compose makes of it, but for the differences that are listed here.
+
+#[allow(dead_code, reason = "other tests use the rest")]
+mod oracle;
+
+use std::{collections::BTreeMap, path::Path};
+
+use compose_file::*;
+use oracle::{Folder, docker_compose, docker_compose_words};
+use serde_json::Value;
+
+/// Where ours differs from docker compose 2.26.1, by case and place, and why.
+const DIFFERENCES: &[(&str, &str, &str)] = &[
+    ("blkio-rates", "/blkio_config", CAPITALS),
+    ("blkio-weight", "/blkio_config", CAPITALS),
+    ("configs-text-mode", "/hash", "the mode is another"),
+    ("a network's addresses", "/networks/n/ipam/options", "theirs forgets them; later versions do not"),
+    (
+        "configs-text-mode",
+        "/configs/0/mode",
+        "a mode in quotes is octal as in chmod, and as in later versions: 0440 is not 0670",
+    ),
+    ("env-file", "/hash", HASH_OF_PATHS),
+    ("env-file-list", "/hash", HASH_OF_PATHS),
+    ("env-file-long", "/hash", HASH_OF_PATHS),
+    ("swappiness-zero", "/mem_swappiness", "0 is a level of its own, which theirs forgets"),
+];
+
+const CAPITALS: &str = "its JSON writes Path, Rate and Weight, which it does not read again";
+const HASH_OF_PATHS: &str = "`config --hash` has the paths in place of what the files say; what is created is labelled by what they say";
+
+const SERVICES: &str = include_str!("attributes/services.yaml");
+const PROJECTS: &str = include_str!("attributes/projects.yaml");
+const NEWER: &str = include_str!("attributes/newer.yaml");
+
+fn env() -> BTreeMap<String, String> {
+    // Docker finds its plugins below it.
+    std::env::var("HOME").into_iter().map(|home| ("HOME".to_owned(), home)).collect()
+}
+
+/// A folder with a project, and what it refers to.
+fn folder(text: &str) -> Folder {
+    Folder::new(&[
+        ("a.yaml", text),
+        ("e.env", "A=1\n"),
+        ("l.labels", "l=m\n"),
+        (
+            "inc/inc.yaml",
+            "services: {inc: {image: \"i:1$A\", secrets: [q], build: ctx}}\nsecrets: {q: {file: q.txt}}\n",
+        ),
+        (
+            "inc/ext.yaml",
+            "services: {e: {build: {context: c, additional_contexts: {d: ./d}}, label_file: x.labels, develop: {watch: [{path: w, action: rebuild}]}}}\n",
+        ),
+        ("inc/x.labels", "x=y\n"),
+        // Theirs takes a project directory that is not there for another.
+        ("sub/file", ""),
+    ])
+}
+
+fn load_in(folder: &Folder) -> Project {
+    let mut options = folder.options(&["a.yaml"]);
+    options.env = env();
+    load(&options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What ours and theirs have otherwise, by place, but for what is listed.
+fn differences(case: &str, ours: &Value, theirs: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    compare("", ours, theirs, &mut found);
+    let listed = DIFFERENCES.iter().filter(|(of, place, _)| *of == case && *place != "/hash");
+    for (_, place, _) in listed {
+        assert!(found.iter().any(|found| found.starts_with(place)), "{case} does not differ at {place}");
+    }
+    unlisted(case, found)
+}
+
+fn unlisted(case: &str, found: Vec<String>) -> Vec<String> {
+    let is_listed =
+        |found: &str| DIFFERENCES.iter().any(|(of, place, _)| *of == case && found.starts_with(place));
+    found.into_iter().filter(|found| !is_listed(found)).map(|found| format!("{case} {found}")).collect()
+}
+
+fn compare(place: &str, ours: &Value, theirs: &Value, found: &mut Vec<String>) {
+    match (ours, theirs) {
+        (Value::Object(a), Value::Object(b)) => {
+            let mut keys: Vec<&String> = a.keys().chain(b.keys()).collect();
+            keys.sort();
+            keys.dedup();
+            for key in keys {
+                match (a.get(key), b.get(key)) {
+                    (Some(a), Some(b)) => compare(&format!("{place}/{key}"), a, b, found),
+                    (a, b) => found.push(format!("{place}/{key}: {} {}", said(a), said(b))),
+                }
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (index, (a, b)) in a.iter().zip(b).enumerate() {
+                compare(&format!("{place}/{index}"), a, b, found);
+            }
+        }
+        _ if ours != theirs => found.push(format!("{place}: {ours} {theirs}")),
+        _ => {}
+    }
+}
+
+fn said(value: Option<&Value>) -> String {
+    value.map_or("nothing".to_owned(), Value::to_string)
+}
+
+/// The services whose hash is another than docker compose's, but for what is listed.
+fn hashes(folder: &Path, words: &[&str], project: &Project) -> Vec<String> {
+    let said = docker_compose_words(folder, &[words, &["config", "--hash", "*"]].concat(), &env());
+    let said = said.unwrap_or_default();
+    let lines = said.lines().filter_map(|line| line.split_once(' '));
+    lines
+        .filter(|(name, hash)| project.services[*name].config_hash != *hash)
+        .flat_map(|(name, hash)| unlisted(name, vec![format!("/hash: {hash}")]))
+        .collect()
+}
+
+/// A canonical form loads to the model that it is of.
+fn loads_again(project: &Project, name: &str) {
+    let mut options = LoadOptions::new(&project.working_dir);
+    options.project_name = Some(project.name.to_string());
+    let again = load_str("again.yaml", &to_yaml(project), &options)
+        .unwrap_or_else(|error| panic!("{name}: {error}\n{}", to_yaml(project)));
+    for (key, service) in &project.services {
+        assert_eq!(&again.services[key], service, "{name}");
+    }
+    assert_eq!(
+        (again.networks, again.volumes, again.configs, again.secrets, again.models, again.extensions),
+        (
+            project.networks.clone(),
+            project.volumes.clone(),
+            project.configs.clone(),
+            project.secrets.clone(),
+            project.models.clone(),
+            project.extensions.clone()
+        ),
+        "{name}"
+    );
+}
+
+#[test]
+fn every_attribute_of_a_service_is_docker_composes() {
+    let folder = folder(SERVICES);
+    let project = load_in(&folder);
+    loads_again(&project, "services.yaml");
+    let words = ["-p", "p", "-f", "a.yaml"];
+    let Some(theirs) = docker_compose(folder.path(), &words, &env()) else { return };
+    let ours = to_json(&project);
+    let services = theirs["services"].as_object().expect("they are there");
+    let mut wrong: Vec<String> = services
+        .iter()
+        .flat_map(|(name, theirs)| differences(name, &ours["services"][name], theirs))
+        .collect();
+    wrong.extend(hashes(folder.path(), &words, &project));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_attribute_of_the_top_level_is_docker_composes() {
+    let mut wrong = Vec::new();
+    for case in PROJECTS.split("--- # ").skip(1) {
+        let (name, text) = case.split_once('\n').expect("it has a name");
+        let folder = folder(text);
+        let project = load_in(&folder);
+        loads_again(&project, name);
+        if let Some(theirs) = docker_compose(folder.path(), &["-p", "p", "-f", "a.yaml"], &env()) {
+            let found = differences(name, &to_json(&project), &theirs);
+            wrong.extend(found);
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_is_newer_than_the_docker_compose_here_loads_too() {
+    let folder = folder(NEWER);
+    let project = load_in(&folder);
+    loads_again(&project, "newer.yaml");
+    let text = to_yaml(&project).replace(&folder.path().display().to_string(), "FOLDER");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn awesome_compose_is_docker_composes() {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/compose/awesome-compose");
+    if !shared.is_dir() && std::env::var_os("LONGSHORE_REQUIRE").is_none() {
+        eprintln!("the shared compose files do not stand beside this checkout");
+        return;
+    }
+    let folders: Vec<_> = std::fs::read_dir(&shared)
+        .expect("they stand beside the checkout")
+        .map(|entry| entry.expect("it works here").path().canonicalize().expect("it works here"))
+        .collect();
+    assert_eq!(folders.len(), 39);
+    let mut wrong = Vec::new();
+    for folder in folders {
+        let mut options = LoadOptions::new(&folder);
+        options.env = env();
+        let name = folder.file_name().expect("it has a name").to_string_lossy().into_owned();
+        let project = match load(&options) {
+            Ok(project) => project,
+            Err(error) => {
+                wrong.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        loads_again(&project, &name);
+        if let Some(theirs) = docker_compose(&folder, &[], &env()) {
+            wrong.extend(differences(&name, &to_json(&project), &theirs));
+            wrong.extend(hashes(&folder, &[], &project).into_iter().map(|found| format!("{name}: {found}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
