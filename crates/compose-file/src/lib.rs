@@ -54,6 +54,7 @@ mod render;
 mod resource;
 mod scalar;
 mod service;
+mod words;
 mod written;
 mod yaml;
 

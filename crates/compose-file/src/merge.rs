@@ -29,6 +29,8 @@ enum Rule {
     Build,
     /// Options are those of a driver, and go with it.
     Logging,
+    /// A list, or the word `all` for one.
+    Gpus,
 }
 
 /// The rule of what stands at a path.
@@ -38,7 +40,7 @@ fn rule(path: &[String]) -> Rule {
         ["services", _, attribute] => service_rule(attribute),
         ["services", _, "healthcheck", "test"] => Rule::Replace,
         ["services", _, "networks", _, "aliases" | "link_local_ips"] => Rule::Entries(whole),
-        ["services", _, "ulimits", _] => Rule::Loose,
+        ["services", _, "ulimits", _] | ["services", _, "build", "ulimits", _] => Rule::Loose,
         ["services", _, "deploy", "labels"] => Rule::Pairs,
         ["services", _, "build", "args" | "labels" | "additional_contexts" | "ssh"] => Rule::Pairs,
         ["services", _, "build", "extra_hosts"] => Rule::Hosts,
@@ -79,7 +81,7 @@ fn service_rule(attribute: &str) -> Rule {
         | "volumes_from" => Rule::Entries(whole),
         "build" => Rule::Build,
         "logging" => Rule::Logging,
-        "gpus" => Rule::Loose,
+        "gpus" => Rule::Gpus,
         name if name.starts_with("x-") => Rule::Replace,
         _ => Rule::Deep,
     }
@@ -134,6 +136,10 @@ fn merge_at(base: &mut Node, over: Node, path: &mut Vec<String>, findings: &mut 
             *base = build(base);
             merge_maps(base, build(&over), path, findings);
         }
+        Rule::Gpus => {
+            let items = [gpus(base), gpus(&over)].concat();
+            base.value = Value::List(items);
+        }
         Rule::Logging if drivers_differ(base, &over) => *base = over,
         Rule::Logging | Rule::Deep | Rule::Loose => match (&mut base.value, over.value) {
             (Value::Map(_), value @ Value::Map(_)) => {
@@ -152,7 +158,7 @@ fn may_override(rule: Rule, base: &Node, over: &Node) -> bool {
     }
     let kinds = (kind(base), kind(over));
     match rule {
-        Rule::Replace | Rule::Loose => true,
+        Rule::Replace | Rule::Loose | Rule::Gpus => true,
         Rule::Deep | Rule::Logging => kinds.0 == kinds.1,
         Rule::Entries(_) => kinds.0 != Kind::Map && kinds.1 != Kind::Map,
         Rule::Build => kinds.0 != Kind::List && kinds.1 != Kind::List,
@@ -311,6 +317,18 @@ fn build(node: &Node) -> Node {
     }
     let key = Key { text: "context".into(), place: node.place };
     Node { value: Value::Map(vec![(key, node.clone())]), place: node.place, tag: None }
+}
+
+/// `all` as a list; what is neither stays for the reader to complain of.
+fn gpus(node: &Node) -> Vec<Node> {
+    match &node.value {
+        Value::List(items) => items.clone(),
+        _ if node.is_null() => Vec::new(),
+        _ => {
+            let key = Key { text: "count".into(), place: node.place };
+            vec![Node { value: Value::Map(vec![(key, node.clone())]), ..node.clone() }]
+        }
+    }
 }
 
 /// A list of `KEY=value` as a mapping; what is neither stays for the reader to complain of.

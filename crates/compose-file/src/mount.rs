@@ -350,7 +350,7 @@ pub(crate) fn read_tmpfs(reader: &mut Reader<'_>, node: &Node) -> Vec<(Mount, St
         for option in options.split(',').filter(|option| !option.is_empty()) {
             match option.split_once('=') {
                 Some(("size", value)) => {
-                    size = crate::read::parse_bytes(value);
+                    size = crate::quantity::parse_bytes(value);
                     if size.is_none() && reader.is_whole(value) {
                         reader.error(spot.place, format!("{value:?} is not a size like 64m or 1gb"));
                     }

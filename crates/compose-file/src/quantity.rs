@@ -1,12 +1,12 @@
-//! Sizes, shares and limits.
+//! Sizes, times, shares and limits.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde_json::{Value, json};
 
 use crate::{
     attribute::Attribute,
-    read::{Reader, parse_bytes},
+    read::Reader,
     yaml::{self, Node},
 };
 
@@ -140,7 +140,7 @@ pub(crate) fn micros(reader: &mut Reader<'_>, node: &Node) -> Option<Option<u64>
     let micros = match &node.value {
         _ if node.is_null() => return Some(None),
         yaml::Value::Scalar { text, .. } => text.parse::<u64>().ok().or_else(|| {
-            let duration = crate::read::parse_duration(text)?;
+            let duration = parse_duration(text)?;
             u64::try_from(duration.as_micros()).ok()
         }),
         _ => None,
@@ -148,5 +148,77 @@ pub(crate) fn micros(reader: &mut Reader<'_>, node: &Node) -> Option<Option<u64>
     match micros {
         Some(micros) => Some(Some(micros).filter(|micros| *micros > 0)),
         None => reader.wrong(node, "microseconds, or a duration like 400ms"),
+    }
+}
+
+/// `1h2m3.5s`, `500ms`, `10us`, `7ns`; a number alone is refused, as compose does, but for 0.
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return None;
+    }
+    let mut nanos: f64 = 0.0;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..end].parse().ok()?;
+        rest = &rest[end..];
+        let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let unit = match &rest[..end] {
+            "ns" => 1.0,
+            "us" | "µs" | "μs" => 1e3,
+            "ms" => 1e6,
+            "s" => 1e9,
+            "m" => 60e9,
+            "h" => 3600e9,
+            "d" => 86_400e9,
+            "w" => 604_800e9,
+            _ => return None,
+        };
+        nanos += number * unit;
+        rest = &rest[end..];
+    }
+    (nanos < 9.2e18).then(|| Duration::from_nanos(nanos.round() as u64))
+}
+
+/// `10`, `10b`, `10k`, `10kb`, `1.5g`…: powers of 1024, in any case.
+pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_lowercase();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..end].parse().ok()?;
+    let power = match text[end..].trim() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 1,
+        "m" | "mb" | "mib" => 2,
+        "g" | "gb" | "gib" => 3,
+        "t" | "tb" | "tib" => 4,
+        _ => return None,
+    };
+    let bytes = number * 1024f64.powi(power);
+    (bytes < 9.2e18).then_some(bytes as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_sizes() {
+        for (text, millis) in
+            [("1s", 1000), ("1m30s", 90_000), ("500ms", 500), ("1.5s", 1500), ("1h", 3_600_000), ("0", 0)]
+        {
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "5", "s", "1x", "-1s", "1s 2", "99999999999999h"] {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+        for (text, bytes) in
+            [("10", 10), ("1k", 1024), ("64MB", 64 << 20), ("1.5g", 3 << 29), ("2 mib", 2 << 20)]
+        {
+            assert_eq!(parse_bytes(text), Some(bytes), "{text}");
+        }
+        assert_eq!(parse_bytes("x"), None);
     }
 }

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, fmt::Display, time::Duration};
 
 use crate::{
     findings::{Findings, Place, Spot, closest},
+    quantity::{parse_bytes, parse_duration},
     scalar,
+    words::split_words,
     yaml::{Key, Node, Value},
 };
 
@@ -313,129 +315,4 @@ impl<'f> Reader<'f> {
 /// Labels: what has no value has an empty one.
 pub(crate) fn labels(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, String> {
     reader.pairs(node).into_iter().map(|(key, value)| (key, value.unwrap_or_default())).collect()
-}
-
-/// `1h2m3.5s`, `500ms`, `10us`, `7ns`; a number alone is refused, as compose does, but for 0.
-pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
-    if text == "0" {
-        return Some(Duration::ZERO);
-    }
-    let mut rest = text.trim();
-    if rest.is_empty() {
-        return None;
-    }
-    let mut nanos: f64 = 0.0;
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..end].parse().ok()?;
-        rest = &rest[end..];
-        let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let unit = match &rest[..end] {
-            "ns" => 1.0,
-            "us" | "µs" | "μs" => 1e3,
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 60e9,
-            "h" => 3600e9,
-            "d" => 86_400e9,
-            "w" => 604_800e9,
-            _ => return None,
-        };
-        nanos += number * unit;
-        rest = &rest[end..];
-    }
-    (nanos < 9.2e18).then(|| Duration::from_nanos(nanos.round() as u64))
-}
-
-/// `10`, `10b`, `10k`, `10kb`, `1.5g`…: powers of 1024, in any case.
-pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
-    let text = text.trim().to_ascii_lowercase();
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let number: f64 = text[..end].parse().ok()?;
-    let power = match text[end..].trim() {
-        "" | "b" => 0,
-        "k" | "kb" | "kib" => 1,
-        "m" | "mb" | "mib" => 2,
-        "g" | "gb" | "gib" => 3,
-        "t" | "tb" | "tib" => 4,
-        _ => return None,
-    };
-    let bytes = number * 1024f64.powi(power);
-    (bytes < 9.2e18).then_some(bytes as u64)
-}
-
-/// Splits as a POSIX shell does: quotes and backslashes, nothing else. `None` when a quote is not closed.
-pub(crate) fn split_words(text: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            c if c.is_whitespace() => words.extend(word.take()),
-            '\'' => {
-                let word = word.get_or_insert_default();
-                loop {
-                    match chars.next()? {
-                        '\'' => break,
-                        c => word.push(c),
-                    }
-                }
-            }
-            '"' => {
-                let word = word.get_or_insert_default();
-                loop {
-                    match chars.next()? {
-                        '"' => break,
-                        '\\' => match chars.next()? {
-                            c @ ('"' | '\\' | '$' | '`') => word.push(c),
-                            c => {
-                                word.push('\\');
-                                word.push(c);
-                            }
-                        },
-                        c => word.push(c),
-                    }
-                }
-            }
-            '\\' => word.get_or_insert_default().push(chars.next()?),
-            c => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word);
-    Some(words)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_and_sizes() {
-        for (text, millis) in
-            [("1s", 1000), ("1m30s", 90_000), ("500ms", 500), ("1.5s", 1500), ("1h", 3_600_000), ("0", 0)]
-        {
-            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
-        }
-        for text in ["", "5", "s", "1x", "-1s", "1s 2", "99999999999999h"] {
-            assert_eq!(parse_duration(text), None, "{text}");
-        }
-        for (text, bytes) in
-            [("10", 10), ("1k", 1024), ("64MB", 64 << 20), ("1.5g", 3 << 29), ("2 mib", 2 << 20)]
-        {
-            assert_eq!(parse_bytes(text), Some(bytes), "{text}");
-        }
-        assert_eq!(parse_bytes("x"), None);
-    }
-
-    #[test]
-    fn words() {
-        let split = |text| split_words(text).map(|words| words.join("|"));
-        assert_eq!(
-            split(r#"sh -c "echo \"a b\" \$x" 'c d' e\ f """#).as_deref(),
-            Some(r#"sh|-c|echo "a b" $x|c d|e f|"#)
-        );
-        assert_eq!(split("  a   b "), Some("a|b".into()));
-        assert_eq!(split("a 'b"), None);
-        assert_eq!(split(""), Some(String::new()));
-    }
 }

@@ -25,101 +25,25 @@ pub(crate) use lifecycle::scale;
 pub(crate) use network::extra_hosts;
 
 /// What engines are given.
-const KNOWN: &[&str] = &[
-    "image",
-    "command",
-    "entrypoint",
-    "environment",
-    "env_file",
-    "ports",
-    "expose",
-    "volumes",
-    "tmpfs",
-    "networks",
-    "network_mode",
-    "depends_on",
-    "healthcheck",
-    "labels",
-    "label_file",
-    "restart",
-    "stop_signal",
-    "stop_grace_period",
-    "container_name",
-    "hostname",
-    "working_dir",
-    "user",
-    "init",
-    "read_only",
-    "tty",
-    "stdin_open",
-    "privileged",
-    "cap_add",
-    "cap_drop",
-    "extra_hosts",
-    "profiles",
-    "scale",
-    "deploy",
-    "pull_policy",
-    "extends",
-];
+const KNOWN: &str = "image build command entrypoint environment env_file ports expose volumes tmpfs networks network_mode \
+    depends_on healthcheck labels label_file restart stop_signal stop_grace_period container_name \
+    hostname working_dir user init read_only tty stdin_open privileged cap_add cap_drop extra_hosts \
+    profiles scale deploy pull_policy extends";
 
 /// What is in the model, and of which no engine is told yet.
-const LATER: &[&str] = &[
-    "annotations",
-    "attach",
-    "blkio_config",
-    "cgroup",
-    "cgroup_parent",
-    "cpu_count",
-    "cpu_percent",
-    "cpu_period",
-    "cpu_quota",
-    "cpu_rt_period",
-    "cpu_rt_runtime",
-    "cpu_shares",
-    "cpus",
-    "cpuset",
-    "credential_spec",
-    "develop",
-    "device_cgroup_rules",
-    "devices",
-    "dns",
-    "dns_opt",
-    "dns_search",
-    "domainname",
-    "external_links",
-    "gpus",
-    "group_add",
-    "ipc",
-    "isolation",
-    "links",
-    "logging",
-    "mac_address",
-    "mem_limit",
-    "mem_reservation",
-    "mem_swappiness",
-    "memswap_limit",
-    "oom_kill_disable",
-    "oom_score_adj",
-    "pid",
-    "pids_limit",
-    "platform",
-    "post_start",
-    "pre_stop",
-    "pull_refresh_after",
-    "runtime",
-    "security_opt",
-    "shm_size",
-    "storage_opt",
-    "sysctls",
-    "ulimits",
-    "use_api_socket",
-    "userns_mode",
-    "uts",
-];
+const LATER: &str = "annotations attach blkio_config cgroup cgroup_parent cpu_count cpu_percent cpu_period cpu_quota \
+    cpu_rt_period cpu_rt_runtime cpu_shares cpus cpuset credential_spec develop device_cgroup_rules \
+    devices dns dns_opt dns_search domainname external_links gpus group_add ipc isolation links \
+    logging mac_address mem_limit mem_reservation mem_swappiness memswap_limit oom_kill_disable \
+    oom_score_adj pid pids_limit platform post_start pre_stop pull_refresh_after runtime \
+    security_opt shm_size storage_opt sysctls ulimits use_api_socket userns_mode uts";
 
 /// As [`LATER`], where a service would not do without it what its file says: it does not start.
-const NEEDED: &[&str] = &["secrets", "configs", "volumes_from", "provider", "models"];
+const NEEDED: &str = "secrets configs volumes_from provider models";
+
+fn is_of(words: &str, name: &str) -> bool {
+    words.split(' ').any(|word| word == name)
+}
 
 /// A service, and where the entries of its lists stand.
 pub(crate) struct ServiceFile {
@@ -163,9 +87,9 @@ pub(crate) fn read(
         let mut reader = reader.at(&key.text);
         attribute(&mut reader, &mut service, &mut parts, key, value, context);
         let name = key.text.as_str();
-        if LATER.contains(&name) {
+        if is_of(LATER, name) {
             reader.later(key, value);
-        } else if NEEDED.contains(&name) && !value.is_null() {
+        } else if is_of(NEEDED, name) && !value.is_null() {
             let message = format!("{name:?} is not supported yet, and the service does not start without it");
             reader.warning(key.place, message);
         }
@@ -275,7 +199,7 @@ fn attribute(
         "network_mode" => service.network_mode = network::network_mode(reader, value),
         "depends_on" => service.depends_on = lifecycle::depends_on(reader, value),
         "healthcheck" => {
-            service.healthcheck = lifecycle::healthcheck(reader, value);
+            (service.healthcheck, service.written.disabled) = lifecycle::healthcheck(reader, value);
             let off = service.healthcheck.as_ref().is_some_and(|check| check.test == Some(HealthTest::None));
             service.written.test_none = off && value.get("disable").is_none();
             service.written.empty_healthcheck = service.healthcheck.is_none() && !value.is_null();
@@ -404,7 +328,10 @@ fn attribute(
         "volumes_from" => take!(volumes_from),
         // It is still here because of what is wrong with it, which is told.
         "extends" => {}
-        _ => reader.unknown(key, &[KNOWN, LATER, NEEDED, &["build"]].concat(), &[]),
+        _ => {
+            let known: Vec<&str> = [KNOWN, LATER, NEEDED].iter().flat_map(|words| words.split(' ')).collect();
+            reader.unknown(key, &known, &[]);
+        }
     }
 }
 

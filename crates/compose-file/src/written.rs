@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{MountSource, Port};
+use crate::{Healthcheck, MountSource, Port};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Written {
@@ -10,6 +10,8 @@ pub(crate) struct Written {
     pub(crate) restart_no: bool,
     /// `test: [NONE]` where `disable: true` says the same.
     pub(crate) test_none: bool,
+    /// What is said of a healthcheck that is switched off.
+    pub(crate) disabled: Option<Healthcheck>,
     /// `healthcheck: {}`, which says nothing.
     pub(crate) empty_healthcheck: bool,
     /// `pull_policy: missing`, which is what no word means too.

@@ -4,7 +4,10 @@
 #[allow(dead_code, reason = "other tests use the rest")]
 mod oracle;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use compose_file::*;
 use oracle::{Folder, docker_compose, docker_compose_words};
@@ -59,9 +62,10 @@ fn folder(text: &str) -> Folder {
     ])
 }
 
-fn load_in(folder: &Folder) -> Project {
+fn load_in(folder: &Folder, profiles: &[&str]) -> Project {
     let mut options = folder.options(&["a.yaml"]);
     options.env = env();
+    options.profiles = profiles.iter().map(|profile| (*profile).to_owned()).collect();
     load(&options).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -124,6 +128,7 @@ fn hashes(folder: &Path, words: &[&str], project: &Project) -> Vec<String> {
 fn loads_again(project: &Project, name: &str) {
     let mut options = LoadOptions::new(&project.working_dir);
     options.project_name = Some(project.name.to_string());
+    options.profiles = vec!["*".to_owned()];
     let again = load_str("again.yaml", &to_yaml(project), &options)
         .unwrap_or_else(|error| panic!("{name}: {error}\n{}", to_yaml(project)));
     for (key, service) in &project.services {
@@ -146,9 +151,9 @@ fn loads_again(project: &Project, name: &str) {
 #[test]
 fn every_attribute_of_a_service_is_docker_composes() {
     let folder = folder(SERVICES);
-    let project = load_in(&folder);
+    let project = load_in(&folder, &["*"]);
     loads_again(&project, "services.yaml");
-    let words = ["-p", "p", "-f", "a.yaml"];
+    let words = ["-p", "p", "-f", "a.yaml", "--profile", "*"];
     let Some(theirs) = docker_compose(folder.path(), &words, &env()) else { return };
     let ours = to_json(&project);
     let services = theirs["services"].as_object().expect("they are there");
@@ -166,7 +171,7 @@ fn every_attribute_of_the_top_level_is_docker_composes() {
     for case in PROJECTS.split("--- # ").skip(1) {
         let (name, text) = case.split_once('\n').expect("it has a name");
         let folder = folder(text);
-        let project = load_in(&folder);
+        let project = load_in(&folder, &[]);
         loads_again(&project, name);
         if let Some(theirs) = docker_compose(folder.path(), &["-p", "p", "-f", "a.yaml"], &env()) {
             let found = differences(name, &to_json(&project), &theirs);
@@ -179,7 +184,7 @@ fn every_attribute_of_the_top_level_is_docker_composes() {
 #[test]
 fn what_is_newer_than_the_docker_compose_here_loads_too() {
     let folder = folder(NEWER);
-    let project = load_in(&folder);
+    let project = load_in(&folder, &[]);
     loads_again(&project, "newer.yaml");
     let text = to_yaml(&project).replace(&folder.path().display().to_string(), "FOLDER");
     insta::assert_snapshot!(text);
@@ -216,4 +221,100 @@ fn awesome_compose_is_docker_composes() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What the schema has and no canonical form: it is there in another way, or for nobody.
+const NOT_WRITTEN: &[(&str, &str)] = &[
+    ("/configs/*/external/name", OLD_NAME),
+    ("/networks/*/external/name", OLD_NAME),
+    ("/secrets/*/external/name", OLD_NAME),
+    ("/volumes/*/external/name", OLD_NAME),
+    ("/include", INCLUDED),
+    ("/include/env_file", INCLUDED),
+    ("/include/path", INCLUDED),
+    ("/include/project_directory", INCLUDED),
+    ("/services/*/env_file", "it is in the environment"),
+    ("/services/*/env_file/format", "it is in the environment"),
+    ("/services/*/env_file/path", "it is in the environment"),
+    ("/services/*/env_file/required", "it is in the environment"),
+    ("/services/*/extends", "what is extended is in the service"),
+    ("/services/*/extends/file", "what is extended is in the service"),
+    ("/services/*/extends/service", "what is extended is in the service"),
+    ("/services/*/label_file", "it is in the labels"),
+    ("/version", "it means nothing"),
+];
+
+const OLD_NAME: &str = "it is the name";
+const INCLUDED: &str = "what is included is in the project";
+
+#[test]
+fn there_is_a_case_for_every_attribute_of_the_schema() {
+    let shared =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/compose/compose-spec.schema.json");
+    if !shared.is_file() && std::env::var_os("LONGSHORE_REQUIRE").is_none() {
+        eprintln!("the shared compose files do not stand beside this checkout");
+        return;
+    }
+    let text = std::fs::read_to_string(shared).expect("it stands beside the checkout");
+    let schema: Value = serde_json::from_str(&text).expect("it is JSON");
+    let mut left = BTreeSet::new();
+    properties(&schema, &schema, "", &mut left);
+    assert!(left.len() > 300, "{}", left.len());
+    let projects = PROJECTS.split("--- # ").skip(1).filter_map(|case| Some(case.split_once('\n')?.1));
+    for text in projects.chain([SERVICES, NEWER]) {
+        cover(&schema, &schema, "", &to_json(&load_in(&folder(text), &["*"])), &mut left);
+    }
+    let unwritten: BTreeSet<String> = NOT_WRITTEN.iter().map(|(path, _)| (*path).to_owned()).collect();
+    assert_eq!(left, unwritten);
+}
+
+/// The schemas that one stands for.
+fn meant<'s>(root: &'s Value, schema: &'s Value) -> Vec<&'s Value> {
+    if let Some(name) = schema["$ref"].as_str() {
+        return meant(root, &root["definitions"][name.trim_start_matches("#/definitions/")]);
+    }
+    let inner = schema["oneOf"].as_array().into_iter().flatten();
+    inner.flat_map(|one| meant(root, one)).chain([schema]).collect()
+}
+
+/// The paths of all that a schema names.
+fn properties(root: &Value, schema: &Value, path: &str, all: &mut BTreeSet<String>) {
+    for schema in meant(root, schema) {
+        for (key, inner) in schema["properties"].as_object().into_iter().flatten() {
+            let path = format!("{path}/{key}");
+            properties(root, inner, &path, all);
+            all.insert(path);
+        }
+        for (pattern, inner) in schema["patternProperties"].as_object().into_iter().flatten() {
+            if pattern != "^x-" {
+                properties(root, inner, &format!("{path}/*"), all);
+            }
+        }
+        if schema["items"].is_object() {
+            properties(root, &schema["items"], path, all);
+        }
+    }
+}
+
+/// Takes away what a value has.
+fn cover(root: &Value, schema: &Value, path: &str, value: &Value, left: &mut BTreeSet<String>) {
+    for schema in meant(root, schema) {
+        for (key, value) in value.as_object().into_iter().flatten() {
+            if let Some(inner) = schema["properties"].get(key) {
+                let path = format!("{path}/{key}");
+                cover(root, inner, &path, value, left);
+                // What is nothing is written by habit.
+                if !value.is_null() {
+                    left.remove(&path);
+                }
+                continue;
+            }
+            for (_, inner) in schema["patternProperties"].as_object().into_iter().flatten() {
+                cover(root, inner, &format!("{path}/*"), value, left);
+            }
+        }
+        for value in value.as_array().into_iter().flatten() {
+            cover(root, &schema["items"], path, value, left);
+        }
+    }
 }

@@ -32,6 +32,60 @@ fn every_attribute_merges_as_in_docker_compose() {
         ("ports: ['1:1'], command: [a]", "ports: !override ['2:2'], command: !reset null"),
         ("command: [a, b], entrypoint: e", "command: c, entrypoint: [f]"),
         ("tmpfs: /x, extra_hosts: ['h:1.1.1.1']", "tmpfs: [/y], extra_hosts: {h: 1.1.1.2, i: 2.2.2.2}"),
+        ("build: ctx", "build: {args: {A: 1}, target: t}"),
+        (
+            "build: {context: ctx, args: [A=1, B=2], tags: [a, b], labels: {q: r}, extra_hosts: ['a:1.1.1.1'], secrets: [sec], cache_from: [a]}",
+            "build: {args: {B: 3}, tags: [b, c], labels: [q=s], extra_hosts: {b: 2.2.2.2}, secrets: [sec2, sec], cache_from: [b], dockerfile: D}",
+        ),
+        (
+            "build: {ssh: [default], ulimits: {nofile: 5}, additional_contexts: [a=/a]}",
+            "build: {ulimits: {nofile: {soft: 1, hard: 2}, nproc: 3}, platforms: [a/b], additional_contexts: {a: /b}}",
+        ),
+        ("build: {context: ctx}", "build: !reset null"),
+        (
+            "deploy: {resources: {limits: {cpus: 1, memory: 1g}}, labels: {a: b}}",
+            "deploy: {resources: {limits: {memory: 2g, pids: 3}}, labels: {c: d}}",
+        ),
+        (
+            "deploy: {resources: {reservations: {devices: [{capabilities: [gpu], count: 1}]}}, placement: {constraints: [a]}}",
+            "deploy: {resources: {reservations: {devices: [{capabilities: [tpu]}]}}, placement: {constraints: [b]}}",
+        ),
+        ("logging: {driver: a, options: {x: 1}}", "logging: {options: {y: 2}}"),
+        ("logging: {driver: a, options: {x: 1}}", "logging: {driver: b, options: {y: 2}}"),
+        ("logging: {options: {x: 1}}", "logging: {driver: b, options: {y: 2}}"),
+        (
+            "ulimits: {nofile: 5, nproc: {soft: 1, hard: 2}}",
+            "ulimits: {nofile: {soft: 1, hard: 2}, nproc: 3}",
+        ),
+        ("sysctls: {a: 1, b: 2}, annotations: [a=1]", "sysctls: [b=3, c=4], annotations: {b: 2}"),
+        (
+            "dns: 1.1.1.1, dns_search: a, dns_opt: [x]",
+            "dns: [2.2.2.2, 1.1.1.1], dns_search: [a, b], dns_opt: [y]",
+        ),
+        ("devices: ['/dev/a:/dev/x', '/dev/b']", "devices: ['/dev/c:/dev/x:r', /dev/d]"),
+        (
+            "secrets: [sec, {source: sec2, target: t}], configs: [conf]",
+            "secrets: [{source: sec, mode: 0400}, {source: sec, target: t}], configs: [{source: conf, mode: 0400}, {source: conf, target: /c}]",
+        ),
+        ("post_start: [{command: a}], links: [b]", "post_start: [{command: b}], links: ['b:q']"),
+        ("gpus: all", "gpus: [{count: 1}]"),
+        (
+            "develop: {watch: [{path: a, action: sync, target: /t}]}",
+            "develop: {watch: [{path: b, action: rebuild}, {path: a, action: rebuild}]}",
+        ),
+        (
+            "mem_limit: 1g, cpus: 1, pid: host, ipc: host, storage_opt: {size: 1G}",
+            "mem_limit: 2g, cpus: 2, pid: '', ipc: none, storage_opt: {n: 2}",
+        ),
+        (
+            "networks: {n: {driver_opts: {a: b}, link_local_ips: [1.1.1.1], priority: 1}}",
+            "networks: {n: {driver_opts: {c: d}, link_local_ips: [2.2.2.2], mac_address: '02:42:ac:11:65:44'}}",
+        ),
+        (
+            "volumes: [{type: volume, source: vv, target: /t, volume: {subpath: a}}]",
+            "volumes: [{type: volume, source: vv, target: /t, volume: {nocopy: true}}]",
+        ),
+        ("healthcheck: {test: a, retries: 2}", "healthcheck: {disable: true}"),
         ("deploy: {replicas: 2}, stop_grace_period: 1s", "deploy: {replicas: 3}, stop_grace_period: 2s"),
     ];
     for (base, over) in cases {
@@ -39,7 +93,7 @@ fn every_attribute_merges_as_in_docker_compose() {
             (
                 "a.yaml",
                 &format!(
-                    "services: {{a: {{image: x, {base}}}, b: {{image: x}}}}\nnetworks: {{n: , m: }}\nvolumes: {{vv: , ww: }}\n"
+                    "services: {{a: {{image: x, {base}}}, b: {{image: x}}}}\nnetworks: {{n: , m: }}\nvolumes: {{vv: , ww: }}\nconfigs: {{conf: {{file: f}}}}\nsecrets: {{sec: {{file: f}}, sec2: {{file: f}}}}\n"
                 ),
             ),
             ("b.yaml", &format!("services: {{a: {{{over}}}}}\n")),

@@ -82,11 +82,14 @@ fn mount(mount: &Mount, written: &Written) -> Value {
 
 fn healthcheck(check: &Healthcheck, written: &Written) -> Value {
     let time = |value: Option<Duration>| some(value.map(duration));
-    if check.test == Some(HealthTest::None) && !written.test_none {
-        return json!({ "disable": true });
-    }
+    let disabled = check.test == Some(HealthTest::None) && !written.test_none;
+    let check = match &written.disabled {
+        Some(said) if disabled => said,
+        _ => check,
+    };
     let test = match &check.test {
         None => Value::Null,
+        Some(HealthTest::None) if disabled && written.disabled.is_none() => Value::Null,
         Some(HealthTest::None) => json!(["NONE"]),
         Some(HealthTest::Exec(words)) => list(std::iter::once("CMD".to_owned()).chain(words.iter().cloned())),
         Some(HealthTest::Shell(line)) => json!(["CMD-SHELL", line]),
@@ -98,6 +101,7 @@ fn healthcheck(check: &Healthcheck, written: &Written) -> Value {
         ("retries", some(check.retries)),
         ("start_period", time(check.start_period)),
         ("start_interval", time(check.start_interval)),
+        ("disable", flag(disabled)),
     ])
 }
 

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     Condition, Dependency, HealthTest, Healthcheck, PullPolicy, RestartPolicy,
-    read::{Reader, parse_duration},
+    quantity::parse_duration,
+    read::Reader,
     yaml::{Node, Value},
 };
 
@@ -53,7 +54,11 @@ pub(super) fn depends_on(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<Strin
     out
 }
 
-pub(super) fn healthcheck(reader: &mut Reader<'_>, node: &Node) -> Option<Healthcheck> {
+/// Reads a healthcheck, and what else it says where it is switched off.
+pub(super) fn healthcheck(
+    reader: &mut Reader<'_>,
+    node: &Node,
+) -> (Option<Healthcheck>, Option<Healthcheck>) {
     let mut check = Healthcheck::default();
     let mut disabled = false;
     for (key, value) in reader.entries(node) {
@@ -73,10 +78,11 @@ pub(super) fn healthcheck(reader: &mut Reader<'_>, node: &Node) -> Option<Health
             ),
         }
     }
+    let said = (check != Healthcheck::default()).then_some(check);
     if disabled {
-        return Some(Healthcheck { test: Some(HealthTest::None), ..Healthcheck::default() });
+        return (Some(Healthcheck { test: Some(HealthTest::None), ..Healthcheck::default() }), said);
     }
-    (check != Healthcheck::default()).then_some(check)
+    (said, None)
 }
 
 pub(super) fn health_test(reader: &mut Reader<'_>, node: &Node) -> Option<HealthTest> {
