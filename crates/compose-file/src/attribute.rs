@@ -216,6 +216,7 @@ macro_rules! record {
         impl crate::attribute::Attribute for $name {
             fn read(reader: &mut crate::read::Reader<'_>, node: &crate::yaml::Node) -> Option<Self> {
                 let mut record = Self::default();
+                let before = reader.findings.list.len();
                 for (key, value) in reader.entries(node) {
                     let mut reader = reader.at(&key.text);
                     match key.text.as_str() {
@@ -227,11 +228,13 @@ macro_rules! record {
                         _ => reader.unknown(key, &[$($key),*], &[]),
                     }
                 }
-                $(for needed in [$($needed),*] {
-                    if node.get(needed).is_none() {
+                let needs: &[&str] = &[$($($needed),*)?];
+                // What is misspelt is told already.
+                if !reader.findings.has_errors_since(before) {
+                    for needed in needs.iter().filter(|needed| node.get(needed).is_none()) {
                         reader.error(node.place, format!("{needed:?} is missing"));
                     }
-                })?
+                }
                 Some(record)
             }
 
@@ -271,7 +274,7 @@ macro_rules! words {
             fn read(reader: &mut crate::read::Reader<'_>, node: &crate::yaml::Node) -> Option<Self> {
                 match node.text() {
                     $(Some($word) => Some(Self::$variant),)*
-                    _ => reader.wrong(node, &[$($word),*].join(" or ")),
+                    _ => reader.none_of(node, &[$($word),*]),
                 }
             }
 

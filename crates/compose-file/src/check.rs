@@ -7,7 +7,7 @@ use crate::{
     findings::{Findings, Place, Spot, closest},
     grammar, normalize,
     service::Entries,
-    yaml::Node,
+    yaml::{Node, Value},
 };
 
 /// The nodes that things came from, to point at.
@@ -35,13 +35,31 @@ impl Places<'_> {
         })
     }
 
+    /// Where a service says that it depends on another, and in which attribute: what is wrong with a dependency that something
+    /// implies is wrong with that.
+    fn dependency(&self, service: &Service, name: &str) -> (&'static str, Place) {
+        let list = ["services", &service.name, "depends_on"];
+        let written = self.find(&["services", &service.name, "depends_on", name]);
+        let implying = normalize::implied(service).into_iter().find(|one| one.service == name);
+        let Some(one) = implying.filter(|_| written == self.find(&list)) else {
+            return ("depends_on", written);
+        };
+        let node = self.node(&["services", &service.name, one.attribute]);
+        let is_it = |item: &&Node| item.text().is_some_and(|text| text.split(':').next() == Some(name));
+        let item = match node.map(|node| &node.value) {
+            Some(Value::List(items)) => items.iter().find(is_it),
+            _ => None,
+        };
+        (one.attribute, item.or(node).map_or(written, |node| node.place))
+    }
+
     /// The place of a name in a list of names, or of mappings with a `source`, at a path or below it.
     fn granted(&self, path: &[&str], name: &str) -> Place {
         let is_it = |item: &&Node| item.text().or_else(|| item.get("source")?.text()) == Some(name);
         let node = self.node(path);
         let list = node.map(|node| node.get("secrets").unwrap_or(node));
         match list.map(|node| &node.value) {
-            Some(crate::yaml::Value::List(items)) => {
+            Some(Value::List(items)) => {
                 items.iter().find(is_it).map_or_else(|| self.find(path), |item| item.place)
             }
             _ => self.find(&[path, &[name]].concat()),
@@ -53,9 +71,10 @@ impl Places<'_> {
         let mut node = self.root;
         let mut place = node.place;
         for part in path {
-            let crate::yaml::Value::Map(entries) = &node.value else {
-                if let crate::yaml::Value::List(items) = &node.value {
-                    let is_part = |item: &&Node| matches!(&item.value, crate::yaml::Value::Scalar { text, .. } if text == part);
+            let Value::Map(entries) = &node.value else {
+                if let Value::List(items) = &node.value {
+                    let is_part =
+                        |item: &&Node| matches!(&item.value, Value::Scalar { text, .. } if text == part);
                     return items.iter().find(is_part).map_or(place, |item| item.place);
                 }
                 return place;
@@ -81,17 +100,7 @@ pub(crate) fn check(project: &Project, places: &Places<'_>, findings: &mut Findi
 fn references(project: &Project, service: &Service, places: &Places<'_>, findings: &mut Findings) {
     let path = format!("services.{}", service.name);
     for (name, dependency) in &service.depends_on {
-        // What is wrong with a dependency that something implies is wrong with that.
-        let written = places.find(&["services", &service.name, "depends_on", name]);
-        let is_written = written != places.find(&["services", &service.name, "depends_on"]);
-        let implying = normalize::implied(service).into_iter().find(|one| one.service == name);
-        let (attribute, place) = match implying.filter(|_| !is_written) {
-            Some(one) => {
-                let node = places.node(&["services", &service.name, one.attribute]);
-                (one.attribute, node.map_or(written, |node| node.place))
-            }
-            None => ("depends_on", written),
-        };
+        let (attribute, place) = places.dependency(service, name);
         let path = format!("{path}.{attribute}");
         if let Some(needed) = project.services.get(name) {
             if needed.name == service.name {
@@ -155,7 +164,8 @@ fn granted(project: &Project, service: &Service, places: &Places<'_>, findings: 
             "config" => project.configs.keys().collect(),
             _ => project.models.keys().collect(),
         };
-        for name in names.into_iter().filter(|name| !known.contains(name)) {
+        // An empty name is one that could not be read, which is told.
+        for name in names.into_iter().filter(|name| !name.is_empty() && !known.contains(name)) {
             let path = ["services", &service.name, attribute];
             let place = places.granted(&path, name);
             unknown(findings, place, &path.join("."), kind, name, known.iter().copied());
@@ -220,7 +230,9 @@ fn cycles(project: &Project, places: &Places<'_>, findings: &mut Findings) {
                     let mut names: Vec<&str> = path[begin..].iter().map(|(name, _)| *name).collect();
                     names.push(name);
                     if names.len() > 2 {
-                        let place = places.find(&["services", names[names.len() - 2], "depends_on", name]);
+                        let last = project.services.get(names[names.len() - 2]);
+                        let place =
+                            last.map_or(places.root.place, |service| places.dependency(service, name).1);
                         let message =
                             format!("services depend on each other in a circle: {}", names.join(" -> "));
                         findings.error(place, "", message);

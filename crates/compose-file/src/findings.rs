@@ -176,7 +176,12 @@ impl Findings {
     }
 
     pub(crate) fn has_errors(&self) -> bool {
-        self.list.iter().any(|finding| finding.severity == Severity::Error)
+        self.has_errors_since(0)
+    }
+
+    /// Whether there are errors among those after so many findings.
+    pub(crate) fn has_errors_since(&self, before: usize) -> bool {
+        self.list[before..].iter().any(|finding| finding.severity == Severity::Error)
     }
 }
 

@@ -107,6 +107,7 @@ pub(crate) fn object(
     let mut given = None;
     let mut sources: Vec<(&yaml::Key, FileSource)> = Vec::new();
     let mut external = false;
+    let before = reader.findings.list.len();
     for (key, value) in reader.entries(node) {
         let mut reader = reader.at(&key.text);
         match key.text.as_str() {
@@ -148,7 +149,9 @@ pub(crate) fn object(
     }
     let words = if is_config { "file, environment or content" } else { "file or environment" };
     match sources.as_slice() {
-        [] if !external => reader.error(node.place, format!("it needs its content: give one of {words}")),
+        // What is misspelt is told already.
+        [] if external || reader.findings.has_errors_since(before) => {}
+        [] => reader.error(node.place, format!("it needs its content: give one of {words}")),
         [_, (second, _), ..] => {
             reader.at(&second.text).error(second.place, format!("only one of {words} can be given"));
         }

@@ -283,6 +283,22 @@ impl<'f> Reader<'f> {
         text.to_owned()
     }
 
+    /// A node that is none of some words.
+    pub(crate) fn none_of<T>(&mut self, node: &Node, words: &[&str]) -> Option<T> {
+        let expected = match words {
+            [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+            _ => words.concat(),
+        };
+        match node.text().and_then(|text| closest(text, words.iter().copied())) {
+            Some(meant) => {
+                let message = format!("expected {expected}, found {}", node.describe());
+                self.error_with(node.place, message, format!("did you mean {meant:?}?"));
+                None
+            }
+            None => self.wrong(node, &expected),
+        }
+    }
+
     /// A key whose value is in the model, and of which no engine is told yet.
     pub(crate) fn later(&mut self, key: &Key, node: &Node) {
         let says_nothing = match &node.value {

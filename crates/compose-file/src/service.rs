@@ -85,8 +85,12 @@ pub(crate) fn read(
     }
     for (key, value) in reader.entries(node) {
         let mut reader = reader.at(&key.text);
+        let before = reader.findings.list.len();
         attribute(&mut reader, &mut service, &mut parts, key, value, context);
         let name = key.text.as_str();
+        if reader.findings.has_errors_since(before) {
+            continue;
+        }
         if is_of(LATER, name) {
             reader.later(key, value);
         } else if is_of(NEEDED, name) && !value.is_null() {
@@ -240,8 +244,12 @@ fn attribute(
             service.gpus.iter_mut().for_each(DeviceRequest::normalize);
         }
         "deploy" => {
+            let before = reader.findings.list.len();
             take!(deploy);
-            for (key, value) in reader.entries(value).iter().filter(|(key, _)| key.text != "replicas") {
+            let whole = !reader.findings.has_errors_since(before);
+            for (key, value) in
+                reader.entries(value).iter().filter(|(key, _)| whole && key.text != "replicas")
+            {
                 reader.at(&key.text).later(key, value);
             }
             let wanted = service.deploy.as_mut().and_then(|deploy| deploy.resources.reservations.as_mut());

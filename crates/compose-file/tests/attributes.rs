@@ -223,6 +223,16 @@ fn awesome_compose_is_docker_composes() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn what_is_wrong_with_an_attribute_is_told_where_it_stands() {
+    let error = load_str("wrong.yaml", include_str!("attributes/wrong.yaml"), &LoadOptions::new("/p"));
+    insta::assert_snapshot!(error.expect_err("it is wrong").to_string());
+    // What must hold across a project is told when its parts are right.
+    let text = "services:\n  a:\n    image: x\n    secrets: [sec, nope]\n    configs: [{source: seq}]\n    models: [m]\n    links: [bb]\n    volumes_from: [zz]\n    pid: service:yy\n  b: {build: {context: ., secrets: [se]}}\n  c: {image: x, ipc: service:d}\n  d: {image: x, links: [c]}\nsecrets: {sec: {file: f}}\n";
+    let error = load_str("a.yaml", text, &LoadOptions::new("/p"));
+    insta::assert_snapshot!(error.expect_err("it is wrong").to_string());
+}
+
 /// What the schema has and no canonical form: it is there in another way, or for nobody.
 const NOT_WRITTEN: &[(&str, &str)] = &[
     ("/configs/*/external/name", OLD_NAME),
