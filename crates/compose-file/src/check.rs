@@ -181,7 +181,7 @@ fn unknown<'a>(
     name: &str,
     known: impl Iterator<Item = &'a String>,
 ) {
-    if findings.partial {
+    if findings.partial || (findings.variables_stay && name.contains('$')) {
         return;
     }
     let message = format!("there is no {kind} {name:?}");

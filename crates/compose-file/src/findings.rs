@@ -9,7 +9,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{Diagnostic, Location, Severity, context::Context};
+use crate::{Diagnostic, Location, Severity, context::Context, scalar, yaml::Node};
 
 /// A place in one of the sources: where a node's text begins, and how long it is on its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,9 @@ pub(crate) struct Spot {
     pub(crate) path: String,
 }
 
+/// The keys that lead to something in the model, and what is written there.
+pub(crate) type Kept = (Vec<String>, serde_json::Value);
+
 #[derive(Debug)]
 struct Source {
     path: PathBuf,
@@ -46,6 +49,8 @@ pub(crate) struct Findings {
     pub(crate) variables_stay: bool,
     /// Whether a file is missing that the project refers to: what is not there may be in it.
     pub(crate) partial: bool,
+    /// What is written as it stands, by its place in the model: a variable that is not replaced hides what it is.
+    pub(crate) kept: Vec<Kept>,
     /// The places of errors.
     wrong: HashSet<Location>,
     said: HashSet<(Option<Location>, String)>,
@@ -173,6 +178,21 @@ impl Findings {
             }
         }
         text
+    }
+
+    /// Reads what stands at a place of the model. What cannot be read there because of a variable that is not replaced is no error:
+    /// it is kept as it is written.
+    pub(crate) fn or_keep(&mut self, path: &[&str], node: &Node, read: impl FnOnce(&mut Self)) {
+        if !(self.variables_stay && node.has_variable()) {
+            return read(self);
+        }
+        let before = (self.list.len(), self.wrong.clone(), self.said.clone());
+        read(self);
+        if self.has_errors_since(before.0) {
+            self.list.truncate(before.0);
+            (self.wrong, self.said) = (before.1, before.2);
+            self.kept.push((path.iter().map(|key| (*key).to_owned()).collect(), scalar::value(node)));
+        }
     }
 
     pub(crate) fn has_errors(&self) -> bool {

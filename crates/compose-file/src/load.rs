@@ -38,7 +38,8 @@ pub struct LoadOptions {
     /// Files in place of `.env`; empty takes those of `COMPOSE_ENV_FILES`. `COMPOSE_DISABLE_ENV_FILE` in the environment
     /// leaves `.env` out.
     pub env_files: Vec<PathBuf>,
-    /// Whether variables are replaced.
+    /// Whether variables are replaced. Where they are not, an attribute that a variable hides the type of, as in `mem_limit: $M`, is
+    /// in the canonical form as it is written, and not in the model.
     pub interpolate: bool,
     /// The absolute folder where the search for default files begins if there is no project directory, and that relative paths in these options start from.
     pub working_dir: PathBuf,
@@ -155,6 +156,7 @@ fn assemble(
     let entries = normalize::read(&mut project, &root, &profiles(options, env), &mut findings);
     check::check(&project, &Places { root: &root, entries: &entries }, &mut findings);
     normalize::drop_unused(&mut project);
+    project.kept = std::mem::take(&mut findings.kept);
     if findings.has_errors() {
         return Err(LoadError::Invalid(Diagnostics(findings.list)));
     }

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Diagnostic, FileObject, Model};
+use crate::{Diagnostic, FileObject, Model, findings::Kept};
 
 mod attach;
 mod service;
@@ -45,6 +45,8 @@ pub struct Project {
     pub warnings: Vec<Diagnostic>,
     /// Whether its texts still hold variables as written: a dollar is then printed as it is.
     pub(crate) variables_stay: bool,
+    /// What is printed as it is written, because such a variable hides what it is.
+    pub(crate) kept: Vec<Kept>,
 }
 
 impl Project {
@@ -64,6 +66,7 @@ impl Project {
             extensions: BTreeMap::new(),
             warnings: Vec::new(),
             variables_stay: false,
+            kept: Vec::new(),
         }
     }
 }

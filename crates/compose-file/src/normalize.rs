@@ -45,28 +45,36 @@ pub(crate) fn read(
             }
             "networks" => {
                 for (key, value) in keyed(&mut reader, value, "network") {
-                    let network = resource::network(&mut reader.at(&key.text), &name, &key.text, value);
-                    declared.insert(key.text.clone(), network);
+                    kept(&mut reader.at(&key.text), &["networks", &key.text], value, |reader| {
+                        let network = resource::network(reader, &name, &key.text, value);
+                        declared.insert(key.text.clone(), network);
+                    });
                 }
             }
             "volumes" => {
                 for (key, value) in keyed(&mut reader, value, "volume") {
-                    let volume = resource::volume(&mut reader.at(&key.text), &name, &key.text, value);
-                    project.volumes.insert(key.text.clone(), volume);
+                    kept(&mut reader.at(&key.text), &["volumes", &key.text], value, |reader| {
+                        let volume = resource::volume(reader, &name, &key.text, value);
+                        project.volumes.insert(key.text.clone(), volume);
+                    });
                 }
             }
             "configs" | "secrets" => {
-                let is_config = key.text == "configs";
+                let (kind, is_config) = (key.text.as_str(), key.text == "configs");
                 let objects = if is_config { &mut project.configs } else { &mut project.secrets };
                 for (key, value) in keyed(&mut reader, value, if is_config { "config" } else { "secret" }) {
-                    let object = grant::object(&mut reader.at(&key.text), is_config, &name, &key.text, value);
-                    objects.insert(key.text.clone(), object);
+                    kept(&mut reader.at(&key.text), &[kind, &key.text], value, |reader| {
+                        let object = grant::object(reader, is_config, &name, &key.text, value);
+                        objects.insert(key.text.clone(), object);
+                    });
                 }
             }
             "models" => {
                 for (key, value) in keyed(&mut reader, value, "model") {
-                    let model = Attribute::read(&mut reader.at(&key.text), value);
-                    project.models.extend(model.map(|model| (key.text.clone(), model)));
+                    kept(&mut reader.at(&key.text), &["models", &key.text], value, |reader| {
+                        let model = Attribute::read(reader, value);
+                        project.models.extend(model.map(|model| (key.text.clone(), model)));
+                    });
                 }
             }
             other if other.starts_with("x-") => {
@@ -81,7 +89,7 @@ pub(crate) fn read(
     }
     let mut used = BTreeSet::new();
     for mut service in services {
-        imply(&mut service);
+        imply(&mut service, project.variables_stay);
         service.config_hash = config_hash(&service);
         let enabled = service.profiles.is_empty()
             || profiles.contains("*")
@@ -101,6 +109,12 @@ pub(crate) fn read(
     declared.retain(|key, _| used.contains(key));
     project.networks = declared;
     places
+}
+
+/// As [`Findings::or_keep`], for a reader.
+fn kept(reader: &mut Reader<'_>, path: &[&str], node: &Node, read: impl FnOnce(&mut Reader<'_>)) {
+    let place = reader.path.clone();
+    reader.findings.or_keep(path, node, |findings| read(&mut Reader::new(findings, place)));
 }
 
 /// The entries of a mapping whose keys are names.
@@ -158,13 +172,14 @@ pub(crate) fn implied(service: &Service) -> Vec<Implied<'_>> {
 }
 
 /// Adds what a service means without saying it: the default network, and what it depends on.
-fn imply(service: &mut Service) {
+fn imply(service: &mut Service, variables_stay: bool) {
     if service.networks.is_empty() && service.network_mode.is_none() && service.provider.is_none() {
         service.networks.insert("default".to_owned(), ServiceNetwork::default());
     }
     let needed: Vec<(String, bool)> =
         implied(service).into_iter().map(|one| (one.service.to_owned(), one.restart)).collect();
-    for (name, restart) in needed {
+    // A name that a variable hides is nobody's.
+    for (name, restart) in needed.into_iter().filter(|(name, _)| !(variables_stay && name.contains('$'))) {
         let dependency = Dependency { condition: Condition::ServiceStarted, restart, required: true };
         service.depends_on.entry(name).or_insert(dependency);
     }

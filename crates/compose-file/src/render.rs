@@ -123,10 +123,23 @@ pub fn to_json(project: &Project) -> Value {
     if let Value::Object(entries) = &mut value {
         entries.extend(project.extensions.clone());
     }
+    for (path, written) in &project.kept {
+        keep(&mut value, path, written);
+    }
     if !project.variables_stay {
         double_dollars(&mut value);
     }
     value
+}
+
+/// Puts what is written in place of what is there; what has no service, or was left out, has no place.
+fn keep(value: &mut Value, path: &[String], written: &Value) {
+    let [kind, key, rest @ ..] = path else { return };
+    let Some(place) = value.get_mut(kind).and_then(|all| all.get_mut(key)) else { return };
+    match rest {
+        [] => *place = written.clone(),
+        [attribute, ..] => place[attribute] = written.clone(),
+    }
 }
 
 /// Keys are left alone: no variable is replaced in them.

@@ -86,7 +86,10 @@ pub(crate) fn read(
     for (key, value) in reader.entries(node) {
         let mut reader = reader.at(&key.text);
         let before = reader.findings.list.len();
-        attribute(&mut reader, &mut service, &mut parts, key, value, context);
+        let place = reader.path.clone();
+        reader.findings.or_keep(&["services", name, &key.text], value, |findings| {
+            attribute(&mut Reader::new(findings, place), &mut service, &mut parts, key, value, context);
+        });
         let name = key.text.as_str();
         if reader.findings.has_errors_since(before) {
             continue;

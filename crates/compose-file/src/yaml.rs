@@ -94,6 +94,15 @@ impl Node {
         }
     }
 
+    /// Whether a text in it may hold a variable.
+    pub(crate) fn has_variable(&self) -> bool {
+        match &self.value {
+            Value::Scalar { text, .. } => text.contains('$'),
+            Value::List(items) => items.iter().any(Self::has_variable),
+            Value::Map(entries) => entries.iter().any(|(_, node)| node.has_variable()),
+        }
+    }
+
     /// What it is, for an error's sentence.
     pub(crate) fn describe(&self) -> String {
         match &self.value {

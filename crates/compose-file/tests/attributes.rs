@@ -31,7 +31,8 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
 ];
 
 const CAPITALS: &str = "its JSON writes Path, Rate and Weight, which it does not read again";
-const HASH_OF_PATHS: &str = "`config --hash` has the paths in place of what the files say; what is created is labelled by what they say";
+const HASH_OF_PATHS: &str =
+    "`config --hash` does not read the files; the containers that it makes are labelled as ours";
 
 const SERVICES: &str = include_str!("attributes/services.yaml");
 const PROJECTS: &str = include_str!("attributes/projects.yaml");

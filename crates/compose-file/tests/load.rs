@@ -314,6 +314,50 @@ fn what_waits_for_a_variable_is_not_judged() {
     assert_eq!(to_json(&project)["services"]["a"]["stop_signal"], "${S}");
 }
 
+#[test]
+fn what_a_variable_hides_is_kept_as_it_is_written() {
+    let mut options = options();
+    options.interpolate = false;
+    let text = "
+services:
+  a:
+    image: x
+    ports: ['${P:-80}:80', '81']
+    mem_limit: ${M}
+    init: $I
+    stop_grace_period: ${S}
+    deploy: {replicas: '${R:-1}'}
+    volumes: ['${V}:/v', '${W:-./w}:/w']
+    networks: {n: {ipv4_address: '${A}'}}
+    secrets: [{source: s, mode: '${M}'}]
+    links: ['${L}']
+networks: {n: {internal: '${I}', name: nn}}
+secrets: {s: {file: '${F}'}}
+";
+    let project = load_str("compose.yaml", text, &options).unwrap_or_else(|error| panic!("{error}"));
+    let json = to_json(&project);
+    let a = &json["services"]["a"];
+    assert_eq!(a["ports"], serde_json::json!(["${P:-80}:80", "81"]));
+    assert_eq!((&a["mem_limit"], &a["init"]), (&"${M}".into(), &"$I".into()));
+    assert_eq!(a["deploy"], serde_json::json!({"replicas": "${R:-1}"}));
+    assert_eq!(a["volumes"][1], "${W:-./w}:/w");
+    assert_eq!(json["networks"]["n"], serde_json::json!({"internal": "${I}", "name": "nn"}));
+    // It is as good as the file: with the variables it loads.
+    let env = ["M=400", "I=true", "S=1s", "V=/v", "A=10.0.0.2", "L=b", "F=f"];
+    options.env =
+        env.iter().filter_map(|pair| pair.split_once('=')).map(|(a, b)| (a.into(), b.into())).collect();
+    options.interpolate = true;
+    let with_b = |text: &str| text.replace("services:\n", "services:\n  b: {image: x}\n");
+    let load = |text: &str| {
+        load_str("compose.yaml", &with_b(text), &options).unwrap_or_else(|error| panic!("{error}"))
+    };
+    assert_eq!(load(&to_yaml(&project)).services["a"].ports, load(text).services["a"].ports);
+    // What is wrong without any variable is wrong.
+    options.interpolate = false;
+    let error = load_str("x", "services: {a: {image: x, mem_limit: lots, cpus: $C}}", &options).unwrap_err();
+    assert!(error.to_string().contains("lots"));
+}
+
 #[cfg(unix)]
 #[test]
 fn an_endless_file_is_refused() {
