@@ -45,13 +45,26 @@ fn grants(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Grant>> {
     Some(items.iter().enumerate().filter_map(read).collect())
 }
 
+/// A service's, of which each has a place inside: one that is said again is not another one.
+fn inside(reader: &mut Reader<'_>, node: &Node) -> Vec<Grant> {
+    let target = |grant: &Grant| grant.target.clone().unwrap_or_else(|| grant.source.clone());
+    let mut found: Vec<Grant> = Vec::new();
+    for grant in grants(reader, node).unwrap_or_default() {
+        match found.iter_mut().find(|other| target(other) == target(&grant)) {
+            Some(other) => *other = grant,
+            None => found.push(grant),
+        }
+    }
+    found
+}
+
 pub(crate) fn configs(reader: &mut Reader<'_>, node: &Node) -> Vec<Grant> {
-    grants(reader, node).unwrap_or_default()
+    inside(reader, node)
 }
 
 /// A service's secrets, each in `/run/secrets` where nothing else is said.
 pub(crate) fn secrets(reader: &mut Reader<'_>, node: &Node) -> Vec<Grant> {
-    let mut found = grants(reader, node).unwrap_or_default();
+    let mut found = inside(reader, node);
     for grant in &mut found {
         grant.target.get_or_insert_with(|| format!("/run/secrets/{}", grant.source));
     }

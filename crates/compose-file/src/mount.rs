@@ -44,10 +44,9 @@ impl Base<'_> {
         out
     }
 
-    /// The source of a bind mount. Docker compose leaves an absolute path as written, and its hash knows the last slash.
+    /// The source of a bind mount. Docker compose leaves an absolute path as written, and its hash knows every slash.
     pub(crate) fn source(&self, text: &str) -> PathBuf {
-        let path = self.resolve(text);
-        if path == Path::new(text) { PathBuf::from(text) } else { path }
+        if Path::new(text).is_absolute() { PathBuf::from(text) } else { self.resolve(text) }
     }
 }
 
@@ -219,8 +218,8 @@ fn long(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Option<(Mount, 
         let mut reader = reader.at(&key.text);
         match key.text.as_str() {
             "type" => kind = reader.string(value)?,
-            "source" | "src" => source = reader.string(value),
-            "target" | "dst" => target = reader.string(value),
+            "source" => source = reader.filled(value),
+            "target" => target = reader.string(value),
             "read_only" => read_only = reader.bool(value)?,
             "bind" | "volume" | "tmpfs" | "image" => {
                 let of = node.get("type").and_then(|node| node.text()).unwrap_or_default();

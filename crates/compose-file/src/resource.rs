@@ -114,6 +114,14 @@ fn pool(reader: &mut Reader<'_>, node: &Node) -> IpamPool {
     pool
 }
 
+/// What makes a volume says nothing of one that somebody else makes.
+fn made_elsewhere(reader: &mut Reader<'_>, node: &Node) {
+    for key in ["driver", "driver_opts", "labels"].iter().filter_map(|key| node.key(key)) {
+        let message = "somebody else makes what is external: this cannot be said of it";
+        reader.at(&key.text).error(key.place, message);
+    }
+}
+
 pub(crate) fn volume(reader: &mut Reader<'_>, project: &str, key: &str, node: &Node) -> Volume {
     let mut volume = Volume::default();
     let mut given = None;
@@ -134,6 +142,9 @@ pub(crate) fn volume(reader: &mut Reader<'_>, project: &str, key: &str, node: &N
     if let (true, Some(device)) = (is_bind, volume.driver_opts.get_mut("device")) {
         let context = reader.findings.context(node.place);
         *device = context.base().resolve(device).to_string_lossy().into_owned();
+    }
+    if volume.external {
+        made_elsewhere(reader, node);
     }
     volume.name = name(given, volume.external, project, key);
     volume

@@ -1,6 +1,6 @@
 //! One service's node as a [`Service`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     HealthTest, Mount, PullPolicy, RestartPolicy, Service,
@@ -109,7 +109,11 @@ pub(crate) fn read(
             format!("can't set distinct values on scale ({count}) and deploy.replicas ({replicas})");
         reader.at("scale").error(place, message);
     }
+    service.written.scale = parts.count.is_some_and(|(count, _)| count == 1 || service.deploy.is_some());
     service.scale = parts.count.map(|(count, _)| count).or(replicas).unwrap_or(1);
+    if let (Some((count, _)), Some(deploy)) = (parts.count, &mut service.deploy) {
+        deploy.replicas = Some(count);
+    }
     for (mount, text, spot) in parts.tmpfs {
         service.written.tmpfs.insert(mount.target.clone(), text);
         service.volumes.push(mount);
@@ -129,7 +133,7 @@ pub(crate) fn read(
 
 /// What the image is, where it is not named.
 fn image(reader: &mut Reader<'_>, service: &mut Service, project: &str, node: &Node) {
-    let is_named = node.get("image").is_some();
+    let is_named = node.get("image").is_some_and(|image| image.text() != Some(""));
     if let Some(key) = node.key("build") {
         let message = match is_named {
             true => "images are not built yet: this is ignored",
@@ -172,7 +176,7 @@ fn attribute(
     }
     match key.text.as_str() {
         "image" => {
-            if let Some(image) = reader.string(value) {
+            if let Some(image) = reader.filled(value) {
                 if let Err(why) = grammar::image(&image)
                     && reader.is_whole(&image)
                 {
@@ -189,7 +193,9 @@ fn attribute(
         "ports" => ports(reader, service, parts, value),
         "expose" => {
             let rule = "write port[-port][/protocol], like \"80\" or \"53/udp\"";
+            let mut seen = BTreeSet::new();
             service.expose = reader.strings_if(value, port::is_exposable, "is not a port", rule);
+            service.expose.retain(|port| seen.insert(port.clone()));
         }
         "volumes" => {
             for mount::Entry { mount, unusual, consistency, spot } in mount::read(reader, value) {
@@ -240,7 +246,10 @@ fn attribute(
         "dns" => {
             let rule = "write an IP address, like 8.8.8.8";
             let good = |text: &str| text.parse::<std::net::IpAddr>().is_ok();
-            service.dns = reader.one_or_strings_if(value, good, "is not an IP address", rule);
+            service.dns = match value.text() {
+                Some("") => Vec::new(),
+                _ => reader.one_or_strings_if(value, good, "is not an IP address", rule),
+            };
         }
         "gpus" => {
             take!(gpus, devices::gpus);

@@ -16,6 +16,8 @@ pub(crate) struct Written {
     pub(crate) empty_healthcheck: bool,
     /// `pull_policy: missing`, which is what no word means too.
     pub(crate) pull_missing: bool,
+    /// `scale: 1`, which no word means too, or `scale` beside a deployment.
+    pub(crate) scale: bool,
     /// No `image`: it is called after the project and the service.
     pub(crate) image_implied: bool,
     /// The `consistency` of mounts, by the path inside.

@@ -286,7 +286,10 @@ pub(super) fn service(service: &Service) -> Value {
         plain!(read_only),
         ("restart", restart(service.restart, written)),
         plain!(runtime),
-        ("scale", if service.scale == 1 || counted { Value::Null } else { json!(service.scale) }),
+        (
+            "scale",
+            if written.scale || service.scale != 1 && !counted { json!(service.scale) } else { Value::Null },
+        ),
         plain!(secrets),
         plain!(security_opt),
         plain!(shm_size),

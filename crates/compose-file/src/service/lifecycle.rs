@@ -91,6 +91,7 @@ pub(super) fn health_test(reader: &mut Reader<'_>, node: &Node) -> Option<Health
     }
     let words = reader.strings(node);
     match words.split_first() {
+        None => None,
         Some((word, [])) if word == "NONE" => Some(HealthTest::None),
         Some((word, rest)) if word == "CMD" && !rest.is_empty() => Some(HealthTest::Exec(rest.to_vec())),
         Some((word, rest)) if word == "CMD-SHELL" && rest.len() == 1 => {
