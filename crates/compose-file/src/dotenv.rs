@@ -80,8 +80,16 @@ pub(crate) fn parse(
                 let (raw, next) = quoted(&value_text[1..], quote)
                     .ok_or_else(|| fault(format!("the {quote} of {name} is not closed")))?;
                 line += raw.matches('\n').count();
-                let value = if quote == '"' { expand(&unescape(raw))? } else { raw.to_owned() };
-                (value, next.split_once('\n').map_or("", |(_, next)| next))
+                let value = match quote {
+                    '"' => expand(&unescape(raw))?,
+                    _ => raw.replace("\\'", "'"),
+                };
+                let (more, next) = next.split_once('\n').unwrap_or((next, ""));
+                if more.trim_start().starts_with(['"', '\'']) {
+                    let message = format!("the value of {name} goes on after its {quote} is closed");
+                    return Err(EnvFault { line, message });
+                }
+                (value, next)
             }
             _ => {
                 let (raw, next) = value_text.split_once('\n').unwrap_or((value_text, ""));
@@ -102,7 +110,7 @@ fn quoted(text: &str, quote: char) -> Option<(&str, &str)> {
     for (index, c) in text.char_indices() {
         if escaped {
             escaped = false;
-        } else if c == '\\' && quote == '"' {
+        } else if c == '\\' && (quote == '"' || text[index + 1..].starts_with(quote)) {
             escaped = true;
         } else if c == quote {
             return Some((&text[..index], &text[index + 1..]));

@@ -70,7 +70,8 @@ pub(super) fn environment(
 ) -> BTreeMap<String, Option<String>> {
     let mut all: BTreeMap<String, Option<String>> = BTreeMap::new();
     for file in files {
-        all.extend(pairs(&mut reader.at("env_file"), file, context));
+        let found = pairs(&mut reader.at("env_file"), file, context);
+        all.extend(found.into_iter().map(|(key, value)| (key, Some(value))));
     }
     all.extend(own);
     let inherited = |(key, value): (String, Option<String>)| {
@@ -88,14 +89,13 @@ pub(super) fn label_files(
 ) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::new();
     for file in env_files(reader, node) {
-        let found = pairs(reader, &file, context).into_iter();
-        labels.extend(found.map(|(key, value)| (key, value.unwrap_or_default())));
+        labels.extend(pairs(reader, &file, context));
     }
     labels
 }
 
-/// What one file says.
-fn pairs(reader: &mut Reader<'_>, file: &EnvFile, context: &Context) -> Vec<(String, Option<String>)> {
+/// What one file says; a name alone is inherited, and one that is not set is not there.
+fn pairs(reader: &mut Reader<'_>, file: &EnvFile, context: &Context) -> Vec<(String, String)> {
     let path = reader.findings.context(file.place).base().resolve(&file.path);
     let text = match read_text(&path) {
         Ok(text) => text,
@@ -109,14 +109,20 @@ fn pairs(reader: &mut Reader<'_>, file: &EnvFile, context: &Context) -> Vec<(Str
             return Vec::new();
         }
     };
-    if file.raw {
+    let found = if file.raw {
         let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
-        return lines
+        lines
             .map(|line| match line.split_once('=') {
                 Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
                 None => (line.to_owned(), None),
             })
-            .collect();
-    }
-    assignments(&path, &text, &context.env, reader.findings, &reader.path)
+            .collect()
+    } else {
+        assignments(&path, &text, &context.env, reader.findings, &reader.path)
+    };
+    let inherited = |(key, value): (String, Option<String>)| {
+        let value = value.or_else(|| context.env.get(&key).cloned())?;
+        Some((key, value))
+    };
+    found.into_iter().filter_map(inherited).collect()
 }
