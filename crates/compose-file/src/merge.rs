@@ -23,6 +23,8 @@ enum Rule {
     Names,
     /// A list, or one text for a list of one, whose entries are the same when this says the same of them.
     Entries(fn(&Node) -> Option<String>),
+    /// A list of subnets: one that is there already is merged.
+    Pools,
     /// A list of `host=address` without repetitions, or a mapping that stands for one: a host may have several addresses.
     Hosts,
     /// A folder, or a mapping with it.
@@ -45,7 +47,7 @@ fn rule(path: &[String]) -> Rule {
         ["services", _, "build", "args" | "labels" | "additional_contexts" | "ssh"] => Rule::Pairs,
         ["services", _, "build", "extra_hosts"] => Rule::Hosts,
         ["services", _, "build", "cache_from" | "cache_to" | "tags" | "platforms"] => Rule::Entries(whole),
-        ["networks", _, "ipam", "config"] => Rule::Entries(subnet),
+        ["networks", _, "ipam", "config"] => Rule::Pools,
         ["networks" | "volumes" | "configs" | "secrets", _, "labels" | "driver_opts"] => Rule::Pairs,
         // A service may have a name like that.
         ["services", _] => Rule::Deep,
@@ -127,6 +129,7 @@ fn merge_at(base: &mut Node, over: Node, path: &mut Vec<String>, findings: &mut 
             }
         }
         Rule::Entries(identity) => append(base, over, identity),
+        Rule::Pools => pools(base, over, path, findings),
         Rule::Hosts => {
             base.value = Value::List(hosts(base));
             let over = Node { value: Value::List(hosts(&over)), ..over };
@@ -160,7 +163,7 @@ fn may_override(rule: Rule, base: &Node, over: &Node) -> bool {
     match rule {
         Rule::Replace | Rule::Loose | Rule::Gpus => true,
         Rule::Deep | Rule::Logging => kinds.0 == kinds.1,
-        Rule::Entries(_) => kinds.0 != Kind::Map && kinds.1 != Kind::Map,
+        Rule::Entries(_) | Rule::Pools => kinds.0 != Kind::Map && kinds.1 != Kind::Map,
         Rule::Build => kinds.0 != Kind::List && kinds.1 != Kind::List,
         Rule::Pairs | Rule::Names | Rule::Hosts => kinds.0 != Kind::Scalar && kinds.1 != Kind::Scalar,
     }
@@ -297,6 +300,23 @@ fn granted(node: &Node) -> Option<String> {
 
 fn env_file(node: &Node) -> Option<String> {
     node.text().or_else(|| node.get("path")?.text()).map(str::to_owned)
+}
+
+/// Merges subnets: those that say the same subnet are one.
+fn pools(base: &mut Node, over: Node, path: &mut Vec<String>, findings: &mut Findings) {
+    let (Value::List(pools), Value::List(more)) = (&mut base.value, over.value) else { return };
+    for pool in more {
+        let known =
+            subnet(&pool).and_then(|of| pools.iter_mut().find(|other| subnet(other).as_ref() == Some(&of)));
+        match known {
+            Some(known) => {
+                path.push(String::new());
+                merge_at(known, pool, path, findings);
+                path.pop();
+            }
+            None => pools.push(pool),
+        }
+    }
 }
 
 fn subnet(node: &Node) -> Option<String> {

@@ -30,9 +30,9 @@ pub(crate) fn network(reader: &mut Reader<'_>, project: &str, key: &str, node: &
     for (key, value) in reader.entries(node) {
         let mut reader = reader.at(&key.text);
         match key.text.as_str() {
-            "name" => given = reader.string(value).or(given),
+            "name" => given = reader.filled(value).or(given),
             "external" => network.external = external(&mut reader, value, &mut given),
-            "driver" => network.driver = reader.string(value),
+            "driver" => network.driver = reader.filled(value),
             "driver_opts" => network.driver_opts = labels(&mut reader, value),
             "internal" => network.internal = reader.bool(value).unwrap_or_default(),
             "attachable" => {
@@ -128,9 +128,9 @@ pub(crate) fn volume(reader: &mut Reader<'_>, project: &str, key: &str, node: &N
     for (key, value) in reader.entries(node) {
         let mut reader = reader.at(&key.text);
         match key.text.as_str() {
-            "name" => given = reader.string(value).or(given),
+            "name" => given = reader.filled(value).or(given),
             "external" => volume.external = external(&mut reader, value, &mut given),
-            "driver" => volume.driver = reader.string(value),
+            "driver" => volume.driver = reader.filled(value),
             "driver_opts" => volume.driver_opts = labels(&mut reader, value),
             "labels" => volume.labels = labels(&mut reader, value),
             _ => reader.unknown(key, &["name", "external", "driver", "driver_opts", "labels"], &[]),

@@ -193,9 +193,8 @@ fn attribute(
         "ports" => ports(reader, service, parts, value),
         "expose" => {
             let rule = "write port[-port][/protocol], like \"80\" or \"53/udp\"";
-            let mut seen = BTreeSet::new();
             service.expose = reader.strings_if(value, port::is_exposable, "is not a port", rule);
-            service.expose.retain(|port| seen.insert(port.clone()));
+            only_once(&mut service.expose);
         }
         "volumes" => {
             for mount::Entry { mount, unusual, consistency, spot } in mount::read(reader, value) {
@@ -250,6 +249,7 @@ fn attribute(
                 Some("") => Vec::new(),
                 _ => reader.one_or_strings_if(value, good, "is not an IP address", rule),
             };
+            only_once(&mut service.dns);
         }
         "gpus" => {
             take!(gpus, devices::gpus);
@@ -293,7 +293,10 @@ fn attribute(
             }
         }
         "dns_opt" => take!(dns_opt),
-        "dns_search" => take!(dns_search, one_or_more),
+        "dns_search" => {
+            take!(dns_search, one_or_more);
+            only_once(&mut service.dns_search);
+        }
         "working_dir" => take!(working_dir),
         "user" => take!(user),
         "init" => take!(init),
@@ -353,6 +356,12 @@ fn attribute(
             reader.unknown(key, &known, &[]);
         }
     }
+}
+
+/// Leaves out what was there already.
+fn only_once(texts: &mut Vec<String>) {
+    let mut seen = BTreeSet::new();
+    texts.retain(|text| seen.insert(text.clone()));
 }
 
 fn ports(reader: &mut Reader<'_>, service: &mut Service, parts: &mut Parts, node: &Node) {

@@ -107,7 +107,7 @@ fn resources_merge_too_and_a_reset_reaches_every_file_before() {
     let folder = Folder::new(&[
         (
             "a.yaml",
-            "services: {a: {image: x, networks: [n], volumes: ['vol:/v'], ports: ['1:1']}, gone: {image: x}}\nnetworks: {n: {ipam: {config: [{subnet: 10.0.0.0/8}]}, labels: [a=b]}}\nvolumes: {vol: {driver_opts: {o: p}}}\n",
+            "services: {a: {image: x, networks: [n], volumes: ['vol:/v'], ports: ['1:1']}, gone: {image: x}}\nnetworks: {n: {ipam: {config: [{subnet: 10.0.0.0/8, aux_addresses: {h: 10.0.0.9}}]}, labels: [a=b]}}\nvolumes: {vol: {driver_opts: {o: p}}}\n",
         ),
         (
             "b.yaml",
@@ -121,6 +121,7 @@ fn resources_merge_too_and_a_reset_reaches_every_file_before() {
     let network = &project.networks["n"];
     assert_eq!(network.ipam.len(), 1);
     assert_eq!(network.ipam[0].gateway.as_deref(), Some("10.0.0.1"));
+    assert_eq!(network.ipam[0].aux_addresses["h"], "10.0.0.9");
     assert_eq!(network.labels["a"], "c");
     assert_eq!(project.volumes["vol"].driver_opts["o"], "q");
 }

@@ -45,13 +45,13 @@ impl Folder {
         said.replace(&format!("{}/", self.path().display()), "")
     }
 
-    /// Loads the files, and holds the services against docker compose's where that is installed.
+    /// Loads the files, and holds the project against docker compose's where that is installed.
     pub(crate) fn agrees(&self, files: &[&str]) -> Project {
         let project = self.load(files);
         let mut words = vec!["-p", "p"];
         words.extend(files.iter().flat_map(|file| ["-f", *file]));
         if let Some(theirs) = docker_compose(self.path(), &words, &BTreeMap::new()) {
-            assert_eq!(to_json(&project)["services"], theirs["services"], "{}", self.path().display());
+            assert_eq!(to_json(&project), theirs, "{}", self.path().display());
         }
         project
     }
