@@ -5,8 +5,12 @@ use std::collections::HashMap;
 use crate::{
     findings::Findings,
     mount,
-    yaml::{Key, MergeTag, Node, Value},
+    yaml::{MergeTag, Node, Value},
 };
+
+mod forms;
+
+use forms::{build, gpus, hosts, names, pairs};
 
 /// How two values of one attribute become one.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +66,8 @@ fn service_rule(attribute: &str) -> Rule {
         "environment" | "labels" | "annotations" | "sysctls" => Rule::Pairs,
         "extra_hosts" => Rule::Hosts,
         "depends_on" | "networks" | "models" => Rule::Names,
-        "volumes" | "devices" => Rule::Entries(mount_target),
+        "volumes" => Rule::Entries(mount_target),
+        "devices" => Rule::Entries(device_target),
         "tmpfs" => Rule::Entries(tmpfs_target),
         "secrets" | "configs" => Rule::Entries(granted),
         "env_file" => Rule::Entries(env_file),
@@ -192,7 +197,11 @@ fn merge_maps(base: &mut Node, over: Node, path: &mut Vec<String>, findings: &mu
         match entries.iter_mut().find(|(k, _)| k.text == key.text) {
             // Nothing says nothing, but for a variable: there it is a value, the environment's.
             Some((_, existing))
-                if value.is_null() && value.tag.is_none() && !pairs && !existing.is_reset() => {}
+                if value.is_null()
+                    && value.tag.is_none()
+                    && !pairs
+                    && !existing.is_reset()
+                    && !may_be_nothing(path) => {}
             Some((_, existing)) if pairs => *existing = value,
             Some((k, existing)) => {
                 // Who resets or replaces an attribute is who has it now.
@@ -205,6 +214,11 @@ fn merge_maps(base: &mut Node, over: Node, path: &mut Vec<String>, findings: &mu
         }
         path.pop();
     }
+}
+
+/// Whether nothing is a value of its own there: the image's own command.
+fn may_be_nothing(path: &[String]) -> bool {
+    matches!(path, [services, _, attribute] if services == "services" && matches!(attribute.as_str(), "command" | "entrypoint"))
 }
 
 /// Removes what is reset. It has stood until now, so that it took effect on every file before.
@@ -236,14 +250,10 @@ fn append(base: &mut Node, over: Node, identity: impl Fn(&Node) -> Option<String
         }
     };
     let over_items = as_list(over.value, over.place);
-    let mut items = as_list(std::mem::replace(&mut base.value, Value::List(Vec::new())), base.place);
+    let base_items = as_list(std::mem::replace(&mut base.value, Value::List(Vec::new())), base.place);
+    let mut items: Vec<Node> = Vec::new();
     let mut known: HashMap<String, usize> = HashMap::new();
-    for (index, item) in items.iter().enumerate() {
-        if let Some(id) = identity(item) {
-            known.entry(id).or_insert(index);
-        }
-    }
-    for item in over_items {
+    for item in base_items.into_iter().chain(over_items) {
         let id = identity(&item);
         match id.as_ref().and_then(|id| known.get(id)) {
             Some(index) => items[*index] = item,
@@ -288,6 +298,13 @@ fn mount_target(node: &Node) -> Option<String> {
     }
 }
 
+fn device_target(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Scalar { text, .. } => text.split(':').nth(1).or(Some(text)).map(str::to_owned),
+        _ => node.get("target").or_else(|| node.get("source"))?.text().map(str::to_owned),
+    }
+}
+
 fn tmpfs_target(node: &Node) -> Option<String> {
     node.text().map(|text| mount::clean(text.split(':').next().unwrap_or_default()))
 }
@@ -327,98 +344,5 @@ fn drivers_differ(base: &Node, over: &Node) -> bool {
     match (base.get("driver").and_then(Node::text), over.get("driver").and_then(Node::text)) {
         (Some(a), Some(b)) => a != b,
         _ => false,
-    }
-}
-
-/// `build: folder` as a mapping.
-fn build(node: &Node) -> Node {
-    if !matches!(node.value, Value::Scalar { .. }) || node.is_null() {
-        return node.clone();
-    }
-    let key = Key { text: "context".into(), place: node.place };
-    Node { value: Value::Map(vec![(key, node.clone())]), place: node.place, tag: None }
-}
-
-/// `all` as a list; what is neither stays for the reader to complain of.
-fn gpus(node: &Node) -> Vec<Node> {
-    match &node.value {
-        Value::List(items) => items.clone(),
-        _ if node.is_null() => Vec::new(),
-        _ => {
-            let key = Key { text: "count".into(), place: node.place };
-            vec![Node { value: Value::Map(vec![(key, node.clone())]), ..node.clone() }]
-        }
-    }
-}
-
-/// A list of `KEY=value` as a mapping; what is neither stays for the reader to complain of.
-fn pairs(node: &Node) -> Vec<(Key, Node)> {
-    match &node.value {
-        Value::Map(entries) => entries.clone(),
-        Value::List(items) => items
-            .iter()
-            .filter_map(|item| {
-                let text = scalar(item)?;
-                let (key, value) = match text.split_once('=') {
-                    Some((key, value)) => {
-                        (key.to_owned(), Value::Scalar { text: value.to_owned(), plain: false })
-                    }
-                    None => (text, Value::Scalar { text: String::new(), plain: true }),
-                };
-                Some((Key { text: key, place: item.place }, Node { value, place: item.place, tag: None }))
-            })
-            .collect(),
-        Value::Scalar { .. } => Vec::new(),
-    }
-}
-
-/// A mapping of hosts to addresses as a list; what is neither stays for the reader to complain of.
-fn hosts(node: &Node) -> Vec<Node> {
-    let Value::Map(entries) = &node.value else {
-        return match &node.value {
-            Value::List(items) => items.clone(),
-            _ => vec![node.clone()],
-        };
-    };
-    let mut out = Vec::new();
-    for (key, value) in entries {
-        let addresses = match &value.value {
-            Value::List(addresses) => addresses.as_slice(),
-            _ => std::slice::from_ref(value),
-        };
-        out.extend(addresses.iter().map(|address| match scalar(address) {
-            Some(text) => {
-                let text = format!("{}={text}", key.text);
-                Node { value: Value::Scalar { text, plain: false }, ..address.clone() }
-            }
-            None => address.clone(),
-        }));
-    }
-    out
-}
-
-/// A list of names as a mapping to nothing.
-fn names(node: &Node, path: &[String]) -> Vec<(Key, Node)> {
-    let dependencies = path.last().is_some_and(|last| last == "depends_on");
-    match &node.value {
-        Value::List(items) => items
-            .iter()
-            .filter_map(|item| {
-                let key = Key { text: scalar(item)?, place: item.place };
-                let text = |text: &str, plain| Value::Scalar { text: text.to_owned(), plain };
-                let node = |value| Node { value, place: item.place, tag: None };
-                let value = if dependencies {
-                    let condition = Key { text: "condition".into(), place: item.place };
-                    let required = Key { text: "required".into(), place: item.place };
-                    let started = node(text("service_started", false));
-                    Value::Map(vec![(condition, started), (required, node(text("true", true)))])
-                } else {
-                    text("", true)
-                };
-                Some((key, node(value)))
-            })
-            .collect(),
-        Value::Map(entries) => entries.clone(),
-        Value::Scalar { .. } => Vec::new(),
     }
 }

@@ -41,7 +41,6 @@ impl Attribute for Namespace {
             (_, Some(("service", name))) => Self::Service(name.to_owned()),
             (_, Some(("container", name))) => Self::Container(name.to_owned()),
             (_, Some(("ns", path))) => Self::Path(path.to_owned()),
-            _ if !reader.is_whole(&text) => Self::Path(text),
             _ => {
                 return reader
                     .wrong(node, "host, private, shareable, none, service:NAME, container:NAME or ns:PATH");
@@ -57,7 +56,6 @@ impl Attribute for Namespace {
             Self::None => json!("none"),
             Self::Service(name) => json!(format!("service:{name}")),
             Self::Container(name) => json!(format!("container:{name}")),
-            Self::Path(text) if text.contains('$') => json!(text),
             Self::Path(path) => json!(format!("ns:{path}")),
         }
     }

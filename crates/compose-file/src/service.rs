@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    HealthTest, Mount, PullPolicy, RestartPolicy, Service,
+    Mount, PullPolicy, RestartPolicy, Service,
     attribute::{Attribute, nonzero, one_or_more},
     build,
     context::Context,
@@ -211,10 +211,7 @@ fn attribute(
         "network_mode" => service.network_mode = network::network_mode(reader, value),
         "depends_on" => service.depends_on = lifecycle::depends_on(reader, value),
         "healthcheck" => {
-            (service.healthcheck, service.written.disabled) = lifecycle::healthcheck(reader, value);
-            let off = service.healthcheck.as_ref().is_some_and(|check| check.test == Some(HealthTest::None));
-            service.written.test_none = off && value.get("disable").is_none();
-            service.written.empty_healthcheck = service.healthcheck.is_none() && !value.is_null();
+            service.healthcheck = lifecycle::healthcheck(reader, &mut service.written, value);
         }
         "labels" => service.labels = labels(reader, value),
         "label_file" => parts.labels_of_files = variables::label_files(reader, value, context),

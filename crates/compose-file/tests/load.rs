@@ -636,7 +636,7 @@ fn a_plain_scalar_stays_as_written_and_is_warned_of_where_docker_compose_changes
 
 proptest::proptest! {
     #[test]
-    fn no_text_panics(text in "(?s).{0,200}", yaml in "(services|image|ports|a|b|:|\\$|\\{|\\}|\\[|\\]|-|\n| |'|\"|&a|\\*a|!reset|<<|80){0,60}") {
+    fn no_text_panics(text in "(?s).{0,200}", yaml in "(services|image|ports|build|deploy|secrets|ulimits|gpus|develop|watch|ipam|a|b|:|\\$|\\{|\\}|\\[|\\]|-|\n| |'|\"|&a|\\*a|!reset|<<|80){0,60}") {
         let _ = load_str("x", &text, &options());
         let _ = load_str("x", &yaml, &options());
     }

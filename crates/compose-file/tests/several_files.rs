@@ -85,6 +85,10 @@ fn every_attribute_merges_as_in_docker_compose() {
             "volumes: [{type: volume, source: vv, target: /t, volume: {subpath: a}}]",
             "volumes: [{type: volume, source: vv, target: /t, volume: {nocopy: true}}]",
         ),
+        ("command: [a], entrypoint: b", "command: , entrypoint: "),
+        ("devices: [a.b/c=d]", "devices: [a.b/c=d]"),
+        ("secrets: [sec, {source: sec, mode: 0400}]", "secrets: [sec]"),
+        ("healthcheck: {test: [NONE]}", "healthcheck: {disable: false}"),
         ("healthcheck: {test: a, retries: 2}", "healthcheck: {disable: true}"),
         ("deploy: {replicas: 2}, stop_grace_period: 1s", "deploy: {replicas: 3}, stop_grace_period: 2s"),
     ];
@@ -151,4 +155,56 @@ fn a_tag_that_is_misspelt_is_told() {
     assert_eq!(project.services["a"].ports.len(), 2);
     let warnings = Diagnostics(project.warnings).render(false);
     insta::assert_snapshot!(warnings.replace(&format!("{}/", folder.path().display()), ""));
+}
+
+/// A service's attribute in each form of the cases of one that has it, under each other form.
+#[test]
+#[ignore = "it asks docker compose some 2,500 times, which takes minutes"]
+fn every_form_of_an_attribute_merges_over_every_other() {
+    let mut forms: std::collections::BTreeMap<&str, Vec<&str>> = std::collections::BTreeMap::new();
+    for line in include_str!("attributes/services.yaml").lines().filter(|line| line.starts_with("  ")) {
+        let body = line.split_once(": {").and_then(|(_, body)| body.strip_suffix('}'));
+        let body = body.expect("each is a mapping on its line");
+        let body = body.strip_prefix("image: x, ").unwrap_or(body);
+        let attribute = body.split(':').next().unwrap_or_default();
+        // What refers to another case, is an image of its own, or differs by itself has no place here.
+        let alone =
+            !["annotations", "mem_swappiness", "image", "extends", "links", "depends_on", "volumes_from"]
+                .contains(&attribute);
+        if alone && !body.contains("service:") && !body.contains("image: x") && !body.contains("mode: \"") {
+            forms.entry(attribute).or_default().push(body);
+        }
+    }
+    let mut wrong = Vec::new();
+    for (base, over) in
+        forms.values().flat_map(|all| all.iter().flat_map(|a| all.iter().map(move |b| (a, b))))
+    {
+        let folder = Folder::new(&[
+            (
+                "a.yaml",
+                &format!(
+                    "services: {{a: {{image: x, {base}}}}}\nnetworks: {{one: , two: }}\nvolumes: {{vol: }}\nconfigs: {{conf: {{file: f}}}}\nsecrets: {{sec: {{file: f}}, sec2: {{file: f}}}}\n"
+                ),
+            ),
+            ("b.yaml", &format!("services: {{a: {{{over}}}}}\n")),
+            ("l.labels", "l=m\n"),
+            ("e.env", "A=1\n"),
+        ]);
+        let mut options = folder.options(&["a.yaml", "b.yaml"]);
+        options.env = std::env::vars().collect();
+        options.profiles = vec!["*".to_owned()];
+        let words = ["-p", "p", "--profile", "*", "-f", "a.yaml", "-f", "b.yaml"];
+        // What it refuses for being there twice is once in ours.
+        let theirs = std::panic::catch_unwind(|| oracle::docker_compose(folder.path(), &words, &options.env));
+        let (Ok(Some(theirs)), Ok(project)) = (theirs, load(&options)) else { continue };
+        // It repeats what a build has in both, and its JSON has keys with capitals.
+        let lower = |project: &serde_json::Value| -> serde_json::Value {
+            serde_json::from_str(&project["services"]["a"].to_string().to_lowercase()).expect("it was JSON")
+        };
+        let (ours, theirs) = (lower(&to_json(&project)), lower(&theirs));
+        if ours != theirs && !(base == over && base.starts_with("build")) {
+            wrong.push(format!("{base} + {over}\n    {ours}\n    {theirs}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -67,7 +67,7 @@ pub struct Mount {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MountSource {
-    /// A volume of the project, by its key in [`Project::volumes`].
+    /// A volume of the project, by its key in [`Project::volumes`](crate::Project::volumes).
     Volume {
         /// The key.
         key: String,

@@ -6,6 +6,7 @@ use crate::{
     Condition, Dependency, HealthTest, Healthcheck, PullPolicy, RestartPolicy,
     quantity::parse_duration,
     read::Reader,
+    written::Written,
     yaml::{Node, Value},
 };
 
@@ -54,11 +55,11 @@ pub(super) fn depends_on(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<Strin
     out
 }
 
-/// Reads a healthcheck, and what else it says where it is switched off.
 pub(super) fn healthcheck(
     reader: &mut Reader<'_>,
+    written: &mut Written,
     node: &Node,
-) -> (Option<Healthcheck>, Option<Healthcheck>) {
+) -> Option<Healthcheck> {
     let mut check = Healthcheck::default();
     let mut disabled = false;
     for (key, value) in reader.entries(node) {
@@ -80,12 +81,15 @@ pub(super) fn healthcheck(
     }
     let said = (check != Healthcheck::default()).then_some(check);
     if disabled {
-        return (Some(Healthcheck { test: Some(HealthTest::None), ..Healthcheck::default() }), said);
+        written.disabled = said;
+        return Some(Healthcheck { test: Some(HealthTest::None), ..Healthcheck::default() });
     }
-    (said, None)
+    written.test_none = said.as_ref().is_some_and(|check| check.test == Some(HealthTest::None));
+    written.empty_healthcheck = said.is_none() && !node.is_null();
+    said
 }
 
-pub(super) fn health_test(reader: &mut Reader<'_>, node: &Node) -> Option<HealthTest> {
+fn health_test(reader: &mut Reader<'_>, node: &Node) -> Option<HealthTest> {
     if let Value::Scalar { text, .. } = &node.value {
         return if node.is_null() { None } else { Some(HealthTest::Shell(text.clone())) };
     }
