@@ -119,7 +119,7 @@ fn same(lines: &[(String, String)], expected: &[(String, String)], what: &str) {
 }
 
 fn all() -> LogQuery {
-    LogQuery { tail: 100_000, follow: false }
+    LogQuery { tail: 100_000, follow: false, ..LogQuery::default() }
 }
 
 async fn a_log_ends_with_its_agent(house: &mut House) -> Outcome {
@@ -150,7 +150,7 @@ async fn a_log_goes_on_where_it_was_left(house: &mut House) -> Outcome {
         // By the log as it is, and by one that is followed: at once, and when what is kept does not reach back so far.
         let (rest, _) = read(house, all(), Some(&whole[at].1)).await?;
         same(&rest, &whole[at + 1..], &format!("after line {at}"));
-        let query = LogQuery { tail: 1000, follow: true };
+        let query = LogQuery { tail: 1000, follow: true, ..LogQuery::default() };
         let mut events = house.client()?.logs("scout", &query, Some(&whole[at].1)).await?;
         for expected in &whole[at + 1..] {
             match events.next().await.ok_or("it broke off")?? {
@@ -168,10 +168,13 @@ async fn only_the_last_lines_come_if_asked_for(house: &mut House) -> Outcome {
     house.says("scout", "!flood 2500").await?;
     let (whole, _) = read(house, all(), None).await?;
     for tail in [0, 1, 10, 1000, 2000] {
-        let (lines, _) = read(house, LogQuery { tail, follow: false }, None).await?;
+        let (lines, _) = read(house, LogQuery { tail, follow: false, ..LogQuery::default() }, None).await?;
         let last = whole.len() - usize::try_from(tail)?;
         same(&lines, &whole[last..], &format!("the last {tail}"));
-        let mut events = house.client()?.logs("scout", &LogQuery { tail, follow: true }, None).await?;
+        let mut events = house
+            .client()?
+            .logs("scout", &LogQuery { tail, follow: true, ..LogQuery::default() }, None)
+            .await?;
         for expected in &whole[last..] {
             match events.next().await.ok_or("it broke off")?? {
                 LogEvent::Line(line, id) => assert_eq!(&(line.text, id), expected, "the last {tail}"),
@@ -199,7 +202,7 @@ async fn many_read_one_log(house: &mut House) -> Outcome {
     house.start().await?;
     house.agent("scout").await?;
     let readers = if house.engine == Engine::Mock { 1000 } else { 200 };
-    let query = LogQuery { tail: 0, follow: true };
+    let query = LogQuery { tail: 0, follow: true, ..LogQuery::default() };
     let opened = join_all((0..readers).map(|_| async {
         house
             .client()
@@ -230,12 +233,15 @@ async fn many_read_one_log(house: &mut House) -> Outcome {
 async fn who_is_slow_is_told_what_was_missed(house: &mut House) -> Outcome {
     house.start().await?;
     house.agent("scout").await?;
-    let query = LogQuery { tail: 0, follow: true };
+    let query = LogQuery { tail: 0, follow: true, ..LogQuery::default() };
     // Two do not read yet while more is logged than is kept and than any buffer on the way holds.
     let mut slow = house.client()?.logs("scout", &query, None).await?;
     const LINES: u64 = 120_000;
     house.says("scout", &format!("!flood {LINES}")).await?;
-    let mut quick = house.client()?.logs("scout", &LogQuery { tail: 1, follow: true }, None).await?;
+    let mut quick = house
+        .client()?
+        .logs("scout", &LogQuery { tail: 1, follow: true, ..LogQuery::default() }, None)
+        .await?;
     let mut last = message("the");
     last.messages.extend(message("last").messages);
     let mut words = house.client()?.chat("scout", &last).await?;

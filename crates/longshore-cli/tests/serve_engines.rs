@@ -273,7 +273,7 @@ fn peak(id: u32) -> u64 {
 async fn memory_stays_flat_while_an_agent_floods(house: &House) -> Outcome {
     let server = house.start().await;
     server.client.create(&house.wish("scout", "echo"), true).await.map_err(|error| format!("{error:?}"))?;
-    let query = LogQuery { tail: 0, follow: true };
+    let query = LogQuery { tail: 0, follow: true, ..LogQuery::default() };
     let mut slow = Vec::new();
     for _ in 0..10 {
         slow.push(server.client.logs("scout", &query, None).await.map_err(|error| error.to_string())?);

@@ -35,6 +35,8 @@ pub(crate) struct Cell {
 pub(crate) struct Order {
     pub(crate) number: u64,
     pub(crate) wanted: Wanted,
+    /// Whether one that runs is stopped first.
+    pub(crate) anew: bool,
 }
 
 /// How the last order that is over ended.
@@ -80,7 +82,7 @@ impl Run {
 
 impl Cell {
     pub(crate) fn new(project: ProjectName, record: Record, secrets: Secrets, wanted: Wanted) -> Self {
-        let order = Order { number: 0, wanted };
+        let order = Order { number: 0, wanted, anew: false };
         Self {
             name: record.name.clone(),
             project,

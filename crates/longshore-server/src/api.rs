@@ -209,8 +209,18 @@ pub struct WaitQuery {
     pub wait: bool,
 }
 
+/// Where a stream goes on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AfterQuery {
+    /// The id of the last event that was read, for clients that cannot send `Last-Event-ID`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
 /// Which lines of a log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct LogQuery {
@@ -220,6 +230,9 @@ pub struct LogQuery {
     /// Whether to go on with what is logged from then on.
     #[serde(default = "LogQuery::usual_follow")]
     pub follow: bool,
+    /// The id of the last line that was read, for clients that cannot send `Last-Event-ID`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
 }
 
 impl LogQuery {
@@ -233,7 +246,7 @@ impl LogQuery {
 
 impl Default for LogQuery {
     fn default() -> Self {
-        Self { tail: Self::usual_tail(), follow: Self::usual_follow() }
+        Self { tail: Self::usual_tail(), follow: Self::usual_follow(), after: None }
     }
 }
 
@@ -350,6 +363,68 @@ pub struct ChatRequest {
     #[serde(flatten)]
     #[schema(value_type = Object)]
     pub rest: BTreeMap<String, serde_json::Value>,
+}
+
+/// What agents can be made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TemplateList {
+    /// In order of their names.
+    pub templates: Vec<TemplateInfo>,
+}
+
+/// What an agent can be made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TemplateInfo {
+    /// Its name.
+    pub name: String,
+    /// What people call it.
+    pub title: String,
+    /// Whether it is taken when none is named.
+    pub usual: bool,
+    /// Who its model can be asked from, in order of their names.
+    pub providers: Vec<ProviderInfo>,
+}
+
+/// Who a model can be asked from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProviderInfo {
+    /// Its name.
+    pub name: String,
+    /// Whether it needs a key.
+    pub needs_key: bool,
+    /// Where it is asked if that is not told; without it, it must be told.
+    pub base_url: Option<String>,
+}
+
+/// The compose projects on the engine that are ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProjectList {
+    /// In order of their names.
+    pub projects: Vec<ProjectInfo>,
+}
+
+/// A compose project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProjectInfo {
+    /// Its name.
+    pub name: String,
+    /// Its services that have containers, in order of their names.
+    pub services: Vec<ServiceInfo>,
+}
+
+/// A service of a project, as its containers are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ServiceInfo {
+    /// Its name.
+    pub name: String,
+    /// `running`, `starting` (not healthy yet), `unhealthy`, `failed` or `stopped`: the worst of its containers.
+    pub state: String,
+    /// What its healthchecks say, if it has one: the worst of its containers.
+    pub health: Option<String>,
+    /// How many containers it has.
+    pub containers: usize,
+    /// The services that it depends on.
+    pub depends_on: Vec<String>,
 }
 
 /// What a shutdown came to.

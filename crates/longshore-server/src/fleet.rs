@@ -19,8 +19,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     agent::{Cell, Order},
     api::{
-        Agent, AgentState, CreateAgent, DeletedAgent, Doing, Fault, Problem, RuntimeStatus, ShutdownReport,
-        Snapshot, Wanted,
+        Agent, AgentState, CreateAgent, DeletedAgent, Doing, Fault, Problem, ProviderInfo, RuntimeStatus,
+        ShutdownReport, Snapshot, TemplateInfo, TemplateList, Wanted,
     },
     backlog::{Backlog, Limits},
     clock,
@@ -32,6 +32,7 @@ use crate::{
     status::Status,
     store::{Found, Record, Secrets, Store, StoreError, random_token},
     tail::Tails,
+    template::{Provider, Template},
     wish::Plan,
     worker,
 };
@@ -58,6 +59,8 @@ pub(crate) struct Fleet {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) runtime: AnyRuntime,
+    /// Whose the containers are.
+    pub(crate) owner: String,
     pub(crate) store: Store,
     pub(crate) settings: Settings,
     pub(crate) gateway: Gateway,
@@ -118,6 +121,7 @@ impl Fleet {
     /// When the store cannot be read.
     pub(crate) fn open(
         runtime: AnyRuntime,
+        owner: String,
         store: Store,
         settings: Settings,
         gateway: Gateway,
@@ -135,6 +139,7 @@ impl Fleet {
             report: OnceCell::new(),
             counts: Counts::default(),
             runtime,
+            owner,
             store,
             settings,
             gateway,
@@ -294,10 +299,19 @@ impl Fleet {
     /// `not_found`, `being_deleted`, `shutting_down`, and why it cannot be written.
     pub(crate) async fn order(&self, name: &str, wanted: Wanted) -> Result<Ticket, Problem> {
         let (this, name) = (self.clone(), name.to_owned());
-        to_the_end(async move { this.order_now(&name, wanted).await }).await
+        to_the_end(async move { this.order_now(&name, wanted, false).await }).await
     }
 
-    async fn order_now(&self, name: &str, wanted: Wanted) -> Result<Ticket, Problem> {
+    /// Says that an agent is to run, and to be stopped first if it does.
+    ///
+    /// # Errors
+    /// As [`Fleet::order`].
+    pub(crate) async fn restart(&self, name: &str) -> Result<Ticket, Problem> {
+        let (this, name) = (self.clone(), name.to_owned());
+        to_the_end(async move { this.order_now(&name, Wanted::Running, true).await }).await
+    }
+
+    async fn order_now(&self, name: &str, wanted: Wanted, anew: bool) -> Result<Ticket, Problem> {
         self.open_for_work()?;
         let cell = self.find(name)?;
         let _ordering = cell.ordering.lock().await;
@@ -305,7 +319,7 @@ impl Fleet {
         if !cell.known().stored {
             return Err(not_found(name));
         }
-        let Order { number, wanted: before } = *cell.orders.borrow();
+        let Order { number, wanted: before, .. } = *cell.orders.borrow();
         let busy = cell.done.borrow().number < number;
         if before == wanted && busy {
             return Ok(Ticket { cell: cell.clone(), number });
@@ -327,7 +341,7 @@ impl Fleet {
             known.notice = None;
         }
         let number = number + 1;
-        cell.orders.send_replace(Order { number, wanted });
+        cell.orders.send_replace(Order { number, wanted, anew });
         self.tell(&cell);
         Ok(Ticket { cell: cell.clone(), number })
     }
@@ -384,6 +398,46 @@ impl Fleet {
             self.tell_status();
         }
         outcome.map(|_| ())
+    }
+
+    /// Begins to make the engine ready, if nobody does; what it comes to is told.
+    ///
+    /// # Errors
+    /// `shutting_down`.
+    pub(crate) fn begin_set_up(&self) -> Result<(), Problem> {
+        self.open_for_work()?;
+        let cancel = self.inner.status.own_set_up(self.inner.closing.child_token());
+        let this = self.clone();
+        self.inner.tasks.spawn(async move {
+            let call = Call { cancel, ..Call::default() };
+            let outcome = this.set_up(&call, |_| {}).await;
+            this.inner.status.set_up_ended(outcome.err());
+            this.runtime_status().await;
+            this.tell_status();
+        });
+        Ok(())
+    }
+
+    /// Gives up what [`Fleet::begin_set_up`] began. Agents that wait for the engine wait on.
+    pub(crate) fn cancel_set_up(&self) {
+        self.inner.status.cancel_set_up();
+    }
+
+    /// What agents can be made from.
+    pub(crate) fn templates(&self) -> TemplateList {
+        let settings = &self.inner.settings;
+        let provider = |(name, provider): (&String, &Provider)| ProviderInfo {
+            name: name.clone(),
+            needs_key: provider.needs_key,
+            base_url: provider.base_url.clone(),
+        };
+        let info = |(name, template): (&String, &Template)| TemplateInfo {
+            name: name.clone(),
+            title: template.about.title.clone(),
+            usual: *name == settings.template,
+            providers: template.about.providers.iter().map(provider).collect(),
+        };
+        TemplateList { templates: settings.templates.iter().map(info).collect() }
     }
 
     async fn set_up_quietly(self) {

@@ -39,6 +39,7 @@ mod mock;
 mod name;
 mod ports;
 mod progress;
+mod projects;
 mod server;
 mod settings;
 mod status;

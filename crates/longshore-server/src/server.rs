@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::Router;
 use longshore::{AnyRuntime, Config};
+use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +12,7 @@ use crate::{
     api::{Problem, ShutdownReport},
     fleet::Fleet,
     gateway::Gateway,
-    http::{self, App, Guard},
+    http::{self, App, Guard, SignIn},
     mock,
     settings::{Settings, SettingsError},
     store::{Store, StoreError, random_token},
@@ -52,6 +53,8 @@ pub struct Server {
     fleet: Fleet,
     store: Store,
     token: String,
+    /// What the link that signs in to the page says, once.
+    code: String,
     ending: CancellationToken,
     hurry: CancellationToken,
 }
@@ -83,19 +86,26 @@ impl Server {
         let address = listener.local_addr()?;
         store.tell_address(&url(address))?;
         mock::furnish(&runtime, &settings);
-        let guard = Guard::new(&token, settings.remote, settings.hosts.clone(), settings.origins.clone());
+        // The same for as long as the token is, so that a page that is open outlives the server.
+        let cookie: String =
+            Sha256::digest(format!("the page of {token}")).iter().map(|byte| format!("{byte:02x}")).collect();
+        let code = random_token()?;
+        let guard =
+            Guard::new(&token, &cookie, settings.remote, settings.hosts.clone(), settings.origins.clone());
         let gateway = Gateway::new().map_err(std::io::Error::other)?;
-        let fleet = Fleet::open(runtime, store.clone(), settings, gateway)?;
+        let owner = config.owner.clone().unwrap_or_else(|| "longshore".to_owned());
+        let fleet = Fleet::open(runtime, owner, store.clone(), settings, gateway)?;
         let (ending, hurry) = (CancellationToken::new(), CancellationToken::new());
         let app = App {
             fleet: fleet.clone(),
             epoch: random_token()?.chars().take(8).collect::<String>().into(),
             readings: Arc::new(tokio::sync::Semaphore::new(8)),
+            sign_in: Arc::new(SignIn::new(&code, cookie)),
             ending: ending.clone(),
             hurry: hurry.clone(),
         };
         let router = http::router(app, guard);
-        Ok(Self { listener, address, router, fleet, store, token, ending, hurry })
+        Ok(Self { listener, address, router, fleet, store, token, code, ending, hurry })
     }
 
     /// Where it listens.
@@ -106,6 +116,11 @@ impl Server {
     /// Its URL on this computer.
     pub fn url(&self) -> String {
         url(self.address)
+    }
+
+    /// The link that opens the page and signs in to it. It works once; whoever has it may do everything.
+    pub fn link(&self) -> String {
+        format!("{}/sign-in?code={}", self.url(), self.code)
     }
 
     /// What changing calls must know.

@@ -7,6 +7,8 @@ use std::{
 
 use longshore::{Availability, ContainerRuntime, Error, MachineStatus, RuntimeKind};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{
     api::{AgentProgress, Doing, Problem, RuntimeStatus},
     clock, progress,
@@ -32,6 +34,10 @@ struct State {
     since: Option<SystemTime>,
     step: Option<AgentProgress>,
     shutting_down: Option<SystemTime>,
+    /// Cancels the set-up that was asked for by itself.
+    own: Option<CancellationToken>,
+    /// Why that failed last.
+    failed: Option<Error>,
 }
 
 /// Somebody waits for a set-up.
@@ -78,6 +84,26 @@ impl Status {
         Waiting(self)
     }
 
+    /// A set-up is asked for by itself: what cancels it. One that goes on is not begun twice.
+    pub(crate) fn own_set_up(&self, cancel: CancellationToken) -> CancellationToken {
+        let mut state = self.state();
+        state.failed = None;
+        state.own.get_or_insert(cancel).clone()
+    }
+
+    /// It is over.
+    pub(crate) fn set_up_ended(&self, error: Option<Error>) {
+        let mut state = self.state();
+        state.own = None;
+        state.failed = error.filter(|error| *error != Error::Cancelled);
+    }
+
+    pub(crate) fn cancel_set_up(&self) {
+        if let Some(cancel) = &self.state().own {
+            cancel.cancel();
+        }
+    }
+
     /// A step of a set-up; whether it is worth telling.
     pub(crate) fn step(&self, step: AgentProgress) -> bool {
         let mut state = self.state();
@@ -119,6 +145,7 @@ impl Status {
         };
         let problem = match &state.seen {
             Some(Availability::Unavailable(error)) => Some(Problem::from(error)),
+            Some(Availability::NeedsMachine(_)) => state.failed.as_ref().map(Problem::from),
             Some(_) => None,
             None => Some(Problem::new("not_asked", "the engine has not been asked yet")),
         };

@@ -87,7 +87,12 @@ async fn carry_out(fleet: &Fleet, cell: &Arc<Cell>, order: Order) -> bool {
     let call = Call { progress: listener(fleet, cell, order), cancel: cancel.clone() };
     let work = async {
         match order.wanted {
-            Wanted::Running => bring_up(fleet, cell, &call).await,
+            Wanted::Running => {
+                if order.anew {
+                    stop(fleet, cell, &call).await?;
+                }
+                bring_up(fleet, cell, &call).await
+            }
             Wanted::Stopped => stop(fleet, cell, &call).await,
             Wanted::Deleted => delete(fleet, cell, &call).await,
         }

@@ -36,6 +36,7 @@ pub(crate) async fn serve(args: &Serve, context: &Context) -> Result<ExitCode, F
     };
     let told = Told {
         url: server.url(),
+        link: server.link(),
         client: Client::new(&server.url(), Some(server.token().to_owned()))?,
         config: &config,
         context,
@@ -67,6 +68,7 @@ pub(crate) async fn serve(args: &Serve, context: &Context) -> Result<ExitCode, F
 /// What is told at the start.
 struct Told<'a> {
     url: String,
+    link: String,
     client: Client,
     config: &'a Config,
     context: &'a Context,
@@ -82,11 +84,12 @@ impl Told<'_> {
             Format::Json => {
                 let engine = tokio::time::timeout(ENGINE, asking).await.ok().and_then(Result::ok);
                 output.json_line(
-                    &json!({ "url": self.url, "state": state, "token_file": token, "engine": engine }),
+                    &json!({ "url": self.url, "link": self.link, "state": state, "token_file": token, "engine": engine }),
                 )
             }
             Format::Text => {
                 output.line(&format!("url       {}", self.url))?;
+                output.line(&format!("page      {} (works once)", self.link))?;
                 output.line(&format!("state     {state}"))?;
                 output.line(&format!("token     in {token}"))?;
                 match asking.await {

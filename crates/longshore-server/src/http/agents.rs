@@ -11,7 +11,10 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::{App, guard::Trusted, problem::not_said_to_be_json};
 use crate::{
-    api::{Agent, AgentList, CreateAgent, ErrorAnswer, Problem, RuntimeStatus, WaitQuery, Wanted},
+    api::{
+        Agent, AgentList, CreateAgent, ErrorAnswer, Problem, ProjectList, RuntimeStatus, TemplateList,
+        WaitQuery, Wanted,
+    },
     fleet::Ticket,
     wish,
 };
@@ -47,6 +50,37 @@ pub(super) async fn show(
 #[utoipa::path(get, path = "/agents/runtime-status", tag = "runtime", responses((status = 200, body = RuntimeStatus)))]
 pub(super) async fn runtime_status(State(app): State<App>) -> Json<RuntimeStatus> {
     Json(app.fleet.runtime_status().await)
+}
+
+/// Begins to make the engine ready, its virtual machine first where it needs one. `/events` and `/agents/runtime-status` tell how far it
+/// is, and why it failed.
+#[utoipa::path(post, path = "/runtime/setup", tag = "runtime",
+    responses((status = 202, body = RuntimeStatus), (status = 401, body = ErrorAnswer), (status = 503, body = ErrorAnswer)),
+    security(("token" = [])))]
+pub(super) async fn set_up(State(app): State<App>) -> Result<Response, Problem> {
+    app.fleet.begin_set_up()?;
+    Ok((StatusCode::ACCEPTED, Json(app.fleet.runtime_status().await)).into_response())
+}
+
+/// Gives up a set-up that was asked for by itself. Agents that wait for the engine wait on.
+#[utoipa::path(delete, path = "/runtime/setup", tag = "runtime",
+    responses((status = 202, body = RuntimeStatus), (status = 401, body = ErrorAnswer)), security(("token" = [])))]
+pub(super) async fn cancel_set_up(State(app): State<App>) -> Response {
+    app.fleet.cancel_set_up();
+    (StatusCode::ACCEPTED, Json(app.fleet.runtime_status().await)).into_response()
+}
+
+/// What agents can be made from.
+#[utoipa::path(get, path = "/templates", tag = "agents", responses((status = 200, body = TemplateList)))]
+pub(super) async fn templates(State(app): State<App>) -> Json<TemplateList> {
+    Json(app.fleet.templates())
+}
+
+/// The compose projects on the engine that are ours, agents or not.
+#[utoipa::path(get, path = "/projects", tag = "runtime",
+    responses((status = 200, body = ProjectList), (status = 503, body = ErrorAnswer)))]
+pub(super) async fn projects(State(app): State<App>) -> Result<Json<ProjectList>, Problem> {
+    Ok(Json(app.fleet.projects().await?))
 }
 
 /// Creates an agent. The answer comes at once, with the agent in the state `creating`; it goes on by itself: the engine is made
@@ -100,6 +134,23 @@ pub(super) async fn start(
     query: Result<Query<WaitQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     order(&app, &name, Wanted::Running, query, trusted).await
+}
+
+/// Starts an agent, and stops it first if it runs. The answer comes at once unless it is to wait.
+#[utoipa::path(post, path = "/agents/{name}/restart", tag = "agents", params(("name" = String, Path), WaitQuery),
+    responses((status = 202, body = Agent), (status = 401, body = ErrorAnswer), (status = 404, body = ErrorAnswer),
+        (status = 409, body = ErrorAnswer), (status = 503, body = ErrorAnswer)),
+    security(("token" = [])))]
+pub(super) async fn restart(
+    State(app): State<App>,
+    Extension(trusted): Extension<Trusted>,
+    Path(name): Path<String>,
+    query: Result<Query<WaitQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(query) = query?;
+    let ticket = app.fleet.restart(&name).await?;
+    let agent = answer(&ticket, query, trusted).await?;
+    Ok((StatusCode::ACCEPTED, Json(agent)).into_response())
 }
 
 /// Stops an agent; one that is being created is not created further. The answer comes at once unless it is to wait.

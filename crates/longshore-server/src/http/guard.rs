@@ -13,7 +13,7 @@ use axum::{
 use http::{HeaderMap, HeaderValue, Method, header};
 use sha2::{Digest, Sha256};
 
-use super::{LARGEST_BODY, problem::too_large};
+use super::{LARGEST_BODY, page::COOKIE, problem::too_large};
 use crate::api::Problem;
 
 /// Whether the caller has the token.
@@ -25,14 +25,23 @@ pub(crate) struct Trusted(pub(crate) bool);
 pub(crate) struct Guard {
     /// Of the token, so that comparing takes the same time for all that is wrong.
     token: [u8; 32],
+    /// Of the cookie of who has signed in to the page.
+    cookie: [u8; 32],
     remote: bool,
     hosts: Vec<String>,
     origins: Vec<String>,
 }
 
 impl Guard {
-    pub(crate) fn new(token: &str, remote: bool, hosts: Vec<String>, origins: Vec<String>) -> Self {
-        Self { token: Sha256::digest(token).into(), remote, hosts, origins }
+    pub(crate) fn new(
+        token: &str,
+        cookie: &str,
+        remote: bool,
+        hosts: Vec<String>,
+        origins: Vec<String>,
+    ) -> Self {
+        let digest = |text: &str| Sha256::digest(text).into();
+        Self { token: digest(token), cookie: digest(cookie), remote, hosts, origins }
     }
 
     pub(crate) fn origins(&self) -> &[String] {
@@ -44,7 +53,6 @@ impl Guard {
     /// # Errors
     /// Why not.
     fn admit(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Trusted, Problem> {
-        let trusted = self.has_token(headers);
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         // A page elsewhere can make its own name lead here, but not make a browser say another one.
         if !host.is_some_and(|host| self.knows(host)) {
@@ -69,6 +77,9 @@ impl Guard {
         if origin.is_none() && matches!(site, Some("cross-site" | "same-site")) {
             return Err(Problem::new("foreign_origin", "pages of other sites may not call this server"));
         }
+        // A browser sends the cookie by itself, so that what changes something must say that it is of the page.
+        let of_the_page = origin.is_some() || is_reading(method);
+        let trusted = self.has_token(headers) || (of_the_page && self.has_cookie(headers));
         if !trusted && self.needs_token(method, path) {
             return Err(Problem::new("token_needed", "this needs the server's token")
                 .with_help("send `Authorization: Bearer TOKEN`; it is in the file `token` in the folder of the server's state"));
@@ -86,10 +97,20 @@ impl Guard {
         token.is_some_and(|token| <[u8; 32]>::from(Sha256::digest(token)) == self.token)
     }
 
+    fn has_cookie(&self, headers: &HeaderMap) -> bool {
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut values = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|cookie| {
+            let (name, value) = cookie.trim().split_once('=')?;
+            (name == COOKIE).then_some(value)
+        });
+        values.any(|value| <[u8; 32]>::from(Sha256::digest(value)) == self.cookie)
+    }
+
     fn needs_token(&self, method: &Method, path: &str) -> bool {
-        let reads = matches!(*method, Method::GET | Method::HEAD);
         let tells_what_agents_say = path.starts_with("/agents/") && path.ends_with("/logs");
-        !reads || tells_what_agents_say || (self.remote && path != "/healthz")
+        // The page's own files say nothing; it asks for the token itself.
+        let is_open = path == "/healthz" || path == "/" || path == "/sign-in" || path.starts_with("/page/");
+        !is_reading(method) || tells_what_agents_say || (self.remote && !is_open)
     }
 
     /// Whether a `Host` is a name of ours. With the token on every call any will do.
@@ -108,6 +129,10 @@ impl Guard {
             || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
             || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
     }
+}
+
+fn is_reading(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 /// What says itself that it is too large need not be read to be refused.
@@ -140,7 +165,13 @@ mod tests {
     use super::*;
 
     fn guard(remote: bool) -> Guard {
-        Guard::new("t0ken", remote, vec!["box.lan".to_owned()], vec!["http://localhost:5173".to_owned()])
+        Guard::new(
+            "t0ken",
+            "c00kie",
+            remote,
+            vec!["box.lan".to_owned()],
+            vec!["http://localhost:5173".to_owned()],
+        )
     }
 
     fn asked(guard: &Guard, method: &Method, path: &str, headers: &[(&str, &str)]) -> String {
@@ -222,6 +253,26 @@ mod tests {
                 assert_eq!(asked(&guard, &method, path, &headers), "token_needed", "{path} {wrong:?}");
             }
             assert_eq!(asked(&guard, &method, path, &right), "in, trusted: true");
+        }
+    }
+
+    #[test]
+    fn the_cookie_of_the_page_is_for_the_page_alone() {
+        let guard = guard(false);
+        let cookie = ("cookie", "other=1; longshore=c00kie");
+        let own = ("origin", "http://localhost:9105");
+        let host = ("host", "localhost:9105");
+        assert_eq!(asked(&guard, &Method::GET, "/agents/a/logs", &[host, cookie]), "in, trusted: true");
+        assert_eq!(asked(&guard, &Method::POST, "/agents/create", &[host, cookie, own]), "in, trusted: true");
+        // A form of another page of this computer sends the cookie too.
+        assert_eq!(asked(&guard, &Method::POST, "/agents/create", &[host, cookie]), "token_needed");
+        let other = ("origin", "http://localhost:3000");
+        assert_eq!(asked(&guard, &Method::POST, "/agents/create", &[host, cookie, other]), "foreign_origin");
+        for wrong in ["longshore=", "longshore=c00ki", "longshor=c00kie", "c00kie", "xlongshore=c00kie"] {
+            assert_eq!(
+                asked(&guard, &Method::GET, "/agents/a/logs", &[host, ("cookie", wrong)]),
+                "token_needed"
+            );
         }
     }
 

@@ -42,7 +42,7 @@ pub(super) async fn logs(
 ) -> Result<Response, Problem> {
     let Query(query) = query?;
     let cell = app.fleet.find(&name)?;
-    let after = last_event_id(&headers).and_then(Place::parse);
+    let after = last_event_id(&headers).or(query.after.as_deref()).and_then(Place::parse);
     let runtime = app.fleet.inner.runtime.clone();
     if !query.follow {
         let tail = after.is_none().then_some(query.tail);

@@ -7,11 +7,13 @@ mod logs;
 mod metrics;
 mod news;
 mod openapi;
+mod page;
 mod problem;
 mod serve;
 
 pub(crate) use guard::Guard;
 pub use openapi::document;
+pub(crate) use page::SignIn;
 pub(crate) use serve::serve;
 
 use std::sync::Arc;
@@ -35,6 +37,7 @@ pub(crate) struct App {
     pub(crate) epoch: Arc<str>,
     /// How many logs are read from the engine at once.
     pub(crate) readings: Arc<tokio::sync::Semaphore>,
+    pub(crate) sign_in: Arc<SignIn>,
     /// Cancelled when the server is to end.
     pub(crate) ending: CancellationToken,
     /// Cancelled when it is not to wait.
@@ -56,6 +59,9 @@ pub(crate) fn router(app: App, guard: Guard) -> Router {
     let document = Arc::<str>::from(document);
     routes
         .route("/openapi.json", axum::routing::get(move || openapi::answer(document.clone())))
+        .route("/", axum::routing::get(page::index))
+        .route("/page/{file}", axum::routing::get(page::part))
+        .route("/sign-in", axum::routing::get(page::by_link).post(page::by_token))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration}
 
 use axum::{
     Extension,
-    extract::State,
+    extract::{Query, State, rejection::QueryRejection},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
@@ -16,7 +16,10 @@ use serde::Serialize;
 
 use super::{App, agents::told, guard::Trusted};
 use crate::{
-    api::{Agent, DeletedAgent, End, EndReason, ErrorAnswer, Missed, RuntimeStatus, Snapshot},
+    api::{
+        AfterQuery, Agent, DeletedAgent, End, EndReason, ErrorAnswer, Missed, Problem, RuntimeStatus,
+        Snapshot,
+    },
     backlog::{Cursor, Read},
     fleet::{Fleet, News},
 };
@@ -43,19 +46,21 @@ pub(super) fn last_event_id(headers: &HeaderMap) -> Option<&str> {
 /// `Last-Event-ID` names an event since which everything is still known; then `agent` for each that changed, as it is then, `deleted`
 /// and `runtime`. Who reads too slowly, or was away too long, is told `missed` and a `snapshot`. `end` is the last event.
 #[utoipa::path(get, path = "/events", tag = "events",
-    params(("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was read.")),
+    params(AfterQuery, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was read.")),
     responses((status = 200, description = "Events `snapshot`, `agent`, `deleted`, `runtime`, `missed` and `end`.",
         content((Snapshot = "text/event-stream"), (Agent = "text/event-stream"), (DeletedAgent = "text/event-stream"),
             (RuntimeStatus = "text/event-stream"), (Missed = "text/event-stream"), (End = "text/event-stream"))),
-        (status = 401, body = ErrorAnswer)))]
+        (status = 400, body = ErrorAnswer), (status = 401, body = ErrorAnswer)))]
 pub(super) async fn events(
     State(app): State<App>,
     Extension(trusted): Extension<Trusted>,
+    query: Result<Query<AfterQuery>, QueryRejection>,
     headers: HeaderMap,
-) -> Response {
+) -> Result<Response, Problem> {
+    let Query(query) = query?;
     // So that the first snapshot says how the engine is.
     app.fleet.runtime_status().await;
-    let resumed = last_event_id(&headers).and_then(|id| {
+    let resumed = last_event_id(&headers).or(query.after.as_deref()).and_then(|id| {
         let (epoch, number) = id.rsplit_once('-')?;
         let next = number.parse::<u64>().ok()?.checked_add(1)?;
         (*epoch == *app.epoch && next <= app.fleet.inner.news.next()).then_some(next)
@@ -70,7 +75,7 @@ pub(super) async fn events(
         let event = reader.next().await?;
         Some((Ok::<_, Infallible>(event), reader))
     });
-    Sse::new(events).keep_alive(heartbeat()).into_response()
+    Ok(Sse::new(events).keep_alive(heartbeat()).into_response())
 }
 
 struct Reader {

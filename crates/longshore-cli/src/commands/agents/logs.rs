@@ -66,7 +66,11 @@ impl Reading<'_> {
 
     /// Shows lines until they end or the connection breaks.
     async fn read_once(&mut self, was_there: &mut bool) -> Result<(), Failure> {
-        let query = LogQuery { tail: self.args.tail.0.unwrap_or(ALL).min(ALL), follow: self.args.follow };
+        let query = LogQuery {
+            tail: self.args.tail.0.unwrap_or(ALL).min(ALL),
+            follow: self.args.follow,
+            after: None,
+        };
         let client = &self.server.client;
         let mut events = client.logs(&self.args.of.name, &query, self.after.as_deref()).await?;
         *was_there = true;
