@@ -8,10 +8,14 @@
 //! |---|---|
 //! | `LONGSHORE_REQUIRE` | backends that must be there, joined by commas |
 //! | `LONGSHORE_TEST_PODMAN_SOCKET` | Podman's socket, for the Docker backend over Podman |
+//! | `LONGSHORE_TEST_AXE` | axe-core's script, for the tests of the page |
+//! | `LONGSHORE_TEST_SHOTS` | a folder for pictures of the page |
 //! | `LONGSHORE_TEST_REGISTRY` | a registry, as `host:port`, with the image `longshore-fixture:pull` |
 
 mod backend;
+pub mod browser;
 mod case;
+pub mod house;
 mod outcome;
 mod probe;
 mod recorder;

@@ -8,15 +8,14 @@ use longshore_server::{
     api::{Agent, AgentState, Fault, Wanted},
     client::ClientError,
 };
-use longshore_tests::{Outcome, http_get};
-
-use crate::{
-    Trials, behaviours,
-    house::{Engine, House, code, explained, message},
+use longshore_tests::{
+    Outcome,
+    house::{Engine, House, Trials, code, explained, message},
+    house_trials, http_get,
 };
 
 pub(crate) fn tests(trials: &mut Trials) {
-    behaviours!(trials, Engine::ALL;
+    house_trials!(trials, Engine::ALL;
         creating_answers_at_once_and_goes_on,
         a_name_is_given_once,
         what_is_asked_twice_is_done_once,
@@ -32,8 +31,8 @@ pub(crate) fn tests(trials: &mut Trials) {
         a_port_that_was_taken_meanwhile_is_replaced,
         many_at_once,
     );
-    behaviours!(trials, [Engine::Mock]; every_fault_of_a_wish_is_told, the_built_in_template_is_whole);
-    behaviours!(trials, [Engine::Podman, Engine::Docker]; an_image_that_cannot_be_had_is_told);
+    house_trials!(trials, [Engine::Mock]; every_fault_of_a_wish_is_told, the_built_in_template_is_whole);
+    house_trials!(trials, [Engine::Podman, Engine::Docker]; an_image_that_cannot_be_had_is_told);
 }
 
 async fn creating_answers_at_once_and_goes_on(house: &mut House) -> Outcome {

@@ -3,15 +3,14 @@
 use futures_util::{StreamExt, future::join_all};
 use longshore_server::api::{AgentState, LogQuery};
 use longshore_server::client::{ClientError, LogEvent};
-use longshore_tests::{Failed, Outcome};
-
-use crate::{
-    Trials, behaviours,
-    house::{Engine, House, code, explained, message},
+use longshore_tests::{
+    Failed, Outcome,
+    house::{Engine, House, Trials, code, explained, message},
+    house_trials,
 };
 
 pub(crate) fn tests(trials: &mut Trials) {
-    behaviours!(trials, Engine::ALL;
+    house_trials!(trials, Engine::ALL;
         words_come_as_they_are_said,
         an_answer_comes_as_a_whole_if_asked_for,
         who_goes_is_not_answered_on,

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use longshore_tests::{Failed, Outcome};
+use longshore_tests::{
+    Failed, Outcome,
+    house::{Engine, House, Trials},
+    house_trials,
+};
 use serde_json::{Value, json};
 
-use crate::{
-    Trials, behaviours,
-    house::{Engine, House},
-};
-
 pub(crate) fn tests(trials: &mut Trials) {
-    behaviours!(trials, [Engine::Mock]; answers_are_as_the_document_says);
+    house_trials!(trials, [Engine::Mock]; answers_are_as_the_document_says);
 }
 
 /// What the server is asked, and the answer that is expected.
@@ -80,6 +79,15 @@ async fn answers_are_as_the_document_says(house: &mut House) -> Outcome {
         asked("get", "/agents/{name}/logs", 400).at("/agents/scout/logs?tail=x"),
         asked("get", "/agents/{name}/logs", 401).without_token(),
         asked("get", "/agents/{name}/logs", 404).at("/agents/nobody/logs"),
+        asked("post", "/agents/{name}/restart", 202).at("/agents/scout/restart?wait=true"),
+        asked("post", "/agents/{name}/restart", 404).at("/agents/nobody/restart"),
+        asked("post", "/agents/{name}/restart", 401).without_token(),
+        asked("get", "/templates", 200),
+        asked("get", "/projects", 200),
+        asked("post", "/runtime/setup", 202),
+        asked("post", "/runtime/setup", 401).without_token(),
+        asked("delete", "/runtime/setup", 202),
+        asked("delete", "/runtime/setup", 401).without_token(),
         asked("post", "/agents/{name}/stop", 202).at("/agents/scout/stop?wait=true"),
         asked("post", "/agents/{name}/stop", 404).at("/agents/nobody/stop"),
         asked("post", "/agents/{name}/chat", 409).body(said(true)),

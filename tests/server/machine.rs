@@ -11,15 +11,14 @@ use longshore_server::{
     api::{AgentState, ProgressPhase},
     client::ServerEvent,
 };
-use longshore_tests::{Failed, Outcome};
-
-use crate::{
-    Trials, behaviours,
-    house::{Engine, House, code, explained},
+use longshore_tests::{
+    Failed, Outcome,
+    house::{Engine, House, Trials, code, explained},
+    house_trials,
 };
 
 pub(crate) fn tests(trials: &mut Trials) {
-    behaviours!(trials, [Engine::Mock];
+    house_trials!(trials, [Engine::Mock];
         it_is_made_for_the_first_agent_and_told,
         it_stops_with_the_last_agent_if_that_harms_nobody,
         one_that_the_user_started_stays,

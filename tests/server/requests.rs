@@ -1,20 +1,19 @@
 //! Requests as others send them: scanners, pages elsewhere, programs that are wrong.
 
 use longshore_server::api::AgentState;
-use longshore_tests::{Failed, Outcome};
+use longshore_tests::{
+    Failed, Outcome,
+    house::{Engine, House, Trials, explained},
+    house_trials,
+};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::{
-    Trials, behaviours,
-    house::{Engine, House, explained},
-};
-
 pub(crate) fn tests(trials: &mut Trials) {
-    behaviours!(trials, [Engine::Mock];
+    house_trials!(trials, [Engine::Mock];
         what_a_scanner_sends_is_answered_and_does_nothing,
         pages_elsewhere_reach_nothing,
         what_needs_the_token_is_refused_without_it,

@@ -4,21 +4,20 @@ use std::fs;
 
 use longshore::{Call, ContainerRuntime, StopOptions, Target};
 use longshore_server::{Server, ServerError, api::AgentState};
-use longshore_tests::{Failed, Outcome};
-
-use crate::{
-    Trials, behaviours,
-    house::{Engine, House, code, explained},
+use longshore_tests::{
+    Failed, Outcome,
+    house::{Engine, House, Trials, code, explained},
+    house_trials,
 };
 
 pub(crate) fn tests(trials: &mut Trials) {
-    behaviours!(trials, Engine::ALL;
+    house_trials!(trials, Engine::ALL;
         what_ran_runs_again_and_what_was_stopped_stays_so,
         without_resume_nothing_is_started,
         a_shutdown_by_a_client_answers_when_all_is_stopped,
         a_shutdown_waits_no_longer_than_it_may,
     );
-    behaviours!(trials, [Engine::Mock];
+    house_trials!(trials, [Engine::Mock];
         a_second_server_is_refused,
         damaged_state_is_kept_aside_and_told,
         a_full_disk_is_told_and_leaves_nothing_half,

@@ -5,15 +5,14 @@ use longshore_server::{
     api::{AgentState, EndReason, LogQuery},
     client::{LogEvent, ServerEvent},
 };
-use longshore_tests::{Failed, Outcome};
-
-use crate::{
-    Trials, behaviours,
-    house::{Engine, House, explained, message},
+use longshore_tests::{
+    Failed, Outcome,
+    house::{Engine, House, Trials, explained, message},
+    house_trials,
 };
 
 pub(crate) fn tests(trials: &mut Trials) {
-    behaviours!(trials, Engine::ALL;
+    house_trials!(trials, Engine::ALL;
         news_begin_with_all_that_there_is_and_go_on,
         who_comes_back_misses_nothing,
         a_log_ends_with_its_agent,
@@ -23,7 +22,7 @@ pub(crate) fn tests(trials: &mut Trials) {
         many_read_one_log,
         who_is_slow_is_told_what_was_missed,
     );
-    behaviours!(trials, [Engine::Mock]; a_stream_with_nothing_to_tell_says_that_it_is_alive);
+    house_trials!(trials, [Engine::Mock]; a_stream_with_nothing_to_tell_says_that_it_is_alive);
 }
 
 async fn news_begin_with_all_that_there_is_and_go_on(house: &mut House) -> Outcome {

@@ -1,7 +1,7 @@
 // Agents: listed, shown, made.
 
 import { agent as path, ask } from "./api.js";
-import { fill, h, notice, say } from "./dom.js";
+import { fill, h, notice, refill, say } from "./dom.js";
 import { chatPanel } from "./chat.js";
 import { logPanel } from "./log.js";
 import { known, trying, watching } from "./main.js";
@@ -21,12 +21,12 @@ function badge(agent) {
 function buttons(agent) {
   const order = (verb) => () => trying(() => ask("POST", `${path(agent.name)}/${verb}`));
   const of = (label, click, props = {}) => h("button", { onclick: click, "aria-label": `${label} ${agent.name}`, ...props }, label);
-  const runs = agent.state === "running" || agent.state === "unhealthy";
+  const is = (...states) => states.includes(agent.state);
   return h("div", { class: "buttons" },
-    !runs && agent.state !== "deleting" && agent.wanted !== "running" || agent.state === "failed" || agent.state === "stopped" ? of("Start", order("start")) : null,
-    runs || agent.state === "creating" || agent.state === "starting" ? of("Stop", order("stop")) : null,
-    runs ? of("Restart", order("restart")) : null,
-    agent.state !== "deleting" ? of("Delete", () => askToDelete(agent), { class: "danger" }) : null);
+    is("stopped", "failed", "unknown") && of("Start", order("start")),
+    is("running", "unhealthy", "creating", "starting") && of("Stop", order("stop")),
+    is("running", "unhealthy") && of("Restart", order("restart")),
+    !is("deleting") && of("Delete", () => askToDelete(agent), { class: "danger" }));
 }
 
 function askToDelete(agent) {
@@ -77,13 +77,10 @@ export function agentsView(main) {
       const told = JSON.stringify(agent);
       if (told !== card.told) {
         card.told = told;
-        const focus = card.element.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
-        fill(card.element,
+        refill(card.element,
           h("div", { class: "title" }, h("h3", {}, h("a", { href: `#/agents/${encodeURIComponent(name)}` }, name)), badge(agent), h("span", { class: "uptime quiet" }, uptime(agent))),
           h("p", { class: "quiet" }, `${agent.provider}, ${agent.model}`, agent.port ? ` · port ${agent.port}` : "", ` · ${agent.image}`),
           progress(agent, card.rates), trouble(agent.error), agent.notice ? h("p", { class: "panel" }, agent.notice) : null, buttons(agent));
-        // What had the focus has it again, as far as it is still there.
-        if (focus) (card.element.querySelector(`[aria-label="${CSS.escape(focus)}"]`) ?? card.element.querySelector("a"))?.focus();
       }
       if (list.children[index] !== card.element) list.insertBefore(card.element, list.children[index] ?? null);
     });
@@ -106,10 +103,10 @@ export function agentView(main, name, tab = "chat") {
     const now = JSON.stringify(agent ?? null);
     if (now === told) return;
     told = now;
-    if (!agent) return fill(head, h("h2", {}, name), h("p", { class: "quiet" }, known.runtime ? "There is no such agent." : "…"));
-    fill(head, h("div", { class: "head" }, h("h2", {}, name), badge(agent), buttons(agent)),
+    if (!agent) return refill(head, h("h2", { tabIndex: -1 }, name), h("p", { class: "quiet" }, known.runtime ? "There is no such agent." : "…"));
+    refill(head, h("div", { class: "head" }, h("h2", {}, name), badge(agent), buttons(agent)),
       h("p", { class: "quiet" }, `${agent.template}: ${agent.provider}, ${agent.model}`, agent.port ? ` · port ${agent.port}` : "", ` · ${agent.image}`),
-      progress(agent, rates), trouble(agent.error));
+      progress(agent, rates), trouble(agent.error), agent.notice ? h("p", { class: "panel" }, agent.notice) : null);
   };
   const end = watching(show);
   const leave = tab === "log" ? logPanel(body, name) : chatPanel(body, name);
@@ -117,61 +114,91 @@ export function agentView(main, name, tab = "chat") {
 }
 
 const FIELDS = [
-  ["name", "Name", "A short name: lower-case letters, digits and hyphens.", { required: true, pattern: "[a-z][a-z0-9]*(-[a-z0-9]+)*", maxLength: 40, autocomplete: "off", spellcheck: false }],
+  ["name", "Name", "A short name: lower-case letters, digits and hyphens.", { autocomplete: "off", spellcheck: false }],
+  ["template", "Template", "What it is made from."],
   ["provider", "Provider", "Who its model is asked from."],
-  ["model", "Model", "The model’s name as the provider has it.", { required: true, autocomplete: "off", spellcheck: false }],
-  ["api_key", "API key", "It is kept on this computer, apart from everything else, and shown nowhere.", { type: "password", autocomplete: "off" }],
-  ["base_url", "Base URL", "Where the provider is asked, if not at its usual place.", { type: "url", placeholder: "https://", autocomplete: "off" }],
+  ["model", "Model", "The model’s name as the provider has it.", { autocomplete: "off", spellcheck: false }],
+  ["api_key", "API key", "", { type: "password", autocomplete: "off" }],
+  ["base_url", "Base URL", "", { type: "url", placeholder: "https://", autocomplete: "off" }],
 ];
+const NEEDED = new Set(["name", "provider", "model"]);
 
 export function createView(main) {
-  const controls = {}, marks = {};
+  const controls = {}, marks = {}, helps = {}, rows = {};
   const form = h("form", { class: "form", noValidate: true, onsubmit: submit });
-  for (const [field, label, help, props = {}] of FIELDS) {
+  for (const [field, label, help, props] of FIELDS) {
     const id = `field-${field}`;
-    const control = field === "provider" ? h("select", { id }) : h("input", { id, ...props });
-    control.setAttribute("aria-describedby", `${id}-help ${id}-fault`);
-    controls[field] = control;
+    controls[field] = props ? h("input", { id, ...props }) : h("select", { id });
+    controls[field].setAttribute("aria-describedby", `${id}-help ${id}-fault`);
     marks[field] = h("p", { id: `${id}-fault`, class: "fault" });
-    form.append(h("div", { class: "field" }, h("label", { for: id }, label), control, h("p", { id: `${id}-help`, class: "quiet" }, help), marks[field]));
+    helps[field] = h("p", { id: `${id}-help`, class: "quiet" }, help);
+    rows[field] = h("div", { class: "field" }, h("label", { for: id }, label), controls[field], helps[field], marks[field]);
+    form.append(rows[field]);
   }
   const general = h("p", { class: "error", role: "alert" });
-  form.append(general, h("div", { class: "buttons" }, h("button", { class: "primary", type: "submit" }, "Create"), h("a", { class: "button", href: "#/agents" }, "Back")));
+  const create = h("button", { class: "primary", type: "submit" }, "Create");
+  form.append(general, h("div", { class: "buttons" }, create, h("a", { class: "button", href: "#/agents" }, "Back")));
   main.append(h("h2", {}, "Create an agent"), form);
-  const providers = (names) => fill(controls.provider, names.map((name) => h("option", { value: name }, name)));
-  trying(async () => {
-    const { templates } = await ask("GET", "/templates");
-    const usual = templates.find((one) => one.usual) ?? templates[0];
-    providers(usual.providers.map((one) => one.name));
-  });
   controls.name.focus();
+
+  let templates = [];
+  const template = () => templates.find((one) => one.name === controls.template.value) ?? templates[0];
+  const provider = () => template()?.providers.find((one) => one.name === controls.provider.value);
+  const option = (value, label) => h("option", { value }, label);
+  function offerProviders() {
+    fill(controls.provider, (template()?.providers ?? []).map((one) => option(one.name, one.name)));
+    explain();
+  }
+  function explain() {
+    const asked = provider();
+    if (!asked) return;
+    say(helps.api_key, asked.needs_key ? "Kept on this computer, apart from everything else, and shown nowhere." : "This provider needs none.");
+    say(helps.base_url, asked.base_url ? `Where the provider is asked; ${asked.base_url} if you leave it empty.` : "Where the provider is asked.");
+    controls.api_key.required = asked.needs_key;
+    controls.base_url.required = !asked.base_url;
+  }
+  controls.template.addEventListener("change", offerProviders);
+  controls.provider.addEventListener("change", explain);
+  trying(async () => {
+    ({ templates } = await ask("GET", "/templates"));
+    fill(controls.template, templates.map((one) => option(one.name, one.title)));
+    controls.template.value = (templates.find((one) => one.usual) ?? templates[0]).name;
+    rows.template.hidden = templates.length < 2;
+    offerProviders();
+  });
+
   function mark(faults) {
     for (const [field] of FIELDS) {
       const fault = faults.find((one) => one.field === field);
-      say(marks[field], fault ? fault.message : "");
-      controls[field].setAttribute("aria-invalid", fault ? "true" : "false");
+      say(marks[field], fault?.message ?? "");
+      controls[field].setAttribute("aria-invalid", String(Boolean(fault)));
     }
     const first = FIELDS.find(([field]) => faults.some((one) => one.field === field));
     if (first) controls[first[0]].focus();
+    // What is wrong with something that is not asked here.
+    const others = faults.filter((one) => !controls[one.field]);
+    say(general, others.map((one) => `${one.field}: ${one.message}`).join("; "));
   }
+
   async function submit(event) {
     event.preventDefault();
     const wish = {};
-    for (const [field] of FIELDS) if (controls[field].value) wish[field] = controls[field].value;
-    for (const field of ["name", "provider", "model"]) wish[field] ??= "";
-    say(general, "");
+    for (const [field] of FIELDS) if (controls[field].value || NEEDED.has(field)) wish[field] = controls[field].value;
     mark([]);
+    create.disabled = true;
     await trying(async () => {
       try {
         const agent = await ask("POST", "/agents/create", wish);
         notice(`${agent.name} is being created.`);
         location.hash = "#/agents";
       } catch (error) {
-        if (!error.problem || error.status === 401) throw error;
-        const faults = error.problem.faults ?? [];
-        mark(error.problem.code === "name_taken" ? [{ field: "name", message: error.message }] : faults);
-        if (!faults.length && error.problem.code !== "name_taken") say(general, error.problem.help ? `${error.message} — ${error.problem.help}` : error.message);
+        const { code, faults = [], help } = error.problem ?? {};
+        if (code === "name_taken") mark([{ field: "name", message: error.message }]);
+        else if (faults.length) mark(faults);
+        else if (code && error.status !== 401) say(general, help ? `${error.message} — ${help}` : error.message);
+        else throw error;
       }
     });
+    create.disabled = false;
   }
 }

@@ -32,7 +32,7 @@ export const agent = (name) => `/agents/${encodeURIComponent(name)}`;
 
 /**
  * Server-sent events that come back by themselves: after a broken connection behind the last one that was read. `on` has a function for
- * each kind; `state` is told `open`, `lost` and `ended`. Returns what closes it.
+ * each kind, given the data and the id; `state` is told `open`, `lost`, `ended` with the last event, and `refused` with the reason. Returns what closes it.
  */
 export function listen(path, on, state = () => {}) {
   let source, timer, pause = 500, last = null, closed = false;
@@ -42,10 +42,14 @@ export function listen(path, on, state = () => {}) {
     if (last) url.searchParams.set("after", last);
     source = new EventSource(url);
     source.onopen = () => { pause = 500; state("open"); };
-    source.onerror = () => {
+    source.onerror = async () => {
       source.close();
       if (closed) return;
       state("lost");
+      // An EventSource does not say why.
+      const reason = await refusalOf(url);
+      if (closed) return;
+      if (reason) { state("refused", reason); return; }
       timer = setTimeout(open, pause);
       pause = Math.min(pause * 2, 10_000);
     };
@@ -53,13 +57,26 @@ export function listen(path, on, state = () => {}) {
       source.addEventListener(kind, (event) => {
         if (event.lastEventId) last = event.lastEventId;
         const data = JSON.parse(event.data);
-        on[kind]?.(data);
+        on[kind]?.(data, event.lastEventId);
         if (kind === "end") { source.close(); state("ended", data); }
       });
     }
   };
   open();
   return () => { closed = true; clearTimeout(timer); source.close(); };
+}
+
+/** Why a stream is refused, if it is. */
+async function refusalOf(url) {
+  const abort = new AbortController();
+  try {
+    const response = await fetch(url, { signal: abort.signal });
+    return response.status >= 400 && response.status < 500 ? await refusal(response) : null;
+  } catch {
+    return null;
+  } finally {
+    abort.abort();
+  }
 }
 
 /** The pieces of a chat's answer, as they come. Aborting the signal tells the agent to stop. */

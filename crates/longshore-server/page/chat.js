@@ -1,81 +1,105 @@
 // Talking to an agent.
 
-import { chat, Refused } from "./api.js";
+import { chat } from "./api.js";
 import { fill, h, say } from "./dom.js";
 import { known, signIn, watching } from "./main.js";
 import { markdown } from "./markdown.js";
 
-// What was said, for as long as the page is open.
+// What was said, for as long as the page is open. An answer goes on coming while something else is looked at.
 const conversations = new Map();
 
+class Conversation {
+  messages = [];
+  error = null;
+  /** What stops the answer that is coming. */
+  abort = null;
+  /** Shows what has changed. */
+  show = () => {};
+
+  constructor(name) { this.name = name; }
+
+  async say(text) {
+    this.messages.push({ role: "user", content: text });
+    await this.answer();
+  }
+
+  async answer() {
+    this.error = null;
+    const asked = [...this.messages];
+    const said = { role: "assistant", content: "" };
+    this.messages.push(said);
+    this.abort = new AbortController();
+    this.show();
+    try {
+      for await (const piece of chat(this.name, asked, this.abort.signal)) {
+        said.content += piece;
+        this.show();
+      }
+    } catch (error) {
+      if (error.name !== "AbortError") this.error = error;
+      if (error.status === 401) signIn();
+    }
+    if (!said.content) this.messages.splice(this.messages.indexOf(said), 1);
+    this.abort = null;
+    this.show();
+  }
+
+  /** Asks for the last answer again, without what came of it. */
+  async again() {
+    if (this.messages.at(-1)?.role === "assistant") this.messages.pop();
+    await this.answer();
+  }
+}
+
 export function chatPanel(element, name) {
-  if (!conversations.has(name)) conversations.set(name, []);
-  const messages = conversations.get(name);
-  let abort = null;
+  if (!conversations.has(name)) conversations.set(name, new Conversation(name));
+  const talk = conversations.get(name);
   const list = h("div", { class: "messages", role: "log", "aria-label": `Conversation with ${name}`, tabindex: "0" });
-  const field = h("textarea", { id: "message", rows: 2, placeholder: "Say something", onkeydown: (event) => {
+  const field = h("textarea", { id: "message", rows: 2, onkeydown: (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); send(); }
   } });
   const button = h("button", { class: "primary", type: "submit" }, "Send");
   const wrong = h("div", { role: "alert" });
-  element.append(list, wrong, h("form", { class: "say", onsubmit: (event) => { event.preventDefault(); if (abort) abort.abort(); else send(); } },
+  element.append(list, wrong, h("form", { class: "say", onsubmit: (event) => { event.preventDefault(); if (talk.abort) talk.abort.abort(); else send(); } },
     h("label", { for: "message", class: "hidden" }, `Message to ${name}`), field, button));
 
-  const bubble = (message) => h("div", { class: `message ${message.role}` }, h("span", { class: "who" }, message.role === "user" ? "You" : name), h("div", { class: "text" }, message.role === "user" ? message.content : markdown(message.content)));
-  fill(list, messages.map(bubble));
-  list.scrollTop = list.scrollHeight;
-
-  async function send() {
+  function send() {
     const text = field.value.trim();
-    if (!text || abort) return;
+    if (!text || talk.abort) return;
     field.value = "";
-    messages.push({ role: "user", content: text });
-    list.append(bubble(messages.at(-1)));
-    await answer();
+    talk.say(text);
   }
 
-  async function answer() {
-    fill(wrong);
-    abort = new AbortController();
-    say(button, "Stop");
-    const said = { role: "assistant", content: "" };
-    const place = bubble(said), text = place.querySelector(".text");
-    list.append(place);
-    let drawn = false;
-    const draw = () => {
-      drawn = false;
-      const atEnd = list.scrollTop + list.clientHeight >= list.scrollHeight - 40;
-      fill(text, markdown(said.content));
-      if (atEnd) list.scrollTop = list.scrollHeight;
-    };
-    list.scrollTop = list.scrollHeight;
-    try {
-      for await (const piece of chat(name, messages, abort.signal)) {
-        said.content += piece;
-        if (!drawn) { drawn = true; requestAnimationFrame(draw); }
-      }
-      draw();
-    } catch (error) {
-      draw();
-      if (error.name !== "AbortError") {
-        if (error instanceof Refused && error.status === 401) signIn();
-        fill(wrong, h("p", { class: "panel error" }, error.message, " ", h("button", { onclick: () => { fill(wrong); place.remove(); answer(); } }, "Try again")));
-      }
-      if (!said.content) place.remove();
-    } finally {
-      if (said.content) messages.push(said);
-      abort = null;
-      say(button, "Send");
-      field.focus();
+  // Each message is drawn again only if it has grown.
+  let bubbles = [], told = null, drawn = false;
+  function draw() {
+    drawn = false;
+    const atEnd = list.scrollTop + list.clientHeight >= list.scrollHeight - 40;
+    bubbles = talk.messages.map((message, index) => {
+      const known = bubbles[index];
+      if (known?.message === message && known.length === message.content.length) return known;
+      const text = message.role === "user" ? message.content : markdown(message.content);
+      const bubble = known?.message === message ? known.bubble : h("div", { class: `message ${message.role}` }, h("span", { class: "who" }, message.role === "user" ? "You" : name), h("div", { class: "text" }));
+      fill(bubble.querySelector(".text"), text || (talk.abort ? "…" : ""));
+      return { message, length: message.content.length, bubble };
+    });
+    bubbles.forEach(({ bubble }, index) => { if (list.children[index] !== bubble) list.insertBefore(bubble, list.children[index] ?? null); });
+    while (list.children.length > bubbles.length) list.lastChild.remove();
+    if (atEnd) list.scrollTop = list.scrollHeight;
+    say(button, talk.abort ? "Stop" : "Send");
+    if (talk.error !== told) {
+      told = talk.error;
+      fill(wrong, told && h("div", { class: "panel error" }, h("p", {}, told.message, told.problem?.help ? h("span", { class: "quiet" }, ` — ${told.problem.help}`) : ""),
+        h("div", { class: "buttons" }, h("button", { onclick: () => { talk.again(); field.focus(); } }, "Try again"))));
     }
-  }
-
-  const end = watching(() => {
     const state = known.agents.get(name)?.state;
     const runs = state === "running" || state === "unhealthy";
     field.disabled = !runs;
-    button.disabled = !runs && !abort;
+    button.disabled = !runs && !talk.abort;
     field.placeholder = runs ? "Say something" : "The agent does not run";
-  });
-  return () => { abort?.abort(); end(); };
+  }
+  talk.show = () => { if (!drawn) { drawn = true; requestAnimationFrame(draw); } };
+  const end = watching(talk.show);
+  list.scrollTop = list.scrollHeight;
+  return () => { talk.show = () => {}; end(); };
 }

@@ -9,7 +9,7 @@ export function h(tag, props = {}, ...children) {
   for (const [name, value] of Object.entries(props ?? {})) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "class" || name === "for" || name === "role" || name.includes("-")) element.setAttribute(name, value);
+    else if (name === "class" || name === "for" || name === "role" || name === "tabindex" || name.includes("-")) element.setAttribute(name, value);
     else element[name] = value;
   }
   append(element, children);
@@ -27,6 +27,16 @@ function append(element, children) {
 export function fill(element, ...children) {
   element.replaceChildren();
   append(element, children);
+}
+
+/** The same, and what had the focus has it again, as far as it is still there by its label. */
+export function refill(element, ...children) {
+  const had = element.contains(document.activeElement) ? document.activeElement : null;
+  const label = had?.getAttribute("aria-label");
+  fill(element, ...children);
+  if (!had) return;
+  const again = label && element.querySelector(`[aria-label="${CSS.escape(label)}"]`);
+  (again || element.querySelector("a, button, [tabindex]"))?.focus();
 }
 
 /** Sets a text if it differs, so that a screen reader is not told the same again. */

@@ -3,7 +3,7 @@
 import { agent as path, listen } from "./api.js";
 import { colored, level, plain } from "./ansi.js";
 import { fill, h, say } from "./dom.js";
-import { known, watching } from "./main.js";
+import { known, signIn, watching } from "./main.js";
 
 const HEIGHT = 20;
 const MOST = 200_000;
@@ -18,12 +18,15 @@ export function logPanel(element, name) {
   const pause = h("button", { "aria-pressed": "false", onclick: () => { follow(!follows); } }, "Pause");
   const search = h("input", { type: "search", placeholder: "Search", "aria-label": "Search the log", oninput: () => find(search.value), onkeydown: (event) => { if (event.key === "Enter") { event.preventDefault(); step(event.shiftKey ? -1 : 1); } } });
   const count = h("span", { class: "quiet", role: "status" });
+  const amount = h("span", { class: "quiet amount" });
   element.append(h("div", { class: "tools" }, pause, search,
     h("button", { "aria-label": "Previous match", onclick: () => step(-1) }, "↑"), h("button", { "aria-label": "Next match", onclick: () => step(1) }, "↓"), count,
-    h("button", { onclick: download }, "Download"), status), view);
+    h("button", { onclick: download }, "Download"), amount, status), view);
 
   function draw() {
     drawn = false;
+    const all = dropped + lines.length;
+    say(amount, `${all.toLocaleString("en")} ${all === 1 ? "line" : "lines"}`);
     spacer.style.height = `${lines.length * HEIGHT}px`;
     if (follows) view.scrollTop = view.scrollHeight;
     const first = Math.max(0, Math.floor(view.scrollTop / HEIGHT) - MARGIN);
@@ -31,7 +34,7 @@ export function logPanel(element, name) {
     rows.style.transform = `translateY(${first * HEIGHT}px)`;
     fill(rows, lines.slice(first, last).map((line, index) => {
       const classes = ["line", line.kind, line.stream, first + index === found[at] ? "current" : ""].filter(Boolean).join(" ");
-      return h("div", { class: classes }, pattern ? marked(plain(line.text)) : colored(line.text));
+      return h("div", { class: classes }, pattern ? marked(line.plain) : colored(line.text));
     }));
   }
   function soon() { if (!drawn) { drawn = true; requestAnimationFrame(draw); } }
@@ -48,7 +51,7 @@ export function logPanel(element, name) {
 
   function add(line) {
     lines.push(line);
-    if (pattern && plain(line.text).toLowerCase().includes(pattern)) { found.push(lines.length - 1); tellCount(); }
+    if (pattern && line.plain.toLowerCase().includes(pattern)) { found.push(lines.length - 1); tellCount(); }
     if (lines.length > MOST) {
       const surplus = MOST / 10;
       lines.splice(0, surplus);
@@ -71,7 +74,7 @@ export function logPanel(element, name) {
     pattern = text.toLowerCase();
     found = [];
     at = -1;
-    if (pattern) lines.forEach((line, index) => { if (plain(line.text).toLowerCase().includes(pattern)) found.push(index); });
+    if (pattern) lines.forEach((line, index) => { if (line.plain.toLowerCase().includes(pattern)) found.push(index); });
     tellCount();
     if (found.length) step(-1); else soon();
   }
@@ -86,7 +89,7 @@ export function logPanel(element, name) {
   function tellCount() { say(count, !pattern ? "" : found.length ? `${at + 1} of ${found.length}` : "nothing found"); }
 
   function download() {
-    const text = lines.map((line) => `${line.time ?? ""} ${plain(line.text)}`.trim()).join("\n");
+    const text = lines.map((line) => `${line.time ?? ""} ${line.plain}`.trim()).join("\n");
     const url = URL.createObjectURL(new Blob([text, "\n"], { type: "text/plain" }));
     h("a", { href: url, download: `${name}.log` }).click();
     URL.revokeObjectURL(url);
@@ -99,23 +102,45 @@ export function logPanel(element, name) {
     soon();
   });
 
-  let open = false;
+  // First all that there is, as fast as it is read, and then what comes. Of what comes a server keeps a few megabytes for who is slow: what
+  // is missed of that is read from the log again.
+  let open = false, last = null;
+  const ends = { not_running: "The agent does not run.", deleted: "The agent is deleted.", shutting_down: "The server is shutting down." };
+  function take({ text, time, stream }, id) {
+    const words = plain(text);
+    last = id;
+    add({ text, time, stream, plain: words, kind: level(words) });
+  }
+  function told(state, end) {
+    if (state === "open") say(status, "");
+    if (state === "lost") say(status, "The connection is lost. Trying again…");
+    if (state === "refused") { open = end.status === 401; say(status, end.message); if (open) signIn(); }
+    if (state === "ended") { open = false; say(status, ends[end.reason] ?? end.error?.message ?? "The log has ended."); }
+  }
   function connect() {
     open = true;
-    close = listen(`${path(name)}/logs?tail=10000`, {
-      line: (line) => add({ ...line, kind: level(plain(line.text)) }),
-      missed: ({ count }) => add({ text: count ? `… ${count} lines were missed …` : "… lines were missed …", kind: "missed", stream: "" }),
-    }, (state, end) => {
-      if (state === "open") say(status, "");
-      if (state === "lost") say(status, "The connection is lost. Trying again…");
-      if (state === "ended") { open = false; say(status, { not_running: "The agent does not run.", deleted: "The agent is deleted.", shutting_down: "The server is shutting down." }[end.reason] ?? "The log has ended."); }
+    const from = last ? `after=${encodeURIComponent(last)}` : `tail=${MOST / 2}`;
+    close = listen(`${path(name)}/logs?follow=false&${from}`, { line: take }, (state, end) => {
+      if (state === "ended" && end.reason === "complete") goOn(); else told(state, end);
     });
+  }
+  function goOn() {
+    const from = last ? `after=${encodeURIComponent(last)}` : "tail=1000";
+    close = listen(`${path(name)}/logs?${from}`, {
+      line: take,
+      missed: ({ count }) => {
+        // As many as that would not be kept here either.
+        if (count && count < MOST) { close(); connect(); return; }
+        const text = count ? `… ${count} lines were missed …` : "… lines were missed …";
+        add({ text, plain: text, kind: "missed" });
+      },
+    }, told);
   }
   connect();
   // One that is started again has a log again.
   const end = watching(() => {
     const state = known.agents.get(name)?.state;
-    if (!open && (state === "running" || state === "starting")) { lines.length = 0; find(search.value); connect(); }
+    if (!open && (state === "running" || state === "starting")) { lines.length = 0; dropped = 0; last = null; find(search.value); connect(); }
   });
   soon();
   return () => { close(); end(); };

@@ -7,7 +7,7 @@ import { projectsView } from "./projects.js";
 import { runtimeStrip } from "./runtime.js";
 
 /** All that the server has told, and who wants to know of changes. */
-export const known = { agents: new Map(), runtime: null, templates: [], watchers: new Set() };
+export const known = { agents: new Map(), runtime: null, watchers: new Set() };
 
 function changed() {
   for (const watcher of [...known.watchers]) watcher();
@@ -26,11 +26,13 @@ function begin() {
     agent: (agent) => { known.agents.set(agent.name, agent); changed(); },
     deleted: ({ name }) => { known.agents.delete(name); changed(); },
     runtime: (runtime) => { known.runtime = runtime; changed(); },
+    project: () => changed(),
     missed: () => {},
   }, (state, end) => {
     document.body.dataset.connection = state;
     if (state === "open") say(connection, "");
     if (state === "lost") say(connection, "The server does not answer. Trying again…");
+    if (state === "refused") { say(connection, end.message); if (end.status === 401) signIn(); }
     if (state === "ended") {
       say(connection, end.reason === "shutting_down" ? "The server is shutting down. Trying again…" : "The server has ended.");
       setTimeout(begin, 2000);
@@ -46,6 +48,11 @@ const VIEWS = [
   [/^/, agentsView],
 ];
 
+/** What somebody typed into the address need not be well formed. */
+function decoded(part) {
+  try { return decodeURIComponent(part); } catch { return part; }
+}
+
 let leave = () => {};
 
 function route() {
@@ -55,7 +62,7 @@ function route() {
   for (const [pattern, view] of VIEWS) {
     const found = pattern.exec(location.hash);
     if (!found) continue;
-    leave = view(main, ...found.slice(1).map((part) => part && decodeURIComponent(part))) ?? (() => {});
+    leave = view(main, ...found.slice(1).map((part) => part && decoded(part))) ?? (() => {});
     break;
   }
   for (const link of document.querySelectorAll("nav a")) {
@@ -105,7 +112,10 @@ export function signIn() {
   dialog.showModal();
 }
 
-addEventListener("hashchange", () => { route(); document.getElementById("main").focus({ preventScroll: true }); });
+const toMain = () => document.getElementById("main").focus({ preventScroll: true });
+// A view may have something better to focus on.
+addEventListener("hashchange", () => { toMain(); route(); });
+document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); toMain(); });
 runtimeStrip(document.getElementById("runtime"));
 begin();
 route();

@@ -1,7 +1,7 @@
-// The strip that says whether containers can run here, and gets them to.
+// The engine: whether containers can run here, and what it takes.
 
 import { ask } from "./api.js";
-import { fill, h } from "./dom.js";
+import { fill, h, say } from "./dom.js";
 import { known, trying, watching } from "./main.js";
 import { bytes, duration, PHASES, Rate, step } from "./words.js";
 
@@ -25,43 +25,85 @@ function system() {
   return /mac/i.test(name) ? "mac" : /win/i.test(name) ? "windows" : "linux";
 }
 
-export function runtimeStrip(element) {
-  const rate = new Rate();
-  const again = () => trying(() => ask("GET", "/agents/runtime-status").then((status) => { known.runtime = status; show(); }));
-  const show = () => {
-    const status = known.runtime;
-    if (!status) return fill(element, h("p", { class: "quiet" }, "Looking for a container engine…"));
-    const name = NAMES[status.backend] ?? status.backend;
-    if (status.setup) return fill(element, setup(status.setup, rate));
-    if (status.available) {
-      return fill(element, h("p", {}, h("span", { class: "dot running", "aria-hidden": "true" }), name, " ", status.version,
-        status.machine === "not_needed" ? "" : ` in its machine (${status.machine.replace("_", " ")})`));
-    }
-    if (status.needs_setup) {
-      const made = status.machine !== "absent";
-      return fill(element, h("div", { class: "panel" },
-        h("p", {}, h("strong", {}, made ? `${name}’s virtual machine is off.` : `${name} needs a virtual machine here.`), " ",
-          made ? "It is started when an agent needs it, or now." : "Its image is about 1 GB and is fetched once; the machine lives in your home folder and takes disk space as it is used."),
-        h("div", { class: "buttons" }, h("button", { class: "primary", onclick: () => trying(() => ask("POST", "/runtime/setup")) }, made ? "Start it" : "Set it up"))));
-    }
-    const { problem } = status;
-    const install = problem?.code === "not_installed" && INSTALL[status.backend]?.[system()];
-    fill(element, h("div", { class: "panel error" },
-      h("p", {}, h("strong", {}, "Containers cannot run here."), " ", problem?.message),
-      problem?.help && h("p", {}, problem.help),
-      install && h("p", {}, "For example: ", h("code", {}, install[0]), " — ", h("a", { href: install[1], target: "_blank", rel: "noopener noreferrer" }, "how it is installed")),
-      h("div", { class: "buttons" }, h("button", { onclick: again }, "Look again"))));
-  };
-  watching(show);
+const quietly = (text) => h("span", { class: "quiet" }, text);
+
+function trouble(problem) {
+  return problem && h("p", { class: "error" }, problem.message, problem.help ? quietly(` — ${problem.help}`) : "");
 }
 
-function setup(progress, rate) {
-  const { perSecond, remaining } = rate.take(progress);
-  const total = progress.total_bytes;
-  const bar = total ? h("progress", { max: total, value: progress.bytes ?? 0, "aria-label": PHASES[progress.phase] }) : h("progress", { "aria-label": PHASES[progress.phase] });
-  const speed = perSecond ? ` at ${bytes(perSecond)}/s` : "";
-  const left = remaining ? `, ${duration(remaining)} left` : "";
-  return h("div", { class: "panel" },
-    h("p", {}, step(progress), speed, left), bar,
-    h("div", { class: "buttons" }, h("button", { onclick: () => trying(() => ask("DELETE", "/runtime/setup")) }, "Cancel")));
+function lookAgain() {
+  return trying(async () => {
+    known.runtime = await ask("GET", "/agents/runtime-status");
+    for (const watcher of [...known.watchers]) watcher();
+  });
+}
+
+// One for each thing that can be the case: what is shown, and what of it changes while that is so.
+const FACES = {
+  asked: () => [h("p", { class: "quiet" }, "Looking for a container engine…")],
+
+  there: ({ name, version, machine }) => [h("p", {}, h("span", { class: "dot running", "aria-hidden": "true" }), `${name} ${version ?? ""}`,
+    machine === "not_needed" ? "" : quietly(` in its machine, which is ${machine.replace("_", " ")}`))],
+
+  needed: ({ name, machine, plan, problem }) => {
+    const made = machine !== "absent";
+    const size = plan && `The machine is kept in ${plan.folder}, where it can take up to ${plan.disk_gib} GiB of disk as it is used, and has ${plan.memory_mib} MiB of memory${plan.cpus ? ` and ${plan.cpus} processors` : ""}.`;
+    return [h("div", { class: "panel" },
+      h("p", {}, h("strong", {}, made ? `${name}’s virtual machine is off.` : `${name} needs a virtual machine here.`), " ",
+        made ? "It is started when an agent needs it, or now." : `Its image, about 1 GB, is fetched once. ${size ?? ""}`),
+      trouble(problem),
+      h("div", { class: "buttons" }, h("button", { class: "primary", onclick: () => trying(() => ask("POST", "/runtime/setup")) }, problem ? "Try again" : made ? "Start it" : "Set it up")))];
+  },
+
+  missing: ({ backend, problem }) => {
+    const install = problem?.code === "not_installed" && INSTALL[backend]?.[system()];
+    return [h("div", { class: "panel error" },
+      h("p", {}, h("strong", {}, "Containers cannot run here."), " ", problem?.message, problem?.help ? ` — ${problem.help}` : ""),
+      install && h("p", {}, "For example: ", h("code", {}, install[0]), " — ", h("a", { href: install[1], target: "_blank", rel: "noopener noreferrer" }, "how it is installed")),
+      h("div", { class: "buttons" }, h("button", { onclick: lookAgain }, "Look again")))];
+  },
+};
+
+function face(status) {
+  if (!status) return "asked";
+  if (status.setup) return "setup";
+  if (status.available) return "there";
+  return status.needs_setup ? "needed" : "missing";
+}
+
+/** The set-up that goes on: its elements stay, so that the button keeps the focus and a screen reader is not told all again. */
+function setupFace() {
+  const rate = new Rate();
+  const text = h("span", {}), speed = h("span", { class: "quiet" }), bar = h("progress", {});
+  const cancel = h("button", { onclick: () => { cancel.disabled = true; trying(() => ask("DELETE", "/runtime/setup")); } }, "Cancel");
+  const element = h("div", { class: "panel" }, h("p", {}, text, speed), bar, h("div", { class: "buttons" }, cancel));
+  const show = (progress) => {
+    const { perSecond, remaining } = rate.take(progress);
+    say(text, step(progress));
+    say(speed, `${perSecond ? ` at ${bytes(perSecond)}/s` : ""}${remaining ? `, ${duration(remaining)} left` : ""}`);
+    bar.setAttribute("aria-label", PHASES[progress.phase] ?? progress.phase);
+    if (progress.total_bytes) { bar.max = progress.total_bytes; bar.value = progress.bytes ?? 0; } else bar.removeAttribute("value");
+  };
+  return { element, show };
+}
+
+export function runtimeStrip(element) {
+  let told = "", setup = null;
+  const show = () => {
+    const status = known.runtime;
+    const now = face(status);
+    if (now === "setup") {
+      if (!setup) { setup = setupFace(); fill(element, setup.element); told = "setup"; }
+      return setup.show(status.setup);
+    }
+    setup = null;
+    const { backend, version, machine, plan, problem } = status ?? {};
+    const seen = JSON.stringify([now, backend, version, machine, plan, problem]);
+    if (seen === told) return;
+    told = seen;
+    const had = element.contains(document.activeElement);
+    fill(element, FACES[now]({ name: NAMES[backend] ?? backend, backend, version, machine, plan, problem }));
+    if (had) (element.querySelector("button") ?? document.getElementById("main")).focus();
+  };
+  watching(show);
 }

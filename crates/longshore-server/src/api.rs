@@ -329,12 +329,35 @@ pub struct RuntimeStatus {
     pub machine: String,
     /// Whether a machine has to be made or started first.
     pub needs_setup: bool,
+    /// What the machine will be, where there is none yet and that is known.
+    #[serde(default)]
+    pub plan: Option<MachinePlan>,
     /// A set-up in flight.
     pub setup: Option<AgentProgress>,
     /// What is being done, by whom.
     pub doing: Vec<Doing>,
     /// Whether the server shuts down.
     pub shutting_down: bool,
+}
+
+/// What a set-up makes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MachinePlan {
+    /// Where its image and its disk are kept.
+    pub folder: String,
+    /// How large its disk can become, in GiB.
+    pub disk_gib: u64,
+    /// How much memory it takes, in MiB.
+    pub memory_mib: u64,
+    /// How many processors; `null` is as many as Podman finds right.
+    pub cpus: Option<u32>,
+}
+
+/// A project of ours that changed on the engine; the event `project` of `/events`. How it is now is at `/projects`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChangedProject {
+    /// Its name.
+    pub name: String,
 }
 
 /// Something that is being done.
@@ -408,7 +431,7 @@ pub struct ProjectList {
 pub struct ProjectInfo {
     /// Its name.
     pub name: String,
-    /// Its services that have containers, in order of their names.
+    /// Its services that have containers, and those that they depend on, in order of their names.
     pub services: Vec<ServiceInfo>,
 }
 
@@ -417,14 +440,32 @@ pub struct ProjectInfo {
 pub struct ServiceInfo {
     /// Its name.
     pub name: String,
-    /// `running`, `starting` (not healthy yet), `unhealthy`, `failed` or `stopped`: the worst of its containers.
-    pub state: String,
+    /// The worst of its containers.
+    pub state: ServiceState,
     /// What its healthchecks say, if it has one: the worst of its containers.
     pub health: Option<String>,
     /// How many containers it has.
     pub containers: usize,
     /// The services that it depends on.
     pub depends_on: Vec<String>,
+}
+
+/// How a service is: from good to bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceState {
+    /// It runs.
+    Running,
+    /// It runs, and is not healthy yet.
+    Starting,
+    /// It has ended, as it should or as it was told.
+    Stopped,
+    /// It has no container.
+    Absent,
+    /// It has ended with an error.
+    Failed,
+    /// It runs, and is not healthy.
+    Unhealthy,
 }
 
 /// What a shutdown came to.

@@ -24,8 +24,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     api::{
-        Agent, AgentLine, AgentList, ChatRequest, CreateAgent, DeletedAgent, End, ErrorAnswer, Healthz,
-        LogQuery, Missed, Problem, RuntimeStatus, ShutdownReport, Snapshot, WaitQuery,
+        Agent, AgentLine, AgentList, ChangedProject, ChatRequest, CreateAgent, DeletedAgent, End,
+        ErrorAnswer, Healthz, LogQuery, Missed, Problem, RuntimeStatus, ShutdownReport, Snapshot, WaitQuery,
     },
     gateway::cause,
 };
@@ -112,6 +112,8 @@ pub enum ServerEvent {
     Deleted(DeletedAgent),
     /// How the engine is now.
     Runtime(Box<RuntimeStatus>),
+    /// A compose project of ours has changed.
+    Project(ChangedProject),
     /// Events were lost; a snapshot follows.
     Missed(Missed),
     /// The last one.
@@ -303,6 +305,7 @@ impl Client {
                 "agent" => ServerEvent::Agent(parse(&url, &data)?),
                 "deleted" => ServerEvent::Deleted(parse(&url, &data)?),
                 "runtime" => ServerEvent::Runtime(parse(&url, &data)?),
+                "project" => ServerEvent::Project(parse(&url, &data)?),
                 "missed" => ServerEvent::Missed(parse(&url, &data)?),
                 "end" => ServerEvent::End(parse(&url, &data)?),
                 _ => return Ok(None),

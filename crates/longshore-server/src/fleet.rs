@@ -10,17 +10,15 @@ use std::{
 };
 
 use futures_util::{StreamExt, future::join_all};
-use longshore::{
-    AnyRuntime, Availability, Call, ContainerRuntime, Error, ProjectName, Projects, ShutdownOptions,
-};
+use longshore::{Availability, Call, ContainerRuntime, Error, ProjectName, Projects, ShutdownOptions};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     agent::{Cell, Order},
     api::{
-        Agent, AgentState, CreateAgent, DeletedAgent, Doing, Fault, Problem, ProviderInfo, RuntimeStatus,
-        ShutdownReport, Snapshot, TemplateInfo, TemplateList, Wanted,
+        Agent, AgentState, ChangedProject, CreateAgent, DeletedAgent, Doing, Fault, Problem, ProviderInfo,
+        RuntimeStatus, ShutdownReport, Snapshot, TemplateInfo, TemplateList, Wanted,
     },
     backlog::{Backlog, Limits},
     clock,
@@ -48,6 +46,7 @@ pub(crate) enum News {
     Agent(Arc<Agent>),
     Deleted(DeletedAgent),
     Runtime(Arc<RuntimeStatus>),
+    Project(ChangedProject),
 }
 
 /// The agents of a server. Cheap to clone.
@@ -58,7 +57,6 @@ pub(crate) struct Fleet {
 
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) runtime: AnyRuntime,
     /// Whose the containers are.
     pub(crate) owner: String,
     pub(crate) store: Store,
@@ -120,7 +118,7 @@ impl Fleet {
     /// # Errors
     /// When the store cannot be read.
     pub(crate) fn open(
-        runtime: AnyRuntime,
+        status: Status,
         owner: String,
         store: Store,
         settings: Settings,
@@ -128,7 +126,7 @@ impl Fleet {
     ) -> Result<Self, StoreError> {
         let found = store.agents()?;
         let inner = Arc::new(Inner {
-            status: Status::new(runtime.kind()),
+            status,
             tails: Tails::default(),
             turns: Semaphore::new(settings.parallel),
             ports: Ports::new(settings.ports),
@@ -138,7 +136,6 @@ impl Fleet {
             tasks: TaskTracker::new(),
             report: OnceCell::new(),
             counts: Counts::default(),
-            runtime,
             owner,
             store,
             settings,
@@ -244,7 +241,7 @@ impl Fleet {
     async fn create_now(&self, wish: CreateAgent, faults: Vec<Fault>) -> Result<Ticket, Problem> {
         self.open_for_work()?;
         let plan = Plan::new(wish, faults, &self.inner.settings)?;
-        if let Availability::Unavailable(error) = self.inner.status.look(&self.inner.runtime).await {
+        if let Availability::Unavailable(error) = self.inner.status.look().await {
             return Err((&error).into());
         }
         let name = plan.record.name.clone();
@@ -392,7 +389,7 @@ impl Fleet {
             cancel: call.cancel.clone(),
         };
         let begun = self.inner.status.begin();
-        let outcome = self.inner.runtime.ensure_ready(&inner).await;
+        let outcome = self.inner.status.runtime().ensure_ready(&inner).await;
         drop(begun);
         if self.inner.status.ended() {
             self.tell_status();
@@ -452,9 +449,19 @@ impl Fleet {
         self.inner.news.tell(News::Runtime(Arc::new(status)), 512);
     }
 
+    /// Asks the engine, and tells if it is not as it was.
+    async fn look_again(&self) {
+        let view = || self.inner.status.view(Vec::new(), false);
+        let before = view();
+        self.inner.status.look().await;
+        if view() != before {
+            self.tell_status();
+        }
+    }
+
     /// The engine, asked now.
     pub(crate) async fn runtime_status(&self) -> RuntimeStatus {
-        self.inner.status.look(&self.inner.runtime).await;
+        self.inner.status.look().await;
         self.inner.status.view(self.doing(), self.inner.closing.is_cancelled())
     }
 
@@ -492,7 +499,8 @@ impl Fleet {
     async fn listen(&self) {
         let mut pause = PAUSE.0;
         loop {
-            match self.inner.runtime.watch(&self.inner.settings.prefix).await {
+            // All that is ours, agents or not.
+            match self.inner.status.runtime().watch("").await {
                 Ok(mut changes) => {
                     pause = PAUSE.0;
                     // What happened before it listened.
@@ -501,13 +509,18 @@ impl Fleet {
                         if let Ok(cell) = self.find(self.agent_of(&change.project)) {
                             cell.hint();
                         }
+                        let project = ChangedProject { name: change.project.to_string() };
+                        self.inner.news.tell(News::Project(project), 64);
                     }
                 }
                 Err(error) => tracing::debug!("the engine cannot be listened to: {error}"),
             }
             self.cells().iter().for_each(|cell| cell.hint());
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE.1);
+            self.look_again().await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE.1),
+                () = self.inner.status.found() => pause = PAUSE.0,
+            }
         }
     }
 
@@ -533,7 +546,7 @@ impl Fleet {
         options.projects = Projects::Only(names);
         options.budget = self.inner.settings.budget;
         let call = Call { cancel: hurry.clone(), ..Call::default() };
-        let outcome = self.inner.runtime.shutdown(&options, &call).await;
+        let outcome = self.inner.status.runtime().shutdown(&options, &call).await;
         join_all(cells.iter().map(|cell| worker::look(self, cell))).await;
         self.inner.tails.end();
         self.inner.news.end();

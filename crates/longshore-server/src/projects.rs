@@ -1,11 +1,11 @@
 //! Compose projects on the engine that are ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use longshore::{Container, ContainerRuntime, ContainerState, HealthStatus, ProjectName, labels};
 
 use crate::{
-    api::{Problem, ProjectInfo, ProjectList, ServiceInfo},
+    api::{Problem, ProjectInfo, ProjectList, ServiceInfo, ServiceState},
     fleet::Fleet,
 };
 
@@ -15,7 +15,7 @@ impl Fleet {
     /// # Errors
     /// When it does not answer.
     pub(crate) async fn projects(&self) -> Result<ProjectList, Problem> {
-        let runtime = &self.inner.runtime;
+        let runtime = self.inner.status.runtime();
         let mut projects = Vec::new();
         for summary in runtime.projects().await.map_err(|error| Problem::from(&error))? {
             let Ok(name) = ProjectName::new(summary.name) else { continue };
@@ -32,57 +32,39 @@ impl Fleet {
 fn services(containers: &[Container]) -> Vec<ServiceInfo> {
     let mut services: BTreeMap<&str, Vec<&Container>> = BTreeMap::new();
     for container in containers {
+        // During `up` what others depend on may have no container yet, or none any more.
+        for needed in dependencies(container) {
+            services.entry(needed).or_default();
+        }
         services.entry(container.service().unwrap_or_default()).or_default().push(container);
     }
     let info = |(name, containers): (&str, Vec<&Container>)| {
-        let worst = containers.iter().map(|container| state(container)).max().unwrap_or(State::Stopped);
+        let worst = containers.iter().map(|container| state(container)).max().unwrap_or(ServiceState::Absent);
         let health = containers
             .iter()
+            // What one was when it ended is of no use.
+            .filter(|one| one.state == ContainerState::Running)
             .filter_map(|one| one.health.as_ref())
             .map(|health| health.status)
             .max_by_key(|health| badness(*health));
-        let depends_on = containers.first().and_then(|one| one.label(labels::DEPENDS_ON)).unwrap_or_default();
         ServiceInfo {
             name: name.to_owned(),
-            state: worst.word().to_owned(),
+            state: worst,
             health: health.map(|health| health.as_str().to_owned()),
             containers: containers.len(),
-            depends_on: dependencies(depends_on),
+            depends_on: containers
+                .first()
+                .map_or_else(Vec::new, |one| dependencies(one).into_iter().map(str::to_owned).collect()),
         }
     };
     services.into_iter().map(info).collect()
 }
 
-/// The services of a label like `db:service_healthy:false,cache:service_started:true`.
-fn dependencies(label: &str) -> Vec<String> {
-    let name =
-        |part: &str| part.split(':').next().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
-    let mut names: Vec<String> = label.split(',').filter_map(name).collect();
-    names.sort();
-    names.dedup();
-    names
-}
-
-/// From good to bad.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum State {
-    Running,
-    Starting,
-    Stopped,
-    Failed,
-    Unhealthy,
-}
-
-impl State {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Starting => "starting",
-            Self::Stopped => "stopped",
-            Self::Failed => "failed",
-            Self::Unhealthy => "unhealthy",
-        }
-    }
+/// The services that its label names, which is like `db:service_healthy:false,cache:service_started:true`.
+fn dependencies(container: &Container) -> BTreeSet<&str> {
+    let label = container.label(labels::DEPENDS_ON).unwrap_or_default();
+    let names = label.split(',').filter_map(|part| part.split(':').next()).map(str::trim);
+    names.filter(|name| !name.is_empty()).collect()
 }
 
 fn badness(health: HealthStatus) -> u8 {
@@ -93,19 +75,19 @@ fn badness(health: HealthStatus) -> u8 {
     }
 }
 
-fn state(container: &Container) -> State {
+fn state(container: &Container) -> ServiceState {
     match (container.state, container.health.as_ref().map(|health| health.status)) {
-        (ContainerState::Running, Some(HealthStatus::Unhealthy)) => State::Unhealthy,
-        (ContainerState::Running, Some(HealthStatus::Starting)) => State::Starting,
-        (ContainerState::Running, _) => State::Running,
-        (ContainerState::Restarting | ContainerState::Created, _) => State::Starting,
+        (ContainerState::Running, Some(HealthStatus::Unhealthy)) => ServiceState::Unhealthy,
+        (ContainerState::Running, Some(HealthStatus::Starting)) => ServiceState::Starting,
+        (ContainerState::Running, _) => ServiceState::Running,
+        (ContainerState::Restarting | ContainerState::Created, _) => ServiceState::Starting,
         (ContainerState::Exited, _)
             if container.exit_code.is_some_and(|code| ![0, 130, 137, 143].contains(&code)) =>
         {
-            State::Failed
+            ServiceState::Failed
         }
-        (ContainerState::Dead, _) => State::Failed,
-        _ => State::Stopped,
+        (ContainerState::Dead, _) => ServiceState::Failed,
+        _ => ServiceState::Stopped,
     }
 }
 
@@ -132,10 +114,17 @@ mod tests {
             container("web", ContainerState::Exited, Some(3)),
             container("db", ContainerState::Exited, Some(137)),
         ]);
-        let told: Vec<_> =
-            told.iter().map(|one| (one.name.as_str(), one.state.as_str(), one.containers)).collect();
-        assert_eq!(told, [("db", "stopped", 1), ("web", "failed", 2)]);
-        assert_eq!(dependencies("db:service_healthy:false,a:service_started:true"), ["a", "db"]);
-        assert_eq!(dependencies(""), Vec::<String>::new());
+        let told: Vec<_> = told
+            .iter()
+            .map(|one| (one.name.as_str(), one.state, one.containers, one.depends_on.len()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("a", ServiceState::Absent, 0, 0),
+                ("db", ServiceState::Stopped, 1, 2),
+                ("web", ServiceState::Failed, 2, 2)
+            ]
+        );
     }
 }

@@ -4,7 +4,6 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::Router;
 use longshore::{AnyRuntime, Config};
-use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -12,9 +11,10 @@ use crate::{
     api::{Problem, ShutdownReport},
     fleet::Fleet,
     gateway::Gateway,
-    http::{self, App, Guard, SignIn},
+    http::{self, App, Cookie, Guard, SignIn},
     mock,
     settings::{Settings, SettingsError},
+    status::{self, Status},
     store::{Store, StoreError, random_token},
 };
 
@@ -67,8 +67,14 @@ impl Server {
     /// When another server uses the state, when that cannot be read, and when it cannot listen. That no engine answers is none: it is
     /// told to who asks.
     pub async fn start(config: &Config) -> Result<Self, ServerError> {
-        let runtime = connect(config).await?;
-        Self::start_on(runtime, config).await
+        match AnyRuntime::connect(config).await {
+            // It is looked for again whenever somebody asks.
+            Err(longshore::Error::NoEngine(_)) => {
+                let stands_for_it = AnyRuntime::construct(AnyRuntime::preferred(config), config)?;
+                Self::start_with(stands_for_it, Some(config.clone()), config).await
+            }
+            runtime => Self::start_on(runtime?, config).await,
+        }
     }
 
     /// The same on a runtime that was made elsewhere: one that is shared, or one in memory that a test looks into.
@@ -76,6 +82,14 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub async fn start_on(runtime: AnyRuntime, config: &Config) -> Result<Self, ServerError> {
+        Self::start_with(runtime, None, config).await
+    }
+
+    async fn start_with(
+        runtime: AnyRuntime,
+        sought: Option<Config>,
+        config: &Config,
+    ) -> Result<Self, ServerError> {
         let settings = Settings::new(config)?;
         raise_limits();
         let store = Store::open(&settings.state)?;
@@ -86,15 +100,15 @@ impl Server {
         let address = listener.local_addr()?;
         store.tell_address(&url(address))?;
         mock::furnish(&runtime, &settings);
-        // The same for as long as the token is, so that a page that is open outlives the server.
-        let cookie: String =
-            Sha256::digest(format!("the page of {token}")).iter().map(|byte| format!("{byte:02x}")).collect();
+        let cookie = Cookie::new(&token, address.port());
         let code = random_token()?;
         let guard =
             Guard::new(&token, &cookie, settings.remote, settings.hosts.clone(), settings.origins.clone());
         let gateway = Gateway::new().map_err(std::io::Error::other)?;
         let owner = config.owner.clone().unwrap_or_else(|| "longshore".to_owned());
-        let fleet = Fleet::open(runtime, owner, store.clone(), settings, gateway)?;
+        let plan = status::plan(config, std::env::home_dir());
+        let status = Status::new(runtime, sought, plan);
+        let fleet = Fleet::open(status, owner, store.clone(), settings, gateway)?;
         let (ending, hurry) = (CancellationToken::new(), CancellationToken::new());
         let app = App {
             fleet: fleet.clone(),
@@ -168,14 +182,6 @@ fn url(address: SocketAddr) -> String {
         return format!("http://localhost:{}", address.port());
     }
     format!("http://{address}")
-}
-
-/// The engine that is asked for. Where none answers, the first that could: who asks is told why it does not.
-async fn connect(config: &Config) -> Result<AnyRuntime, longshore::Error> {
-    match AnyRuntime::connect(config).await {
-        Err(longshore::Error::NoEngine(_)) => AnyRuntime::construct(longshore::RuntimeKind::Podman, config),
-        outcome => outcome,
-    }
 }
 
 /// A thousand readers of logs are a thousand descriptors; what the system allows is asked for.

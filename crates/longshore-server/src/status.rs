@@ -1,26 +1,32 @@
 //! Whether containers can be run here, and what is done about it.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError, RwLock},
     time::{Duration, SystemTime},
 };
 
-use longshore::{Availability, ContainerRuntime, Error, MachineStatus, RuntimeKind};
-
+use longshore::{AnyRuntime, Availability, Config, ContainerRuntime, Error, MachineStatus};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{AgentProgress, Doing, Problem, RuntimeStatus},
+    api::{AgentProgress, Doing, MachinePlan, Problem, RuntimeStatus},
     clock, progress,
 };
 
 /// How long an engine may take to say that it is there.
 const ANSWER: Duration = Duration::from_secs(20);
 
-/// What is known of the engine.
+/// The engine, and what is known of it.
 #[derive(Debug)]
 pub(crate) struct Status {
-    kind: RuntimeKind,
+    runtime: RwLock<AnyRuntime>,
+    /// What says which engines to look for, as long as none was found.
+    sought: tokio::sync::Mutex<Option<Config>>,
+    /// Told when one was.
+    found: Notify,
+    plan: Option<MachinePlan>,
     state: Mutex<State>,
 }
 
@@ -51,8 +57,36 @@ impl Drop for Waiting<'_> {
 }
 
 impl Status {
-    pub(crate) fn new(kind: RuntimeKind) -> Self {
-        Self { kind, state: Mutex::default() }
+    /// With `sought`, `runtime` only stands for an engine that is still to be found, as that configuration says.
+    pub(crate) fn new(runtime: AnyRuntime, sought: Option<Config>, plan: Option<MachinePlan>) -> Self {
+        Self {
+            runtime: RwLock::new(runtime),
+            sought: tokio::sync::Mutex::new(sought),
+            found: Notify::new(),
+            plan,
+            state: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn runtime(&self) -> AnyRuntime {
+        self.runtime.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends when an engine is found where there was none.
+    pub(crate) async fn found(&self) {
+        self.found.notified().await;
+    }
+
+    /// Looks for an engine if there is none.
+    async fn seek(&self) {
+        let mut sought = self.sought.lock().await;
+        let Some(config) = &*sought else { return };
+        if let Ok(runtime) = AnyRuntime::connect(config).await {
+            tracing::info!("found {}", runtime.kind());
+            *self.runtime.write().unwrap_or_else(PoisonError::into_inner) = runtime;
+            *sought = None;
+            self.found.notify_one();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -60,10 +94,15 @@ impl Status {
     }
 
     /// Asks the engine. One that does not answer in time is not available.
-    pub(crate) async fn look(&self, runtime: &dyn ContainerRuntime) -> Availability {
-        let asking = async { tokio::join!(runtime.availability(), runtime.machine_status()) };
+    pub(crate) async fn look(&self) -> Availability {
+        let asking = async {
+            self.seek().await;
+            let runtime = self.runtime();
+            tokio::join!(runtime.availability(), runtime.machine_status())
+        };
         let (seen, machine) = tokio::time::timeout(ANSWER, asking).await.unwrap_or_else(|_| {
-            let error = Error::TimedOut { what: format!("an answer of {}", self.kind), after: ANSWER };
+            let what = format!("an answer of {}", self.runtime().kind());
+            let error = Error::TimedOut { what, after: ANSWER };
             (Availability::Unavailable(error.clone()), Err(error))
         });
         let machine = machine.unwrap_or_else(|error| MachineStatus::Unknown(error.to_string()));
@@ -150,12 +189,13 @@ impl Status {
             None => Some(Problem::new("not_asked", "the engine has not been asked yet")),
         };
         RuntimeStatus {
-            backend: self.kind.as_str().to_owned(),
+            backend: self.runtime().kind().as_str().to_owned(),
             available: version.is_some(),
             version,
             problem,
             machine: state.machine.as_ref().map_or("unknown", machine).to_owned(),
             needs_setup: matches!(state.seen, Some(Availability::NeedsMachine(_))),
+            plan: self.plan.clone().filter(|_| matches!(state.machine, Some(MachineStatus::Absent))),
             setup: state.step.clone().filter(|_| state.waiting > 0),
             doing,
             shutting_down,
@@ -174,4 +214,20 @@ fn machine(status: &MachineStatus) -> &'static str {
         MachineStatus::Stopping => "stopping",
         MachineStatus::Unknown(_) => "unknown",
     }
+}
+
+/// What a machine would be, as Podman makes it: `podman machine init` says that its defaults are 100 GiB of disk and 2 GiB of memory, and
+/// `podman machine info` that images and disks are in this folder.
+pub(crate) fn plan(config: &Config, home: Option<PathBuf>) -> Option<MachinePlan> {
+    let section = &config.machine;
+    if !section.when.unwrap_or_default().applies() {
+        return None;
+    }
+    let folder = home?.join(".local/share/containers/podman/machine");
+    Some(MachinePlan {
+        folder: folder.display().to_string(),
+        disk_gib: section.disk.unwrap_or(100),
+        memory_mib: section.memory.unwrap_or(2048),
+        cpus: section.cpus,
+    })
 }

@@ -162,7 +162,7 @@ async fn carry_out(fleet: &Fleet, cell: &Arc<Cell>, order: Order) -> bool {
 /// Nothing of ours is left: the machine that was started for it may stop.
 async fn release_machine(fleet: &Fleet) {
     let call = Call { cancel: fleet.inner.closing.child_token(), ..Call::default() };
-    if let Err(error) = fleet.inner.runtime.machine_stop(MachineStop::IfStartedByUs, &call).await {
+    if let Err(error) = fleet.inner.status.runtime().machine_stop(MachineStop::IfStartedByUs, &call).await {
         tracing::info!("the machine stays up: {error}");
     }
 }
@@ -226,7 +226,7 @@ async fn bring_up(fleet: &Fleet, cell: &Cell, call: &Call) -> Result<(), Problem
         let project = project(fleet, cell, template, port).await?;
         let mut options = UpOptions::default();
         options.orphans = Orphans::Remove;
-        match fleet.inner.runtime.up(&project, &options, call).await {
+        match fleet.inner.status.runtime().up(&project, &options, call).await {
             Ok(_) => {
                 return prove_new(fleet, cell, template, port, Restarts::of(&project, template), call).await;
             }
@@ -423,7 +423,7 @@ async fn with_log(fleet: &Fleet, cell: &Cell, problem: Problem) -> Problem {
     let reading = async {
         let options = LogOptions { tail: Some(LAST_LINES), ..LogOptions::default() };
         let target = Target::name(cell.project.clone());
-        let lines = fleet.inner.runtime.logs(&target, &options).await.ok()?;
+        let lines = fleet.inner.status.runtime().logs(&target, &options).await.ok()?;
         Some(lines.filter_map(async |line| Some(line.ok()?.line.text)).collect::<Vec<_>>().await)
     };
     let mut log = timeout(LAST_LINES_WITHIN, reading).await.ok().flatten().unwrap_or_default();
@@ -434,7 +434,7 @@ async fn with_log(fleet: &Fleet, cell: &Cell, problem: Problem) -> Problem {
 
 async fn stop(fleet: &Fleet, cell: &Cell, call: &Call) -> Result<(), Problem> {
     let target = Target::name(cell.project.clone());
-    match fleet.inner.runtime.stop(&target, &StopOptions::default(), call).await {
+    match fleet.inner.status.runtime().stop(&target, &StopOptions::default(), call).await {
         // Nothing of it there is stopped too.
         Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
         Err(error) if is_off(&error) => Ok(()),
@@ -449,7 +449,7 @@ async fn delete(fleet: &Fleet, cell: &Cell, call: &Call) -> Result<(), Problem> 
     options.volumes = RemoveVolumes::Yes;
     options.orphans = Orphans::Remove;
     let target = Target::name(cell.project.clone());
-    fleet.inner.runtime.down(&target, &options, call).await.map_err(|error| told(&error))?;
+    fleet.inner.status.runtime().down(&target, &options, call).await.map_err(|error| told(&error))?;
     fleet.inner.tails.forget(&cell.name);
     fleet.inner.store.remove(&cell.name).await.map_err(|error| storage(&error))
 }
@@ -461,7 +461,7 @@ fn is_off(error: &Error) -> bool {
 
 /// Looks at what the engine has of it.
 pub(crate) async fn look(fleet: &Fleet, cell: &Cell) {
-    let seen = fleet.inner.runtime.ps(&cell.project).await;
+    let seen = fleet.inner.status.runtime().ps(&cell.project).await;
     let mut known = cell.known();
     match seen {
         Ok(containers) => (known.containers, known.unseen) = (containers, None),

@@ -63,6 +63,12 @@ impl AnyRuntime {
         asleep.ok_or(Error::NoEngine(attempts))
     }
 
+    /// The engine that is asked for or, with `auto`, that is tried first.
+    pub fn preferred(config: &Config) -> RuntimeKind {
+        let named = config.runtime.unwrap_or_default().kind();
+        named.or_else(|| Self::tried_by_auto(config).first().copied()).unwrap_or(RuntimeKind::Podman)
+    }
+
     fn tried_by_auto(config: &Config) -> &'static [RuntimeKind] {
         match config.host {
             Some(_) => &[RuntimeKind::Docker],
@@ -83,6 +89,7 @@ impl AnyRuntime {
             #[cfg(feature = "mock")]
             RuntimeKind::Mock => {
                 let engine = runtime_mock::MockEngine::new().with_built_images();
+                let engine = engine.at(std::time::SystemTime::now());
                 Ok(Self::Mock(own(engine, config)))
             }
             other => Err(Error::Unsupported { engine: other, what: "it is not compiled in".to_owned() }),

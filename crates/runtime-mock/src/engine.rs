@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -64,6 +64,14 @@ impl MockEngine {
     #[must_use]
     pub fn with_built_images(self) -> Self {
         self.inner.world().builds_everything = true;
+        self
+    }
+
+    /// Makes it this time of day on the engine now; its clock goes on with tokio's. Without this it begins at the first morning
+    /// of 2026. Needs a tokio runtime if its clock is paused.
+    #[must_use]
+    pub fn at(self, time: SystemTime) -> Self {
+        self.inner.begin_at(time);
         self
     }
 
@@ -949,7 +957,7 @@ impl Engine for MockEngine {
     }
 }
 
-fn rfc3339(at: std::time::SystemTime) -> String {
+fn rfc3339(at: SystemTime) -> String {
     let format = &time::format_description::well_known::Rfc3339;
     time::OffsetDateTime::from(at).format(format).unwrap_or_default()
 }

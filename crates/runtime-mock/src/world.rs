@@ -115,12 +115,16 @@ pub(crate) struct World {
     pub(crate) names_freed_after: Duration,
 }
 
+/// When engines in memory begin, if not told: the first morning of 2026, so that what a test prints is the same each time.
+const MORNING: Duration = Duration::from_secs(1_767_225_600);
+
 /// What all handles share.
 pub(crate) struct Inner {
     world: Mutex<World>,
     /// `None` is that the connections to it are cut.
     pub(crate) events: broadcast::Sender<Option<EngineEvent>>,
-    epoch: Mutex<Option<Instant>>,
+    /// The time of day at some moment of tokio's clock.
+    epoch: Mutex<Option<(Instant, SystemTime)>>,
 }
 
 impl fmt::Debug for Inner {
@@ -140,11 +144,20 @@ impl Inner {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The time of day there: a fixed morning and what has passed since on tokio's clock.
+    /// The time of day there: that of its beginning, and what has passed since on tokio's clock.
     pub(crate) fn now(&self) -> SystemTime {
         let now = Instant::now();
-        let epoch = *self.epoch.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(now);
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600) + now.duration_since(epoch)
+        let (moment, time) = *self
+            .epoch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert((now, SystemTime::UNIX_EPOCH + MORNING));
+        time + now.duration_since(moment)
+    }
+
+    /// Makes it that time now.
+    pub(crate) fn begin_at(&self, time: SystemTime) {
+        *self.epoch.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), time));
     }
 
     pub(crate) fn tell(&self, record: &Record, action: EngineAction) {

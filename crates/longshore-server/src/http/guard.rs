@@ -13,7 +13,7 @@ use axum::{
 use http::{HeaderMap, HeaderValue, Method, header};
 use sha2::{Digest, Sha256};
 
-use super::{LARGEST_BODY, page::COOKIE, problem::too_large};
+use super::{LARGEST_BODY, page::Cookie, problem::too_large};
 use crate::api::Problem;
 
 /// Whether the caller has the token.
@@ -25,8 +25,8 @@ pub(crate) struct Trusted(pub(crate) bool);
 pub(crate) struct Guard {
     /// Of the token, so that comparing takes the same time for all that is wrong.
     token: [u8; 32],
-    /// Of the cookie of who has signed in to the page.
-    cookie: [u8; 32],
+    /// The name of the cookie of who has signed in to the page, and its value's digest.
+    cookie: (String, [u8; 32]),
     remote: bool,
     hosts: Vec<String>,
     origins: Vec<String>,
@@ -35,13 +35,19 @@ pub(crate) struct Guard {
 impl Guard {
     pub(crate) fn new(
         token: &str,
-        cookie: &str,
+        cookie: &Cookie,
         remote: bool,
         hosts: Vec<String>,
         origins: Vec<String>,
     ) -> Self {
         let digest = |text: &str| Sha256::digest(text).into();
-        Self { token: digest(token), cookie: digest(cookie), remote, hosts, origins }
+        Self {
+            token: digest(token),
+            cookie: (cookie.name.clone(), digest(&cookie.value)),
+            remote,
+            hosts,
+            origins,
+        }
     }
 
     pub(crate) fn origins(&self) -> &[String] {
@@ -101,9 +107,9 @@ impl Guard {
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut values = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|cookie| {
             let (name, value) = cookie.trim().split_once('=')?;
-            (name == COOKIE).then_some(value)
+            (name == self.cookie.0).then_some(value)
         });
-        values.any(|value| <[u8; 32]>::from(Sha256::digest(value)) == self.cookie)
+        values.any(|value| <[u8; 32]>::from(Sha256::digest(value)) == self.cookie.1)
     }
 
     fn needs_token(&self, method: &Method, path: &str) -> bool {
@@ -167,7 +173,7 @@ mod tests {
     fn guard(remote: bool) -> Guard {
         Guard::new(
             "t0ken",
-            "c00kie",
+            &Cookie { name: "longshore-1".to_owned(), value: "c00kie".to_owned() },
             remote,
             vec!["box.lan".to_owned()],
             vec!["http://localhost:5173".to_owned()],
@@ -268,7 +274,7 @@ mod tests {
         assert_eq!(asked(&guard, &Method::POST, "/agents/create", &[host, cookie]), "token_needed");
         let other = ("origin", "http://localhost:3000");
         assert_eq!(asked(&guard, &Method::POST, "/agents/create", &[host, cookie, other]), "foreign_origin");
-        for wrong in ["longshore=", "longshore=c00ki", "longshor=c00kie", "c00kie", "xlongshore=c00kie"] {
+        for wrong in ["longshore-1=", "longshore-1=c00ki", "longshor=c00kie", "c00kie", "xlongshore=c00kie"] {
             assert_eq!(
                 asked(&guard, &Method::GET, "/agents/a/logs", &[host, ("cookie", wrong)]),
                 "token_needed"

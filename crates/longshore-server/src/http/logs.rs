@@ -43,7 +43,7 @@ pub(super) async fn logs(
     let Query(query) = query?;
     let cell = app.fleet.find(&name)?;
     let after = last_event_id(&headers).or(query.after.as_deref()).and_then(Place::parse);
-    let runtime = app.fleet.inner.runtime.clone();
+    let runtime = app.fleet.inner.status.runtime();
     if !query.follow {
         let tail = after.is_none().then_some(query.tail);
         let events = match tail::lines(&runtime, &cell.project, tail, after).await {

@@ -13,7 +13,7 @@ mod serve;
 
 pub(crate) use guard::Guard;
 pub use openapi::document;
-pub(crate) use page::SignIn;
+pub(crate) use page::{Cookie, SignIn};
 pub(crate) use serve::serve;
 
 use std::sync::Arc;

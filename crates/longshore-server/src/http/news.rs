@@ -17,8 +17,8 @@ use serde::Serialize;
 use super::{App, agents::told, guard::Trusted};
 use crate::{
     api::{
-        AfterQuery, Agent, DeletedAgent, End, EndReason, ErrorAnswer, Missed, Problem, RuntimeStatus,
-        Snapshot,
+        AfterQuery, Agent, ChangedProject, DeletedAgent, End, EndReason, ErrorAnswer, Missed, Problem,
+        RuntimeStatus, Snapshot,
     },
     backlog::{Cursor, Read},
     fleet::{Fleet, News},
@@ -43,13 +43,13 @@ pub(super) fn last_event_id(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// What happens to agents and to the engine, as server-sent events. First comes `snapshot`, with all that there is, unless
-/// `Last-Event-ID` names an event since which everything is still known; then `agent` for each that changed, as it is then, `deleted`
-/// and `runtime`. Who reads too slowly, or was away too long, is told `missed` and a `snapshot`. `end` is the last event.
+/// `Last-Event-ID` names an event since which everything is still known; then `agent` for each that changed, as it is then, `deleted`,
+/// `runtime`, and `project` for each compose project of ours of which a container changed. Who reads too slowly, or was away too long, is told `missed` and a `snapshot`. `end` is the last event.
 #[utoipa::path(get, path = "/events", tag = "events",
     params(AfterQuery, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was read.")),
-    responses((status = 200, description = "Events `snapshot`, `agent`, `deleted`, `runtime`, `missed` and `end`.",
+    responses((status = 200, description = "Events `snapshot`, `agent`, `deleted`, `runtime`, `project`, `missed` and `end`.",
         content((Snapshot = "text/event-stream"), (Agent = "text/event-stream"), (DeletedAgent = "text/event-stream"),
-            (RuntimeStatus = "text/event-stream"), (Missed = "text/event-stream"), (End = "text/event-stream"))),
+            (RuntimeStatus = "text/event-stream"), (ChangedProject = "text/event-stream"), (Missed = "text/event-stream"), (End = "text/event-stream"))),
         (status = 400, body = ErrorAnswer), (status = 401, body = ErrorAnswer)))]
 pub(super) async fn events(
     State(app): State<App>,
@@ -112,6 +112,7 @@ impl Reader {
                         News::Agent(agent) => event("agent", &told((*agent).clone(), self.trusted)),
                         News::Deleted(deleted) => event("deleted", &deleted),
                         News::Runtime(status) => event("runtime", &*status),
+                        News::Project(project) => event("project", &project),
                     };
                     return Some(event.id(format!("{}-{number}", self.epoch)));
                 }

@@ -37,9 +37,6 @@ const FILES: [(&str, &str, &str); 13] = [
 const WORDS: (&str, &str, &str) = ("words.js", SCRIPT, include_str!("../../page/words.js"));
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// The cookie of who has signed in.
-pub(super) const COOKIE: &str = "longshore";
-
 fn file(name: &str, headers: &HeaderMap) -> Option<Response> {
     let (_, kind, text) = FILES.iter().chain([&WORDS]).find(|(known, ..)| *known == name)?;
     let digest: String = Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
@@ -69,17 +66,36 @@ pub(super) async fn part(Path(name): Path<String>, headers: HeaderMap) -> Result
         .ok_or_else(|| Problem::new("no_such_path", format!("there is nothing at /page/{name}")))
 }
 
+/// The cookie of who has signed in.
+#[derive(Debug, Clone)]
+pub(crate) struct Cookie {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+impl Cookie {
+    /// The same for as long as the token is, so that a page that is open outlives the server. Browsers send a cookie to every port of a
+    /// host: servers at different ones have different names for theirs.
+    pub(crate) fn new(token: &str, port: u16) -> Self {
+        let digest = Sha256::digest(format!("the page of {token}"));
+        Self {
+            name: format!("longshore-{port}"),
+            value: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        }
+    }
+}
+
 /// The link that signs in, once.
 #[derive(Debug)]
 pub(crate) struct SignIn {
     /// The digest of the code, until it is used.
     code: Mutex<Option<[u8; 32]>>,
-    cookie: String,
+    /// What a browser shows that has signed in.
+    cookie: Cookie,
 }
 
 impl SignIn {
-    /// `cookie` is what a browser shows that has signed in.
-    pub(crate) fn new(code: &str, cookie: String) -> Self {
+    pub(crate) fn new(code: &str, cookie: Cookie) -> Self {
         Self { code: Mutex::new(Some(Sha256::digest(code).into())), cookie }
     }
 
@@ -94,7 +110,8 @@ impl SignIn {
 
     fn cookie(&self) -> Option<HeaderValue> {
         // Pages of other sites do not send it, and no script reads it.
-        let text = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age=31536000", self.cookie);
+        let Cookie { name, value } = &self.cookie;
+        let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age=31536000");
         HeaderValue::from_str(&text).ok()
     }
 }

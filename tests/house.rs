@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     process,
     sync::{
@@ -12,9 +13,10 @@ use std::{
 };
 
 use compose_file::ProjectName;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt, future::BoxFuture};
+use libtest_mimic::Trial;
 use longshore::{
-    AnyRuntime, Call, Compose, Config, ContainerRuntime, DownOptions, MachineStatus, PortRange,
+    AnyRuntime, Availability, Call, Compose, Config, ContainerRuntime, DownOptions, MachineStatus, PortRange,
     RemoveVolumes, RuntimeChoice, Target, mock::MockMachine,
 };
 use longshore_server::{
@@ -22,47 +24,61 @@ use longshore_server::{
     api::{Agent, AgentState, ChatRequest, CreateAgent, Problem, ShutdownReport},
     client::{Client, ClientError, ServerEvent},
 };
-use longshore_tests::{Failed, Outcome};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::{Failed, Outcome, completed, sentence};
 
 static COUNTER: AtomicUsize = AtomicUsize::new(0);
 /// Each house has as many ports of its own.
 const PORTS: u16 = 60;
 
 /// A server, and its state.
-pub(crate) struct House {
-    pub(crate) engine: Engine,
-    pub(crate) runtime: AnyRuntime,
-    pub(crate) config: Config,
-    pub(crate) dir: Arc<TempDir>,
-    pub(crate) prefix: String,
+#[derive(Debug)]
+pub struct House {
+    /// What it is built on.
+    pub engine: Engine,
+    /// The same engine, for looking behind the server's back.
+    pub runtime: AnyRuntime,
+    /// The server's configuration, from its next start on.
+    pub config: Config,
+    /// The folder of all its files.
+    pub dir: Arc<TempDir>,
+    /// What its projects' names begin with.
+    pub prefix: String,
     /// The machine that the engine in memory lives in.
-    pub(crate) machine: Option<MockMachine>,
+    pub machine: Option<MockMachine>,
     running: Option<Running>,
 }
 
+#[derive(Debug)]
 struct Running {
     client: Client,
     url: String,
     token: String,
+    link: String,
     end: CancellationToken,
     task: JoinHandle<Result<ShutdownReport, Problem>>,
 }
 
 /// The engines that it is tried on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Engine {
+pub enum Engine {
+    /// The one in memory.
     Mock,
+    /// Podman.
     Podman,
+    /// Docker.
     Docker,
 }
 
 impl Engine {
-    pub(crate) const ALL: [Self; 3] = [Self::Mock, Self::Podman, Self::Docker];
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Mock, Self::Podman, Self::Docker];
 
-    pub(crate) fn name(self) -> &'static str {
+    /// What `LONGSHORE_REQUIRE` calls it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Mock => "mock",
             Self::Podman => "podman",
@@ -81,7 +97,7 @@ impl Engine {
 
 impl House {
     /// A house whose server is not started yet.
-    pub(crate) async fn build(engine: Engine) -> Result<Self, Failed> {
+    pub async fn build(engine: Engine) -> Result<Self, Failed> {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let dir = Arc::new(tempfile::tempdir()?);
         let prefix = format!("lss{}x{number}-", process::id());
@@ -101,7 +117,7 @@ impl House {
 
     /// Starts the server, on the same engine and the same state as before. A runtime that was shut down is made anew; the
     /// engine in memory is the same.
-    pub(crate) async fn start(&mut self) -> Outcome {
+    pub async fn start(&mut self) -> Outcome {
         self.runtime = match &self.runtime {
             AnyRuntime::Mock(compose) => {
                 let again = Compose::new((**compose.engine()).clone()).with_owner("longshore-tests");
@@ -113,50 +129,82 @@ impl House {
             _ => AnyRuntime::connect(&self.config).await?,
         };
         let server = Server::start_on(self.runtime.clone(), &self.config).await?;
-        let (url, token) = (server.url(), server.token().to_owned());
+        self.run(server)
+    }
+
+    /// Starts the server as the command line does: it looks for the engine by itself.
+    pub async fn start_looking(&mut self) -> Outcome {
+        let server = Server::start(&self.config).await?;
+        self.run(server)
+    }
+
+    fn run(&mut self, server: Server) -> Outcome {
+        let (url, token, link) = (server.url(), server.token().to_owned(), server.link());
         let client = Client::new(&url, Some(token.clone()))?;
         let end = CancellationToken::new();
         let ended = end.clone();
         let task = tokio::spawn(async move { server.run(&ended, &CancellationToken::new()).await });
-        self.running = Some(Running { client, url, token, end, task });
+        self.running = Some(Running { client, url, token, link, end, task });
         Ok(())
+    }
+
+    /// The same engine, for somebody else.
+    ///
+    /// # Errors
+    /// None for an engine that the house is built on.
+    pub async fn with_owner(&self, owner: &str) -> Result<AnyRuntime, Failed> {
+        if let AnyRuntime::Mock(compose) = &self.runtime {
+            return Ok(AnyRuntime::Mock(Compose::new((**compose.engine()).clone()).with_owner(owner)));
+        }
+        let mut config = self.config.clone();
+        config.owner = Some(owner.to_owned());
+        Ok(AnyRuntime::connect(&config).await?)
     }
 
     fn running(&self) -> Result<&Running, Failed> {
         self.running.as_ref().ok_or_else(|| "the server does not run".into())
     }
 
-    pub(crate) fn client(&self) -> Result<&Client, Failed> {
+    /// A client of the server that may do everything.
+    pub fn client(&self) -> Result<&Client, Failed> {
         Ok(&self.running()?.client)
     }
 
-    pub(crate) fn url(&self) -> Result<&str, Failed> {
+    /// Where the server is.
+    pub fn url(&self) -> Result<&str, Failed> {
         Ok(&self.running()?.url)
     }
 
-    pub(crate) fn token(&self) -> Result<&str, Failed> {
+    /// What changing calls must know.
+    pub fn token(&self) -> Result<&str, Failed> {
         Ok(&self.running()?.token)
     }
 
-    pub(crate) fn state(&self) -> PathBuf {
+    /// The link that signs in to the page.
+    pub fn link(&self) -> Result<&str, Failed> {
+        Ok(&self.running()?.link)
+    }
+
+    /// Where the server keeps its state.
+    pub fn state(&self) -> PathBuf {
         self.dir.path().join("state")
     }
 
     /// Ends the server in order.
-    pub(crate) async fn stop(&mut self) -> Result<ShutdownReport, Failed> {
+    pub async fn stop(&mut self) -> Result<ShutdownReport, Failed> {
         let running = self.running.take().ok_or("the server does not run")?;
         running.end.cancel();
         running.task.await?.map_err(|problem| problem.message.into())
     }
 
     /// Waits until the server has ended by itself.
-    pub(crate) async fn ended(&mut self) -> Result<ShutdownReport, Failed> {
+    pub async fn ended(&mut self) -> Result<ShutdownReport, Failed> {
         let running = self.running.take().ok_or("the server does not run")?;
         running.task.await?.map_err(|problem| problem.message.into())
     }
 
     /// A template like the usual one, with something else in the place of a text of its files.
-    pub(crate) fn template_with(&self, text: &str, other: &str) -> Result<PathBuf, Failed> {
+    pub fn template_with(&self, text: &str, other: &str) -> Result<PathBuf, Failed> {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("server/template");
         let folder = self.dir.path().join(format!("template-{}", other.len()));
         fs::create_dir_all(folder.join("config"))?;
@@ -168,7 +216,7 @@ impl House {
     }
 
     /// What an agent is created from.
-    pub(crate) fn wish(&self, name: &str, model: &str) -> CreateAgent {
+    pub fn wish(&self, name: &str, model: &str) -> CreateAgent {
         CreateAgent {
             name: name.to_owned(),
             provider: "none".to_owned(),
@@ -178,19 +226,19 @@ impl House {
     }
 
     /// An agent that runs.
-    pub(crate) async fn agent(&self, name: &str) -> Result<Agent, Failed> {
+    pub async fn agent(&self, name: &str) -> Result<Agent, Failed> {
         self.agent_with(name, "echo").await
     }
 
     /// One that does what its model's name says.
-    pub(crate) async fn agent_with(&self, name: &str, model: &str) -> Result<Agent, Failed> {
+    pub async fn agent_with(&self, name: &str, model: &str) -> Result<Agent, Failed> {
         let agent = self.client()?.create(&self.wish(name, model), true).await.map_err(explained)?;
         assert_eq!(agent.state, AgentState::Running, "{agent:?}");
         Ok(agent)
     }
 
     /// Waits until the agent is like that.
-    pub(crate) async fn until(&self, name: &str, is: impl Fn(&Agent) -> bool) -> Result<Agent, Failed> {
+    pub async fn until(&self, name: &str, is: impl Fn(&Agent) -> bool) -> Result<Agent, Failed> {
         let mut events = self.client()?.events(None).await?;
         while let Some(event) = events.next().await {
             let agents = match event?.0 {
@@ -206,7 +254,7 @@ impl House {
     }
 
     /// Waits until the machine is so.
-    pub(crate) async fn until_machine(&self, wanted: MachineStatus) -> Outcome {
+    pub async fn until_machine(&self, wanted: MachineStatus) -> Outcome {
         // Nothing tells of a machine but an answer of it.
         while self.runtime.machine_status().await? != wanted {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -215,12 +263,12 @@ impl House {
     }
 
     /// Waits until the agent is in that state.
-    pub(crate) async fn until_state(&self, name: &str, state: AgentState) -> Result<Agent, Failed> {
+    pub async fn until_state(&self, name: &str, state: AgentState) -> Result<Agent, Failed> {
         self.until(name, |agent| agent.state == state).await
     }
 
     /// What the agent answers.
-    pub(crate) async fn says(&self, name: &str, text: &str) -> Result<String, Failed> {
+    pub async fn says(&self, name: &str, text: &str) -> Result<String, Failed> {
         let mut words = self.client()?.chat(name, &message(text)).await?;
         let mut answer = String::new();
         while let Some(word) = words.next().await {
@@ -230,18 +278,18 @@ impl House {
     }
 
     /// The agent's project on the engine.
-    pub(crate) fn project(&self, name: &str) -> Result<ProjectName, Failed> {
+    pub fn project(&self, name: &str) -> Result<ProjectName, Failed> {
         Ok(ProjectName::new(format!("{}{name}", self.prefix))?)
     }
 
     /// The names of the agent's containers that the engine has.
-    pub(crate) async fn containers(&self, name: &str) -> Result<Vec<String>, Failed> {
+    pub async fn containers(&self, name: &str) -> Result<Vec<String>, Failed> {
         let containers = self.runtime.ps(&self.project(name)?).await?;
         Ok(containers.into_iter().map(|container| container.name).collect())
     }
 
     /// Ends the server, and takes away all that it made.
-    pub(crate) async fn tear_down(&mut self) -> Outcome {
+    pub async fn tear_down(&mut self) -> Outcome {
         if let Some(running) = self.running.take() {
             running.end.cancel();
             let ended = tokio::time::timeout(Duration::from_secs(90), running.task).await;
@@ -275,7 +323,7 @@ fn ports(number: usize) -> Result<PortRange, Failed> {
 }
 
 /// A conversation of one message.
-pub(crate) fn message(text: &str) -> ChatRequest {
+pub fn message(text: &str) -> ChatRequest {
     ChatRequest {
         messages: vec![serde_json::json!({ "role": "user", "content": text })],
         stream: None,
@@ -285,7 +333,7 @@ pub(crate) fn message(text: &str) -> ChatRequest {
 }
 
 /// The error with all that it says.
-pub(crate) fn explained(error: ClientError) -> Failed {
+pub fn explained(error: ClientError) -> Failed {
     match error {
         ClientError::Refused { status, problem } => format!("{status}: {problem:?}").into(),
         error => error.into(),
@@ -293,10 +341,68 @@ pub(crate) fn explained(error: ClientError) -> Failed {
 }
 
 /// The code that the server refused with.
-pub(crate) fn code<T>(outcome: Result<T, ClientError>) -> Result<String, Failed> {
+pub fn code<T>(outcome: Result<T, ClientError>) -> Result<String, Failed> {
     match outcome {
         Err(ClientError::Refused { problem, .. }) => Ok(problem.code),
         Err(error) => Err(error.into()),
         Ok(_) => Err("it was not refused".into()),
     }
+}
+
+/// How long one behaviour may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What is tried in a house whose server is not started yet.
+pub type Behaviour = for<'a> fn(&'a mut House) -> BoxFuture<'a, Outcome>;
+
+/// The behaviours, for each engine.
+#[derive(Debug, Default)]
+pub struct Trials(Vec<Trial>);
+
+impl Trials {
+    /// Adds a behaviour for each of the engines. `module` is the `module_path!()` of its file.
+    pub fn add(&mut self, module: &str, name: &str, engines: &[Engine], behaviour: Behaviour) {
+        let file = module.rsplit("::").next().unwrap_or(module);
+        for engine in engines.iter().copied() {
+            let full = format!("{}::{file}::{name}", engine.name());
+            self.0.push(Trial::ignorable_test(full, move || {
+                completed(attempt(engine, behaviour), engine.name())
+            }));
+        }
+    }
+
+    /// All of them.
+    pub fn into_inner(self) -> Vec<Trial> {
+        self.0
+    }
+}
+
+fn attempt(engine: Engine, behaviour: Behaviour) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        let mut house = House::build(engine).await?;
+        match house.runtime.availability().await {
+            Availability::Ready(_) => {}
+            Availability::Unavailable(error) => return Err(Failed::NotHere(error.to_string())),
+            Availability::NeedsMachine(_) => return Err(Failed::NotHere("its machine is off".to_owned())),
+        }
+        let work = AssertUnwindSafe(behaviour(&mut house)).catch_unwind();
+        let outcome = match tokio::time::timeout(PATIENCE, work).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panic)) => Err(sentence(&*panic).into()),
+            Err(_) => Err(format!("it took longer than {PATIENCE:?}").into()),
+        };
+        let torn = AssertUnwindSafe(house.tear_down()).catch_unwind().await;
+        outcome.and(torn.unwrap_or_else(|panic| Err(sentence(&*panic).into())))
+    });
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    outcome
+}
+
+/// Adds behaviours of the file that it is used in, for some engines.
+#[macro_export]
+macro_rules! house_trials {
+    ($trials:expr, $engines:expr; $($name:ident),+ $(,)?) => {
+        $($trials.add(module_path!(), stringify!($name), &$engines, |house| Box::pin($name(house)));)+
+    };
 }
