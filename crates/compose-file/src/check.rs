@@ -1,10 +1,13 @@
 //! What must hold across a whole project: references, cycles, ports that two want.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+};
 
 use crate::{
-    Condition, MountSource, NetworkMode, Project, Service,
-    findings::{Findings, Place, Spot, closest},
+    Condition, MountSource, NetworkMode, Project, Protocol, Service, Severity,
+    findings::{Findings, Place, Spot},
     grammar, normalize,
     service::Entries,
     yaml::{Node, Value},
@@ -12,15 +15,31 @@ use crate::{
 
 /// The nodes that things came from, to point at.
 pub(crate) struct Places<'a> {
-    pub(crate) root: &'a Node,
+    root: &'a Node,
+    /// The services of the root: a mapping would be searched for each.
+    services: HashMap<&'a str, (Place, &'a Node)>,
     /// By service.
-    pub(crate) entries: &'a BTreeMap<String, Entries>,
+    entries: &'a BTreeMap<String, Entries>,
 }
 
-impl Places<'_> {
+impl<'a> Places<'a> {
+    pub(crate) fn new(root: &'a Node, entries: &'a BTreeMap<String, Entries>) -> Self {
+        let services = match root.get("services").map(|node| &node.value) {
+            Some(Value::Map(entries)) => {
+                entries.iter().map(|(key, node)| (key.text.as_str(), (key.place, node))).collect()
+            }
+            _ => HashMap::new(),
+        };
+        Self { root, services, entries }
+    }
+
     /// The node at a path of mappings.
     fn node(&self, path: &[&str]) -> Option<&Node> {
-        path.iter().try_fold(self.root, |node, part| node.get(part))
+        let (from, path) = match path {
+            ["services", name, rest @ ..] => (self.services.get(name)?.1, rest),
+            _ => (self.root, path),
+        };
+        path.iter().try_fold(from, |node, part| node.get(part))
     }
 
     /// Where an entry of a service's list stands: the list's key for an entry that no file has.
@@ -68,8 +87,12 @@ impl Places<'_> {
 
     /// The place of the deepest node on a path that is there.
     fn find(&self, path: &[&str]) -> Place {
-        let mut node = self.root;
-        let mut place = node.place;
+        let (mut node, mut place, mut path) = (self.root, self.root.place, path);
+        if let ["services", name, rest @ ..] = path
+            && let Some((key, service)) = self.services.get(name)
+        {
+            (node, place, path) = (service, *key, rest);
+        }
         for part in path {
             let Value::Map(entries) = &node.value else {
                 if let Value::List(items) = &node.value {
@@ -98,23 +121,31 @@ pub(crate) fn check(project: &Project, places: &Places<'_>, findings: &mut Findi
 }
 
 fn references(project: &Project, service: &Service, places: &Places<'_>, findings: &mut Findings) {
+    if findings.is_full(Severity::Error) {
+        return;
+    }
     let path = format!("services.{}", service.name);
     for (name, dependency) in &service.depends_on {
-        let (attribute, place) = places.dependency(service, name);
-        let path = format!("{path}.{attribute}");
+        let at = || {
+            let (attribute, place) = places.dependency(service, name);
+            (attribute, place, format!("{path}.{attribute}"))
+        };
         if let Some(needed) = project.services.get(name) {
             if needed.name == service.name {
+                let (_, place, path) = at();
                 findings.error(place, &path, "a service cannot depend on itself");
             }
             let unchecked =
                 needed.healthcheck.as_ref().is_some_and(|check| check.test == Some(crate::HealthTest::None));
             if dependency.condition == Condition::ServiceHealthy && unchecked {
+                let (_, place, path) = at();
                 let message =
                     format!("it waits for {name:?} to be healthy, whose healthcheck is switched off");
                 findings.error(place, &path, message);
             }
         } else if let Some(disabled) = project.disabled_services.get(name) {
             if dependency.required {
+                let (attribute, place, path) = at();
                 let message = format!(
                     "service {name:?} is left out by its profiles ({})",
                     disabled.profiles.join(", ")
@@ -125,6 +156,7 @@ fn references(project: &Project, service: &Service, places: &Places<'_>, finding
                 findings.error_with(place, &path, message, help);
             }
         } else if dependency.required {
+            let (_, place, path) = at();
             unknown(findings, place, &path, "service", name, project.services.keys());
         }
     }
@@ -159,16 +191,21 @@ fn granted(project: &Project, service: &Service, places: &Places<'_>, findings: 
         ("models", "model", service.models.keys().collect()),
     ];
     for (attribute, kind, names) in grants {
-        let known: Vec<&String> = match kind {
-            "secret" => project.secrets.keys().collect(),
-            "config" => project.configs.keys().collect(),
-            _ => project.models.keys().collect(),
+        let is_known = |name: &String| match kind {
+            "secret" => project.secrets.contains_key(name),
+            "config" => project.configs.contains_key(name),
+            _ => project.models.contains_key(name),
         };
         // An empty name is one that could not be read, which is told.
-        for name in names.into_iter().filter(|name| !name.is_empty() && !known.contains(name)) {
+        for name in names.into_iter().filter(|name| !name.is_empty() && !is_known(name)) {
             let path = ["services", &service.name, attribute];
             let place = places.granted(&path, name);
-            unknown(findings, place, &path.join("."), kind, name, known.iter().copied());
+            let known: Vec<&String> = match kind {
+                "secret" => project.secrets.keys().collect(),
+                "config" => project.configs.keys().collect(),
+                _ => project.models.keys().collect(),
+            };
+            unknown(findings, place, &path.join("."), kind, name, known.into_iter());
         }
     }
 }
@@ -185,7 +222,7 @@ fn unknown<'a>(
         return;
     }
     let message = format!("there is no {kind} {name:?}");
-    match (closest(name, known.map(String::as_str)), kind) {
+    match (findings.meant(name, known.map(String::as_str)), kind) {
         (Some(meant), _) => findings.error_with(place, path, message, format!("did you mean {meant:?}?")),
         (None, "service") => findings.error(place, path, message),
         (None, kind) => {
@@ -223,10 +260,11 @@ fn cycles(project: &Project, places: &Places<'_>, findings: &mut Findings) {
     let mut done: BTreeSet<&str> = BTreeSet::new();
     for root in project.services.keys() {
         let mut path: Vec<(&str, Vec<&String>)> = Vec::new();
+        let mut on_path: HashMap<&str, usize> = HashMap::new();
         let mut enter = Some(root.as_str());
         loop {
             if let Some(name) = enter.take() {
-                if let Some(begin) = path.iter().position(|(on_path, _)| *on_path == name) {
+                if let Some(&begin) = on_path.get(name) {
                     let mut names: Vec<&str> = path[begin..].iter().map(|(name, _)| *name).collect();
                     names.push(name);
                     if names.len() > 2 {
@@ -242,6 +280,7 @@ fn cycles(project: &Project, places: &Places<'_>, findings: &mut Findings) {
                 if !done.contains(name)
                     && let Some(service) = project.services.get(name)
                 {
+                    on_path.insert(name, path.len());
                     path.push((name, service.depends_on.keys().filter(|needed| **needed != name).collect()));
                 }
             }
@@ -250,6 +289,7 @@ fn cycles(project: &Project, places: &Places<'_>, findings: &mut Findings) {
                 Some(next) => enter = Some(next),
                 None => {
                     done.insert(name);
+                    on_path.remove(name);
                     path.pop();
                 }
             }
@@ -257,17 +297,34 @@ fn cycles(project: &Project, places: &Places<'_>, findings: &mut Findings) {
     }
 }
 
+/// The services that publish a port of the host, each with the first one at an address; no address is all of them.
+#[derive(Default)]
+struct Users<'a> {
+    first: Option<&'a str>,
+    by_address: HashMap<Option<IpAddr>, &'a str>,
+}
+
+impl<'a> Users<'a> {
+    /// Who is in the way of one at that address.
+    fn overlapping(&self, address: Option<IpAddr>) -> Option<&'a str> {
+        match address {
+            None => self.first,
+            Some(_) => self.by_address.get(&address).or_else(|| self.by_address.get(&None)).copied(),
+        }
+    }
+}
+
 fn ports(project: &Project, places: &Places<'_>, findings: &mut Findings) {
-    type User<'a> = (Option<std::net::IpAddr>, &'a str);
-    let mut taken: BTreeMap<(u16, &str), Vec<User<'_>>> = BTreeMap::new();
+    let mut taken: HashMap<(u16, Protocol), Users<'_>> = HashMap::new();
     let publishes = |service: &&Service| {
         service.scale > 0 && matches!(service.network_mode, None | Some(NetworkMode::Bridge))
     };
     for service in project.services.values().filter(publishes) {
         for (index, port) in service.ports.iter().enumerate() {
             let Some(host) = port.published.filter(|host| host.first == host.last) else { continue };
-            let Spot { place, path } = places.entry(&service.name, "ports", index);
+            let spot = || places.entry(&service.name, "ports", index);
             if service.scale > 1 {
+                let Spot { place, path } = spot();
                 let message = format!(
                     "{} containers cannot all publish port {} of the host",
                     service.scale, host.first
@@ -280,24 +337,24 @@ fn ports(project: &Project, places: &Places<'_>, findings: &mut Findings) {
                 );
                 continue;
             }
-            let users = taken.entry((host.first, port.protocol.as_str())).or_default();
-            let overlaps = |address: &Option<std::net::IpAddr>| match (address, port.host_ip) {
-                (Some(a), Some(b)) => *a == b || a.is_unspecified() || b.is_unspecified(),
-                _ => true,
-            };
-            if let Some((_, other)) = users.iter().find(|(address, _)| overlaps(address)) {
-                let who = if *other == service.name {
+            let users = taken.entry((host.first, port.protocol)).or_default();
+            // An address that is none is all of them.
+            let address = port.host_ip.filter(|address| !address.is_unspecified());
+            if let Some(other) = users.overlapping(address) {
+                let who = if other == service.name {
                     "twice by this service".to_owned()
                 } else {
                     format!("by service {other:?} too")
                 };
+                let Spot { place, path } = spot();
                 findings.error(
                     place,
                     &path,
                     format!("port {}/{} of the host is published {who}", host.first, port.protocol.as_str()),
                 );
             }
-            users.push((port.host_ip, &service.name));
+            users.first.get_or_insert(&service.name);
+            users.by_address.entry(address).or_insert(&service.name);
         }
     }
 }

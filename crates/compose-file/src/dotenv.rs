@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 
 use crate::interpolate::{Fault, Notes, interpolate};
 
+/// So much text is more than any such file says; values may hold the values before them.
+const MAX_VALUES: usize = 16 << 20;
+
 /// One assignment: `None` is a name alone, which is inherited.
 pub(crate) type Assignment = (String, Option<String>);
 
@@ -26,7 +29,7 @@ pub(crate) fn parse(
     let mut known: BTreeMap<String, String> = BTreeMap::new();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
     let mut rest = text.as_str();
-    let mut line = 0;
+    let (mut line, mut size) = (0, 0);
     while !rest.is_empty() {
         line += 1;
         let (current, after) = rest.split_once('\n').unwrap_or((rest, ""));
@@ -97,6 +100,10 @@ pub(crate) fn parse(
                 (expand(raw.trim())?, next)
             }
         };
+        size += value.len();
+        if size > MAX_VALUES {
+            return Err(EnvFault { line, message: "the values of this file become too large".into() });
+        }
         known.insert(name.to_owned(), value.clone());
         out.push((name.to_owned(), Some(value)));
         rest = next;

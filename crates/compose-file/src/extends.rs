@@ -9,7 +9,7 @@ use std::{
 use crate::{
     context::Context,
     files::Files,
-    findings::{Place, closest},
+    findings::Place,
     interpolate, merge,
     read::Reader,
     yaml::{Node, Value},
@@ -59,6 +59,10 @@ struct Resolver<'a, 'f> {
 
 /// Puts under each service of a file what it extends. One that cannot have it keeps its `extends`, and the error is told.
 pub(crate) fn resolve(files: &mut Files<'_>, root: &mut Node, context: &Rc<Context>) {
+    let extends = |node: &Node| matches!(&node.value, Value::Map(all) if all.iter().any(|(_, service)| service.get("extends").is_some()));
+    if !root.get("services").is_some_and(extends) {
+        return;
+    }
     let own = File { path: None, services: Some(services(root)), context: Rc::clone(context) };
     let Some(Node { value: Value::Map(entries), .. }) = root.get_mut("services") else { return };
     let mut resolver =
@@ -118,7 +122,7 @@ impl Resolver<'_, '_> {
             at = next;
         };
         while let Some((origin, mut over, place)) = chain.pop() {
-            self.inherited += size(&resolved);
+            self.inherited += resolved.size();
             if self.inherited > MAX_INHERITED {
                 let path = format!("services.{}.extends", origin.1);
                 let place = place.unwrap_or(over.place);
@@ -195,7 +199,7 @@ impl Resolver<'_, '_> {
         let message = format!("there is no service {:?}{within}", reference.service);
         let known = services.keys().map(String::as_str).filter(|known| known != name);
         let findings = &mut self.files.findings;
-        match closest(&reference.service, known) {
+        match findings.meant(&reference.service, known) {
             Some(meant) => {
                 findings.error_with(reference.place, &path, message, format!("did you mean {meant:?}?"))
             }
@@ -238,14 +242,5 @@ impl Resolver<'_, '_> {
         if let Some(((_, name), node, place)) = chain.last() {
             findings.error(place.unwrap_or(node.place), &format!("services.{name}.extends"), message);
         }
-    }
-}
-
-/// How many nodes a tree has.
-fn size(node: &Node) -> usize {
-    1 + match &node.value {
-        Value::Scalar { .. } => 0,
-        Value::List(items) => items.iter().map(size).sum(),
-        Value::Map(entries) => entries.iter().map(|(_, value)| size(value)).sum(),
     }
 }

@@ -1,6 +1,7 @@
 //! Collects what is wrong while a project is loaded.
 
 use std::{
+    cell::OnceCell,
     collections::HashSet,
     fmt::{self, Write as _},
     path::{Path, PathBuf},
@@ -21,7 +22,14 @@ pub(crate) struct Place {
 }
 
 /// In more lines than that the place of a dollar is not searched for.
-const MAX_SCANNED: usize = 500;
+const MAX_SCANNED: usize = 100;
+/// So many errors, and so many warnings, are told of one load. Each holds its line, and nobody reads more of them.
+const MAX_TOLD: usize = 500;
+/// So many characters of a line, and so many of a message, are kept.
+const MAX_LINE: usize = 400;
+const MAX_MESSAGE: usize = 4000;
+/// Among so many words it is searched for the one that was meant.
+const MAX_KNOWN: usize = 1000;
 
 /// A place, and what stands there in the model.
 #[derive(Debug, Clone)]
@@ -36,8 +44,30 @@ pub(crate) type Kept = (Vec<String>, serde_json::Value);
 #[derive(Debug)]
 struct Source {
     path: PathBuf,
-    lines: Vec<String>,
+    text: String,
+    /// Where its lines begin, which is asked only when there is something to say.
+    starts: OnceCell<Vec<usize>>,
     context: Rc<Context>,
+}
+
+impl Source {
+    /// A line, from 1, as far as it is shown.
+    fn line(&self, number: usize) -> Option<&str> {
+        let starts = self.starts.get_or_init(|| {
+            let ends = self.text.match_indices('\n').map(|(end, _)| end + 1);
+            std::iter::once(0).chain(ends).filter(|start| *start < self.text.len()).collect()
+        });
+        let rest = &self.text[*starts.get(number.checked_sub(1)?)?..];
+        let line = rest.lines().next().unwrap_or_default();
+        Some(line.char_indices().nth(MAX_LINE).map_or(line, |(end, _)| &line[..end]))
+    }
+}
+
+/// How many findings of a severity are told, and whether there are more.
+#[derive(Debug, Default)]
+struct Told {
+    count: usize,
+    more: bool,
 }
 
 /// The sources that were read, and what was found in them.
@@ -45,10 +75,18 @@ struct Source {
 pub(crate) struct Findings {
     sources: Vec<Source>,
     pub(crate) list: Vec<Diagnostic>,
+    errors: Told,
+    warnings: Told,
     /// Whether variables are not replaced: a text that holds one may be anything.
     pub(crate) variables_stay: bool,
     /// Whether a file is missing that the project refers to: what is not there may be in it.
     pub(crate) partial: bool,
+    /// How much text has come of variables.
+    pub(crate) replaced: usize,
+    /// How much was read of files with variables and labels.
+    pub(crate) assigned: usize,
+    /// How many ports the services have.
+    pub(crate) ports: usize,
     /// What is written as it stands, by its place in the model: a variable that is not replaced hides what it is.
     pub(crate) kept: Vec<Kept>,
     /// The places of errors.
@@ -65,8 +103,9 @@ impl Findings {
     }
 
     pub(crate) fn add_source_in(&mut self, path: &Path, text: &str, context: &Rc<Context>) -> usize {
-        let lines = text.lines().map(|line| line.chars().take(400).collect()).collect();
-        self.sources.push(Source { path: path.to_owned(), lines, context: Rc::clone(context) });
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
+        let (path, starts) = (path.to_owned(), OnceCell::new());
+        self.sources.push(Source { path, text, starts, context: Rc::clone(context) });
         self.sources.len() - 1
     }
 
@@ -83,15 +122,20 @@ impl Findings {
         message: String,
         help: Option<String>,
     ) {
+        if self.is_full(severity) {
+            self.told(severity).more = true;
+            return;
+        }
         let source = place.and_then(|place| Some((place, self.sources.get(place.source)?)));
         let location = source.map(|(place, source)| Location {
             file: source.path.clone(),
             line: place.line,
             column: place.column,
         });
-        let line_text =
-            source.and_then(|(place, source)| source.lines.get(place.line.checked_sub(1)?).cloned());
+        let line_text = source.and_then(|(place, source)| source.line(place.line)).map(str::to_owned);
         let length = place.map_or(1, |place| place.length.max(1));
+        let message = shortened(message);
+        let help = help.map(shortened);
         let finding =
             Diagnostic { severity, location, path: path.to_owned(), message, help, line_text, length };
         // One place, one error: what follows from it would only hide it. And one place says one thing once, however many
@@ -103,7 +147,51 @@ impl Findings {
         if severity == Severity::Error {
             self.wrong.extend(finding.location.clone());
         }
+        self.told(severity).count += 1;
         self.list.push(finding);
+    }
+
+    fn told(&mut self, severity: Severity) -> &mut Told {
+        match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        }
+    }
+
+    /// Whether no more findings of a severity are told, so that none needs to be looked into.
+    pub(crate) fn is_full(&self, severity: Severity) -> bool {
+        let told = match severity {
+            Severity::Error => &self.errors,
+            Severity::Warning => &self.warnings,
+        };
+        told.count >= MAX_TOLD
+    }
+
+    /// The known word that was probably meant, where that would be told.
+    pub(crate) fn meant<'a>(&self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+        if self.is_full(Severity::Error) { None } else { closest(word, known) }
+    }
+
+    /// All that is told.
+    pub(crate) fn into_list(mut self) -> Vec<Diagnostic> {
+        for (more, severity, what) in [
+            (self.errors.more, Severity::Error, "errors"),
+            (self.warnings.more, Severity::Warning, "warnings"),
+        ] {
+            if more {
+                let message = format!("there are more than these {MAX_TOLD} {what}");
+                self.list.push(Diagnostic {
+                    severity,
+                    location: None,
+                    path: String::new(),
+                    message,
+                    help: None,
+                    line_text: None,
+                    length: 1,
+                });
+            }
+        }
+        self.list
     }
 
     pub(crate) fn error(&mut self, place: Place, path: &str, message: impl Into<String>) {
@@ -159,8 +247,8 @@ impl Findings {
     pub(crate) fn find_dollar(&self, text: Place, matches: impl Fn(&str) -> Option<usize>) -> Place {
         let Some(source) = self.sources.get(text.source) else { return text };
         let mut skip = text.column - 1;
-        let lines = source.lines.iter().enumerate().skip(text.line.saturating_sub(1));
-        for (index, line) in lines.take(MAX_SCANNED) {
+        let lines = (text.line..).map_while(|number| Some((number, source.line(number)?)));
+        for (number, line) in lines.take(MAX_SCANNED) {
             let mut chars = line.char_indices().enumerate().skip(std::mem::take(&mut skip));
             while let Some((column, (at, c))) = chars.next() {
                 let rest = &line[at + c.len_utf8()..];
@@ -170,7 +258,7 @@ impl Findings {
                     }
                     '$' => {
                         if let Some(length) = matches(rest) {
-                            return Place { line: index + 1, column: column + 1, length, ..text };
+                            return Place { line: number, column: column + 1, length, ..text };
                         }
                     }
                     _ => {}
@@ -186,17 +274,22 @@ impl Findings {
         if !(self.variables_stay && node.has_variable()) {
             return read(self);
         }
-        let before = (self.list.len(), self.wrong.clone(), self.said.clone());
+        let before = self.list.len();
         read(self);
-        if self.has_errors_since(before.0) {
-            self.list.truncate(before.0);
-            (self.wrong, self.said) = (before.1, before.2);
+        if self.has_errors_since(before) {
+            for finding in self.list.split_off(before) {
+                self.told(finding.severity).count -= 1;
+                if let (Severity::Error, Some(location)) = (finding.severity, &finding.location) {
+                    self.wrong.remove(location);
+                }
+                self.said.remove(&(finding.location, finding.message));
+            }
             self.kept.push((path.iter().map(|key| (*key).to_owned()).collect(), scalar::value(node)));
         }
     }
 
     pub(crate) fn has_errors(&self) -> bool {
-        self.has_errors_since(0)
+        self.errors.count > 0
     }
 
     /// Whether there are errors among those after so many findings.
@@ -267,10 +360,20 @@ impl Diagnostic {
     }
 }
 
+/// A sentence without the rest of a text that it quotes.
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MAX_MESSAGE) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
 /// The known word that was probably meant.
 pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
+        .take(MAX_KNOWN)
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
         .min_by_key(|(distance, _)| *distance)
@@ -279,10 +382,10 @@ pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 
 /// Edits between two short words; one that is far too long is not compared.
 fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if a.len() > 64 {
+    if a.len().max(b.len()) > 128 {
         return usize::MAX;
     }
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
         let mut diagonal = row[0];

@@ -6,9 +6,15 @@ use std::{
 };
 
 use crate::{
+    Severity,
     findings::{Findings, Place},
     yaml::{Node, Value},
 };
+
+/// A longer text than any file has is one that variables make of themselves.
+const MAX_TEXT: usize = 16 << 20;
+/// So much text comes of the variables of one load.
+const MAX_REPLACED: usize = 64 << 20;
 
 /// Why a text cannot be interpolated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +55,9 @@ pub(crate) struct Notes {
 impl Notes {
     /// Warns of each, at the first place in a text that begins at `place`.
     pub(crate) fn report(self, findings: &mut Findings, place: Place, path: &str) {
+        if findings.is_full(Severity::Warning) {
+            return;
+        }
         for name in self.unset {
             if !findings.is_first_unset(place.source, &name) {
                 continue;
@@ -110,6 +119,9 @@ impl Scanner<'_> {
             return Err(Fault::Syntax("nested too deeply".into()));
         }
         while let Some(c) = self.peek() {
+            if out.len() > MAX_TEXT {
+                return Err(Fault::Syntax("its variables make it too large".into()));
+            }
             match c {
                 '}' if inside => break,
                 '$' => {
@@ -217,36 +229,68 @@ fn is_name_start(c: char) -> bool {
     c.is_ascii_alphabetic() || c == '_'
 }
 
-/// Interpolates every value of a tree, not its keys.
+/// Where a value of a tree is. It is put into words only when there is something to say.
+enum Trail<'a> {
+    Root(&'a str),
+    Key(&'a Trail<'a>, &'a str),
+    Item(&'a Trail<'a>, usize),
+}
+
+impl fmt::Display for Trail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root(path) => f.write_str(path),
+            Self::Key(Self::Root(""), key) => f.write_str(key),
+            Self::Key(outer, key) => write!(f, "{outer}.{key}"),
+            Self::Item(outer, index) => write!(f, "{outer}[{index}]"),
+        }
+    }
+}
+
+/// Interpolates every value of a tree at a path, not its keys.
 pub(crate) fn tree(node: &mut Node, path: &str, env: &BTreeMap<String, String>, findings: &mut Findings) {
+    values(node, &Trail::Root(path), env, findings);
+}
+
+fn values(node: &mut Node, trail: &Trail<'_>, env: &BTreeMap<String, String>, findings: &mut Findings) {
     match &mut node.value {
         Value::Scalar { text, plain } => {
-            if !text.contains('$') {
+            // What is too large already is told, and is no project.
+            if !text.contains('$') || findings.replaced > MAX_REPLACED {
                 return;
             }
             let mut notes = Notes::default();
             match interpolate(text, &|name| env.get(name).cloned(), &mut notes) {
                 // What a variable holds is text, even where it is empty or looks like a number.
-                Ok(replaced) => (*text, *plain) = (replaced, false),
+                Ok(replaced) => {
+                    findings.replaced += replaced.len();
+                    if findings.replaced > MAX_REPLACED {
+                        let message = "the variables of these files make them too large";
+                        findings.error(node.place, &trail.to_string(), message);
+                        return;
+                    }
+                    (*text, *plain) = (replaced, false);
+                }
                 Err(Fault::Syntax(what)) => {
-                    findings.error(node.place, path, format!("cannot interpolate: {what}"))
+                    findings.error(node.place, &trail.to_string(), format!("cannot interpolate: {what}"));
                 }
                 Err(Fault::Required(missing)) => {
                     let help = format!("set it in the environment or in the .env file: {}=…", missing.name);
-                    findings.error_with(node.place, path, missing.to_string(), help);
+                    findings.error_with(node.place, &trail.to_string(), missing.to_string(), help);
                 }
             }
-            notes.report(findings, node.place, path);
+            if notes != Notes::default() {
+                notes.report(findings, node.place, &trail.to_string());
+            }
         }
         Value::List(items) => {
             for (index, item) in items.iter_mut().enumerate() {
-                tree(item, &format!("{path}[{index}]"), env, findings);
+                values(item, &Trail::Item(trail, index), env, findings);
             }
         }
         Value::Map(entries) => {
             for (key, value) in entries {
-                let path = if path.is_empty() { key.text.clone() } else { format!("{path}.{}", key.text) };
-                tree(value, &path, env, findings);
+                values(value, &Trail::Key(trail, &key.text), env, findings);
             }
         }
     }

@@ -147,20 +147,20 @@ fn assemble(
     let context = Rc::new(Context { folder: folder.clone(), env: variables });
     let config_files = inputs.iter().map(|input| base.resolve(&input.path.to_string_lossy())).collect();
     let root = Files::new(&mut findings).merged(inputs, &context, &mut Vec::new());
-    let Some(mut root) = root else { return Err(LoadError::Invalid(Diagnostics(findings.list))) };
+    let Some(mut root) = root else { return Err(LoadError::Invalid(Diagnostics(findings.into_list()))) };
     merge::drop_resets(&mut root);
     let name = project_name(&root, options, env, &folder, &mut findings);
     let mut project = Project::new(name, folder);
     project.config_files = config_files;
     project.variables_stay = !options.interpolate;
     let entries = normalize::read(&mut project, &root, &profiles(options, env), &mut findings);
-    check::check(&project, &Places { root: &root, entries: &entries }, &mut findings);
+    check::check(&project, &Places::new(&root, &entries), &mut findings);
     normalize::drop_unused(&mut project);
     project.kept = std::mem::take(&mut findings.kept);
     if findings.has_errors() {
-        return Err(LoadError::Invalid(Diagnostics(findings.list)));
+        return Err(LoadError::Invalid(Diagnostics(findings.into_list())));
     }
-    project.warnings = findings.list;
+    project.warnings = findings.into_list();
     Ok(project)
 }
 
@@ -174,7 +174,11 @@ fn early_name(
     let mut unsaid = Findings::default();
     let mut entries: Vec<(Key, Node)> = Vec::new();
     // Only a file that may have a name is read for it.
-    let may_have = |text: &str| text.lines().any(|line| line.starts_with(['n', '"', '\'', '{', '\u{feff}']));
+    let may_have = |text: &str| {
+        text.lines().any(|line| {
+            line.starts_with("name") || line.starts_with(['"', '\'', '{', '?', '&', '!', '\u{feff}'])
+        })
+    };
     for (source, input) in inputs.iter().enumerate().filter(|(_, input)| may_have(&input.text)) {
         let Ok(Some(root)) = yaml::parse(&input.text, source, &mut unsaid) else { continue };
         if let (Some(key), Some(node)) = (root.key("name"), root.get("name")) {

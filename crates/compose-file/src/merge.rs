@@ -192,9 +192,12 @@ fn kind(node: &Node) -> Kind {
 fn merge_maps(base: &mut Node, over: Node, path: &mut Vec<String>, findings: &mut Findings) {
     let pairs = matches!(rule(path), Rule::Pairs);
     let (Value::Map(entries), Value::Map(more)) = (&mut base.value, over.value) else { return };
+    // A list may have said a key twice: the last one is what counts.
+    let mut known: HashMap<String, usize> =
+        entries.iter().enumerate().map(|(index, (key, _))| (key.text.clone(), index)).collect();
     for (key, value) in more {
         path.push(key.text.clone());
-        match entries.iter_mut().find(|(k, _)| k.text == key.text) {
+        match known.get(&key.text).and_then(|index| entries.get_mut(*index)) {
             // Nothing says nothing, but for a variable: there it is a value, the environment's.
             Some((_, existing))
                 if value.is_null()
@@ -210,7 +213,10 @@ fn merge_maps(base: &mut Node, over: Node, path: &mut Vec<String>, findings: &mu
                 }
                 merge_at(existing, value, path, findings);
             }
-            None => entries.push((key, value)),
+            None => {
+                known.insert(key.text.clone(), entries.len());
+                entries.push((key, value));
+            }
         }
         path.pop();
     }
@@ -322,16 +328,24 @@ fn env_file(node: &Node) -> Option<String> {
 /// Merges subnets: those that say the same subnet are one.
 fn pools(base: &mut Node, over: Node, path: &mut Vec<String>, findings: &mut Findings) {
     let (Value::List(pools), Value::List(more)) = (&mut base.value, over.value) else { return };
+    let mut all: HashMap<String, usize> = HashMap::new();
+    for (index, pool) in pools.iter().enumerate() {
+        if let Some(subnet) = subnet(pool) {
+            all.entry(subnet).or_insert(index);
+        }
+    }
     for pool in more {
-        let known =
-            subnet(&pool).and_then(|of| pools.iter_mut().find(|other| subnet(other).as_ref() == Some(&of)));
-        match known {
+        let of = subnet(&pool);
+        match of.as_ref().and_then(|of| all.get(of)).and_then(|index| pools.get_mut(*index)) {
             Some(known) => {
                 path.push(String::new());
                 merge_at(known, pool, path, findings);
                 path.pop();
             }
-            None => pools.push(pool),
+            None => {
+                all.extend(of.map(|of| (of, pools.len())));
+                pools.push(pool);
+            }
         }
     }
 }

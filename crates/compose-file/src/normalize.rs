@@ -18,6 +18,9 @@ use crate::{
 const TOP: &[&str] =
     &["name", "version", "services", "networks", "volumes", "configs", "secrets", "models", "include"];
 
+/// More services than any engine could run.
+const MAX_SERVICES: usize = 100_000;
+
 /// Reads a whole tree into a project, and tells where the entries of its services' lists stand.
 pub(crate) fn read(
     project: &mut Project,
@@ -36,6 +39,10 @@ pub(crate) fn read(
             "version" => reader.warning(key.place, "it is obsolete and ignored"),
             "services" => {
                 for (key, value) in keyed(&mut reader, value, "service") {
+                    if services.len() == MAX_SERVICES {
+                        reader.error(key.place, format!("a project of more than {MAX_SERVICES} services"));
+                        break;
+                    }
                     // Its variables are those of the file that begins it.
                     let context = reader.findings.context(key.place);
                     let file = service::read(&mut reader.at(&key.text), &name, &key.text, value, &context);

@@ -10,6 +10,9 @@ use crate::{
     yaml::{Node, Value},
 };
 
+/// So many ports are more than the services of any project have: a range is each of its ports.
+const MAX_PORTS: usize = 100_000;
+
 /// An entry of `ports`, or a part of one that is a range.
 pub(crate) struct Entry {
     pub(crate) port: Port,
@@ -28,13 +31,20 @@ pub(crate) fn read(reader: &mut Reader<'_>, node: &Node) -> Vec<Entry> {
     for (index, item) in items.iter().enumerate() {
         let mut reader = reader.item(index);
         let spot = reader.spot(item);
+        if reader.findings.ports > MAX_PORTS {
+            reader
+                .error(item.place, format!("the services of this project have more than {MAX_PORTS} ports"));
+            break;
+        }
         match &item.value {
             Value::Map(_) => {
+                reader.findings.ports += 1;
                 ports.extend(long(&mut reader, item).map(|(port, words)| Entry { port, words, spot }));
             }
             Value::Scalar { text, .. } if !item.is_null() => {
                 match short(text) {
                     Ok(more) => {
+                        reader.findings.ports += more.len();
                         let words = PortWords { zero: is_zero(text), ..PortWords::default() };
                         let entry = |port| Entry { port, words: words.clone(), spot: spot.clone() };
                         ports.extend(more.into_iter().map(entry));
@@ -70,11 +80,10 @@ pub(crate) fn is_exposable(text: &str) -> bool {
     range(ports).is_ok() && protocol(word).is_ok()
 }
 
-/// Whether two are one port: no address is the same as all of them.
-pub(crate) fn same(a: &Port, b: &Port) -> bool {
+/// What two entries that are one port have in common: no address is the same as all of them.
+pub(crate) fn identity(port: &Port) -> Port {
     let all = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
-    let address = |port: &Port| port.host_ip.filter(|address| *address != all);
-    (a.target, a.published, a.protocol, address(a)) == (b.target, b.published, b.protocol, address(b))
+    Port { host_ip: port.host_ip.filter(|address| *address != all), ..port.clone() }
 }
 
 /// Whether the host's port of a short form is 0, that is, the engine's choice.

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, fmt::Display, time::Duration};
 
 use crate::{
-    findings::{Findings, Place, Spot, closest},
+    Severity,
+    findings::{Findings, Place, Spot},
     quantity::{parse_bytes, parse_duration},
     scalar,
     words::split_words,
@@ -289,7 +290,7 @@ impl<'f> Reader<'f> {
             [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
             _ => words.concat(),
         };
-        match node.text().and_then(|text| closest(text, words.iter().copied())) {
+        match node.text().and_then(|text| self.findings.meant(text, words.iter().copied())) {
             Some(meant) => {
                 let message = format!("expected {expected}, found {}", node.describe());
                 self.error_with(node.place, message, format!("did you mean {meant:?}?"));
@@ -316,12 +317,15 @@ impl<'f> Reader<'f> {
         if key.text.starts_with("x-") {
             return;
         }
+        if self.findings.is_full(Severity::Error) {
+            return self.error(key.place, "it is not known here");
+        }
         if later.contains(&key.text.as_str()) {
             self.warning(key.place, format!("{:?} is not supported yet and is ignored", key.text));
             return;
         }
         let message = format!("{:?} is not known here", key.text);
-        match closest(&key.text, known.iter().chain(later).copied()) {
+        match self.findings.meant(&key.text, known.iter().chain(later).copied()) {
             Some(meant) => self.error_with(key.place, message, format!("did you mean {meant:?}?")),
             None => self.error(key.place, message),
         }

@@ -1,9 +1,12 @@
 //! One service's node as a [`Service`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map},
+    sync::LazyLock,
+};
 
 use crate::{
-    Mount, PullPolicy, RestartPolicy, Service,
+    Mount, Port, PullPolicy, RestartPolicy, Service, Severity,
     attribute::{Attribute, nonzero, one_or_more},
     build,
     context::Context,
@@ -41,9 +44,19 @@ const LATER: &str = "annotations attach blkio_config cgroup cgroup_parent cpu_co
 /// As [`LATER`], where a service would not do without it what its file says: it does not start.
 const NEEDED: &str = "secrets configs volumes_from provider models";
 
-fn is_of(words: &str, name: &str) -> bool {
-    words.split(' ').any(|word| word == name)
+/// What the attribute of a service is for engines.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Support {
+    Given,
+    Later,
+    Needed,
 }
+
+/// The attributes of a service, by name.
+static ATTRIBUTES: LazyLock<HashMap<&str, Support>> = LazyLock::new(|| {
+    let all = [(KNOWN, Support::Given), (LATER, Support::Later), (NEEDED, Support::Needed)];
+    all.into_iter().flat_map(|(words, support)| words.split(' ').map(move |word| (word, support))).collect()
+});
 
 /// A service, and where the entries of its lists stand.
 pub(crate) struct ServiceFile {
@@ -94,9 +107,10 @@ pub(crate) fn read(
         if reader.findings.has_errors_since(before) {
             continue;
         }
-        if is_of(LATER, name) {
+        let support = ATTRIBUTES.get(name);
+        if support == Some(&Support::Later) {
             reader.later(key, value);
-        } else if is_of(NEEDED, name) && !value.is_null() {
+        } else if support == Some(&Support::Needed) && !value.is_null() {
             let message = format!("{name:?} is not supported yet, and the service does not start without it");
             reader.warning(key.place, message);
         }
@@ -349,7 +363,10 @@ fn attribute(
         // It is still here because of what is wrong with it, which is told.
         "extends" => {}
         _ => {
-            let known: Vec<&str> = [KNOWN, LATER, NEEDED].iter().flat_map(|words| words.split(' ')).collect();
+            let known: Vec<&str> = match reader.findings.is_full(Severity::Error) {
+                true => Vec::new(),
+                false => [KNOWN, LATER, NEEDED].iter().flat_map(|words| words.split(' ')).collect(),
+            };
             reader.unknown(key, &known, &[]);
         }
     }
@@ -362,15 +379,18 @@ fn only_once(texts: &mut Vec<String>) {
 }
 
 fn ports(reader: &mut Reader<'_>, service: &mut Service, parts: &mut Parts, node: &Node) {
+    let mut known: HashMap<Port, usize> = HashMap::new();
     for port::Entry { port, words, spot } in port::read(reader, node) {
         // One that is there already, perhaps from an earlier file, is said again and not another one.
-        match service.ports.iter().position(|other| port::same(other, &port)) {
-            Some(index) => {
+        match known.entry(port::identity(&port)) {
+            hash_map::Entry::Occupied(known) => {
+                let index = *known.get();
                 service.written.ports.remove(&service.ports[index]);
                 service.ports[index] = port.clone();
                 parts.entries.ports[index] = spot;
             }
-            None => {
+            hash_map::Entry::Vacant(free) => {
+                free.insert(service.ports.len());
                 service.ports.push(port.clone());
                 parts.entries.ports.push(spot);
             }

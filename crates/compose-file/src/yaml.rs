@@ -15,6 +15,10 @@ const MAX_DEPTH: usize = 100;
 const MAX_NODES: usize = 4_000_000;
 /// So many of them may come from aliases.
 const MAX_ALIASED: usize = 200_000;
+/// So many of them may be kept for aliases, which are nodes within others too.
+const MAX_ANCHORED: usize = 1_000_000;
+/// A longer key than anybody writes. It is a part of the path of all that is in it.
+const MAX_KEY: usize = 1024;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Node {
@@ -44,6 +48,15 @@ pub(crate) enum MergeTag {
 }
 
 impl Node {
+    /// How many nodes a tree has, where a long text counts as several: what a copy of it takes.
+    pub(crate) fn size(&self) -> usize {
+        1 + match &self.value {
+            Value::Scalar { text, .. } => weight(text),
+            Value::List(items) => items.iter().map(Self::size).sum(),
+            Value::Map(entries) => entries.iter().map(|(key, value)| weight(&key.text) + value.size()).sum(),
+        }
+    }
+
     pub(crate) fn is_null(&self) -> bool {
         match &self.value {
             Value::Scalar { text, plain } => {
@@ -114,6 +127,11 @@ impl Node {
     }
 }
 
+/// As how many nodes a text counts besides its own.
+fn weight(text: &str) -> usize {
+    text.len() / 256
+}
+
 struct Builder<'a, 'f> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     findings: &'f mut Findings,
@@ -121,6 +139,7 @@ struct Builder<'a, 'f> {
     anchors: HashMap<usize, (Node, usize)>,
     nodes: usize,
     aliased: usize,
+    anchored: usize,
 }
 
 /// Why there is no tree; the finding is made.
@@ -131,7 +150,8 @@ pub(crate) struct Stopped;
 pub(crate) fn parse(text: &str, source: usize, findings: &mut Findings) -> Result<Option<Node>, Stopped> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let parser = Parser::new_from_str(text);
-    let mut builder = Builder { parser, findings, source, anchors: HashMap::new(), nodes: 0, aliased: 0 };
+    let anchors = HashMap::new();
+    let mut builder = Builder { parser, findings, source, anchors, nodes: 0, aliased: 0, anchored: 0 };
     builder.document()
 }
 
@@ -192,6 +212,7 @@ impl Builder<'_, '_> {
                 let quoted =
                     tag.as_deref().is_some_and(|tag| tag.suffix == "str" || tag.suffix.ends_with(":str"));
                 let plain = style == ScalarStyle::Plain && !quoted;
+                self.nodes += weight(&text);
                 (Value::Scalar { text: text.into_owned(), plain }, anchor, tag)
             }
             Event::SequenceStart(anchor, tag) => {
@@ -214,12 +235,11 @@ impl Builder<'_, '_> {
                 };
                 self.nodes += size;
                 self.aliased += size;
-                let node = node.clone();
                 if self.aliased > MAX_ALIASED {
                     self.findings.error(place, "", "the aliases of this file make it too large");
                     return Err(Stopped);
                 }
-                return Ok(node);
+                return Ok(node.clone());
             }
             _ => return self.cut_off(place),
         };
@@ -239,7 +259,13 @@ impl Builder<'_, '_> {
         };
         let node = Node { value, place, tag };
         if anchor > 0 {
-            self.anchors.insert(anchor, (node.clone(), self.nodes - before + 1));
+            let size = self.nodes - before + 1;
+            self.anchored += size;
+            if self.anchored > MAX_ANCHORED {
+                self.findings.error(place, "", "the anchors of this file make it too large");
+                return Err(Stopped);
+            }
+            self.anchors.insert(anchor, (node.clone(), size));
         }
         Ok(node)
     }
@@ -268,6 +294,12 @@ impl Builder<'_, '_> {
                     continue;
                 }
             };
+            if key.text.len() > MAX_KEY {
+                let message = format!("a key of more than {MAX_KEY} characters");
+                self.findings.error(key.place, "", message);
+                return Err(Stopped);
+            }
+            self.nodes += weight(&key.text);
             let (event, place) = self.next()?;
             let value = self.node(event, place, depth + 1)?;
             if key.text == "<<" {

@@ -12,6 +12,11 @@ use crate::{
     yaml::{Node, Value},
 };
 
+/// So much is more than the files with variables of any project say, to all its services together.
+const MAX_ASSIGNED: usize = 256 << 20;
+/// What an assignment takes besides its text, and a file besides its assignments.
+const ENTRY: usize = 64;
+
 /// An entry of `env_file`: its path, whether it must be there, whether it is read without variables.
 #[derive(Debug, Clone)]
 pub(super) struct EnvFile {
@@ -96,6 +101,9 @@ pub(super) fn label_files(
 
 /// What one file says; a name alone is inherited, and one that is not set is not there.
 fn pairs(reader: &mut Reader<'_>, file: &EnvFile, context: &Context) -> Vec<(String, String)> {
+    if reader.findings.assigned > MAX_ASSIGNED {
+        return Vec::new();
+    }
     let path = reader.findings.context(file.place).base().resolve(&file.path);
     let text = match read_text(&path) {
         Ok(text) => text,
@@ -109,7 +117,12 @@ fn pairs(reader: &mut Reader<'_>, file: &EnvFile, context: &Context) -> Vec<(Str
             return Vec::new();
         }
     };
-    let found = if file.raw {
+    reader.findings.assigned += text.len() + ENTRY;
+    if reader.findings.assigned > MAX_ASSIGNED {
+        reader.error(file.place, "too much text in the files with variables of this project");
+        return Vec::new();
+    }
+    let found: Vec<(String, Option<String>)> = if file.raw {
         let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
         lines
             .map(|line| match line.split_once('=') {
@@ -120,6 +133,7 @@ fn pairs(reader: &mut Reader<'_>, file: &EnvFile, context: &Context) -> Vec<(Str
     } else {
         assignments(&path, &text, &context.env, reader.findings, &reader.path)
     };
+    reader.findings.assigned += found.len() * ENTRY;
     let inherited = |(key, value): (String, Option<String>)| {
         let value = value.or_else(|| context.env.get(&key).cloned())?;
         Some((key, value))
