@@ -87,6 +87,10 @@ impl Resolver<'_, '_> {
 
     /// As [`Resolver::service`]; `chain` is what the chain went through, so far as it went.
     fn chain(&mut self, first: Origin, chain: &mut Vec<(Origin, Node, Option<Place>)>) -> Option<Node> {
+        // What is too large already is told, and is no project.
+        if self.inherited > MAX_INHERITED {
+            return None;
+        }
         // The chain is walked first and merged then, without recursion: it may be long.
         let mut at = first;
         let mut resolved = loop {
