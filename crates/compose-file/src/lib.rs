@@ -20,6 +20,19 @@
 //! # Ok::<(), LoadError>(())
 //! ```
 //!
+//! An error is data (a [`Diagnostic`] with file, line, column, what is wrong, what to do), and a text for people:
+//!
+//! ```text
+//! error: services.web: "imag" is not known here
+//!  --> compose.yaml:3:5
+//! 3 |     imag: nginx
+//!   |     ^^^^
+//!   help: did you mean "image"?
+//! ```
+//!
+//! A file from anywhere may be loaded: what it takes is bounded by its size, whatever it repeats or refers to. The files that it names are
+//! read.
+//!
 //! The library has no engine, does nothing asynchronous, and reads no environment: what the process has is given to it
 //! in [`LoadOptions::env`]. All of the specification is in the model. What this
 //! workspace gives no engine yet is a warning with its line; nothing is dropped in silence.
@@ -66,10 +79,15 @@ pub use diagnostic::*;
 pub use discover::DEFAULT_FILES;
 pub use findings::Diagnostics;
 pub use grant::{FileObject, FileSource, Grant, Model, ModelUse};
-pub use load::{LoadError, LoadOptions, load, load_str};
+pub use load::{LoadError, LoadOptions, load, load_str, variables, variables_str};
 pub use model::*;
 pub use outside::{
     Cgroup, CredentialSpec, Link, Logging, MountsOwner, Namespace, Provider, ProviderOption, VolumesFrom,
 };
 pub use quantity::{Bytes, Count, Decimal, Limit};
 pub use render::{config_hash, to_json, to_yaml};
+
+/// The examples of the README hold.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -90,6 +90,49 @@ pub enum LoadError {
 /// [`LoadError::NotFound`] and [`LoadError::Unreadable`] for the files themselves, and [`LoadError::Invalid`] with everything that
 /// is wrong in them at once.
 pub fn load(options: &LoadOptions) -> Result<Project, LoadError> {
+    let Found { inputs, options, env, findings } = find(options)?;
+    assemble(&inputs, &options, &env, findings)
+}
+
+/// The variables that the files of a project may hold, with their values: the environment's, those of `.env` or the files in its
+/// place, and the name of the project. What is included may have more.
+///
+/// # Errors
+/// As [`load`]: there are none of files that are no project.
+pub fn variables(options: &LoadOptions) -> Result<BTreeMap<String, String>, LoadError> {
+    let Found { inputs, options, mut env, findings } = find(options)?;
+    let project = assemble(&inputs, &options, &env, findings)?;
+    env.insert(PROJECT_NAME.to_owned(), project.name.into());
+    Ok(env)
+}
+
+/// As [`variables`], for a text as [`load_str`] has it.
+///
+/// # Errors
+/// As [`load`].
+pub fn variables_str(
+    name: &str,
+    text: &str,
+    options: &LoadOptions,
+) -> Result<BTreeMap<String, String>, LoadError> {
+    let project = load_str(name, text, options)?;
+    let mut env = dot_env(options, &folder_of(options), &mut Findings::default())?;
+    env.insert(PROJECT_NAME.to_owned(), project.name.into());
+    Ok(env)
+}
+
+/// The variable that holds the project's name.
+const PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
+
+/// The files of a project, and what they depend on.
+struct Found {
+    inputs: Vec<Input>,
+    options: LoadOptions,
+    env: BTreeMap<String, String>,
+    findings: Findings,
+}
+
+fn find(options: &LoadOptions) -> Result<Found, LoadError> {
     let mut options = options.clone();
     let mut findings = Findings::default();
     let early = folder_of(&options);
@@ -114,7 +157,7 @@ pub fn load(options: &LoadOptions) -> Result<Project, LoadError> {
         .into_iter()
         .map(|path| Ok(Input { text: read_text(&path)?, path }))
         .collect::<Result<Vec<_>, LoadError>>()?;
-    assemble(&inputs, &options, &env, findings)
+    Ok(Found { inputs, options, env, findings })
 }
 
 /// Loads a project from a text, which is called `name` in errors.
@@ -142,7 +185,7 @@ fn assemble(
     findings.variables_stay = !options.interpolate;
     let mut variables = env.clone();
     if let Some(name) = early_name(inputs, options, env, &folder) {
-        variables.insert("COMPOSE_PROJECT_NAME".to_owned(), name.to_string());
+        variables.insert(PROJECT_NAME.to_owned(), name.to_string());
     }
     let context = Rc::new(Context { folder: folder.clone(), env: variables });
     let config_files = inputs.iter().map(|input| base.resolve(&input.path.to_string_lossy())).collect();
@@ -205,7 +248,7 @@ fn project_name(
     let given = options
         .project_name
         .clone()
-        .or_else(|| env.get("COMPOSE_PROJECT_NAME").cloned().filter(|name| !name.is_empty()));
+        .or_else(|| env.get(PROJECT_NAME).cloned().filter(|name| !name.is_empty()));
     if let Some(name) = given {
         return ProjectName::new(name).unwrap_or_else(|error| {
             findings.error_anywhere(error.to_string(), None);

@@ -545,6 +545,9 @@ pub(crate) struct ConfigView {
     /// The images.
     #[arg(long)]
     pub(crate) images: bool,
+    /// The variables that the files may hold, with their values.
+    #[arg(long)]
+    pub(crate) environment: bool,
     /// The hash by which a change of a service is seen; `*` for all of them.
     #[arg(long, value_name = "SERVICE", num_args = 0..=1, default_missing_value = "*")]
     pub(crate) hash: Option<String>,

@@ -15,7 +15,9 @@ use std::{
 use longshore::{
     AnyRuntime, Availability, Call, Config, Container, ContainerRuntime, EngineInfo, Error, LoadError,
     LoadOptions, Phase, Project, ProjectName, ResourceKind, RuntimeChoice, RuntimeKind, Subject, Target,
-    Work, load, load_str,
+    Work,
+    compose_file::{variables, variables_str},
+    load, load_str,
 };
 use serde_json::json;
 
@@ -164,6 +166,12 @@ impl Context {
         self.warn(&project);
         self.loaded.get_or_init(|| (project.name.clone(), project.services.keys().cloned().collect()));
         Ok(project)
+    }
+
+    /// What the variables of the files are replaced with.
+    pub(crate) async fn variables(&self) -> Result<BTreeMap<String, String>, Failure> {
+        let options = self.load_options(Interpolate::Yes)?;
+        self.reading_files(move || Ok(Source::of(&options)?.variables(&options)?)).await
     }
 
     /// Does what may wait for a terminal or a pipe, where a signal ends it.
@@ -377,6 +385,17 @@ impl Source {
                 Err(Failure::Usage("`-` (stdin) cannot be merged with other compose files".to_owned(), None))
             }
             _ => Ok(Self::Files),
+        }
+    }
+
+    fn variables(&self, options: &LoadOptions) -> Result<BTreeMap<String, String>, LoadError> {
+        match self {
+            Self::Files => variables(options),
+            Self::Stdin(text) => {
+                let mut options = options.clone();
+                options.files.clear();
+                variables_str("<stdin>", text, &options)
+            }
         }
     }
 

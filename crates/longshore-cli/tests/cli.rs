@@ -77,6 +77,30 @@ fn json(text: &str) -> serde_json::Value {
 }
 
 #[test]
+fn the_environment_of_the_files_is_shown_as_it_replaces_their_variables() {
+    let shop = Shop::new(SHOP);
+    std::fs::write(shop.folder().join(".env"), "B=of the file\nA='two\nlines'\nC=\n").unwrap();
+    let run = |arguments: &[&str]| {
+        let output =
+            shop.command(&[&["config", "--environment"], arguments].concat()).env("B", "set").output();
+        shop.ran(output.unwrap())
+    };
+    let text = run(&[]);
+    assert_eq!(
+        (text.code, text.stdout.as_str()),
+        (Some(0), "A=two\nlines\nB=set\nC=\nCOMPOSE_PROJECT_NAME=shop\n")
+    );
+    let object = json(&run(&["--format", "json"]).stdout);
+    assert_eq!(
+        object,
+        serde_json::json!({"A": "two\nlines", "B": "set", "C": "", "COMPOSE_PROJECT_NAME": "shop"})
+    );
+    // Of what is no project there is none.
+    let wrong = Shop::new("services: {web: {imag: x}}").run(&["config", "--environment"]);
+    assert_eq!((wrong.code, wrong.stdout.as_str()), (Some(65), ""));
+}
+
+#[test]
 fn up_in_memory_tells_each_step_in_order() {
     let ran = Shop::new(SHOP).mock(&["up", "-d"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{}", ran.stderr);

@@ -21,6 +21,9 @@ pub(crate) async fn config(args: &ConfigCommand, context: &Context) -> Result<Ex
     if context.global.config.is_some() {
         context.config().await?;
     }
+    if args.view.environment {
+        return environment(context).await;
+    }
     let interpolate = if args.no_interpolate { Interpolate::No } else { Interpolate::Yes };
     let project = context.project_as_written(interpolate).await?;
     let view = &args.view;
@@ -49,6 +52,23 @@ pub(crate) async fn config(args: &ConfigCommand, context: &Context) -> Result<Ex
 
 fn words<'a>(names: impl IntoIterator<Item = &'a String>) -> Vec<&'a str> {
     names.into_iter().map(String::as_str).collect()
+}
+
+/// `KEY=value`, sorted, as docker compose prints them from version 2.28 on.
+async fn environment(context: &Context) -> Result<ExitCode, Failure> {
+    let variables = context.variables().await?;
+    match context.output.format {
+        Format::Json => context.output.json(&variables)?,
+        Format::Text => {
+            let mut lines: Vec<String> =
+                variables.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            lines.sort();
+            for line in lines {
+                context.output.line(&line)?;
+            }
+        }
+    }
+    Ok(ExitCode::Ok)
 }
 
 /// `web 5f1c…`, as docker compose prints them.
