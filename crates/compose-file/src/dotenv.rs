@@ -92,6 +92,10 @@ pub(crate) fn parse(
                     let message = format!("the value of {name} goes on after its {quote} is closed");
                     return Err(EnvFault { line, message });
                 }
+                let more = more.trim();
+                if !more.is_empty() && !more.starts_with('#') {
+                    notes.push((line, Notes { dropped: true, ..Notes::default() }));
+                }
                 (value, next)
             }
             _ => {

@@ -48,6 +48,8 @@ impl fmt::Display for Required {
 pub(crate) struct Notes {
     /// Names that are used and not set.
     pub(crate) unset: BTreeSet<String>,
+    /// Whether something stands after a closed quote, which is dropped, as docker compose does; of a file with variables.
+    pub(crate) dropped: bool,
     /// Whether there is a dollar that begins no variable. It is kept, as docker compose does.
     pub(crate) lone_dollar: bool,
 }
@@ -72,6 +74,10 @@ impl Notes {
             });
             let message = format!("the {name:?} variable is not set; it is taken as an empty text");
             findings.warning(place, path, message);
+        }
+        if self.dropped {
+            let message = "what stands after the closing quote is dropped";
+            findings.warning_with(place, path, message, "put all of the value in the quotes");
         }
         if self.lone_dollar {
             let lone = |rest: &str| (!rest.starts_with(|c: char| is_name_start(c) || c == '{')).then_some(1);

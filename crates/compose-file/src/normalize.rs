@@ -100,6 +100,8 @@ pub(crate) fn read(
         service.config_hash = config_hash(&service);
         let enabled = service.profiles.is_empty()
             || profiles.contains("*")
+            // As in docker compose, one without a name is enabled where no other is.
+            || (profiles.is_empty() && service.profiles.iter().any(String::is_empty))
             || service.profiles.iter().any(|profile| profiles.contains(profile));
         if enabled {
             used.extend(service.networks.keys().cloned());

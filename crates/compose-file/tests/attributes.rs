@@ -10,7 +10,7 @@ use std::{
 };
 
 use compose_file::*;
-use oracle::{Folder, docker_compose, docker_compose_words};
+use oracle::{Folder, docker_compose, docker_compose_judges, docker_compose_words};
 use serde_json::Value;
 
 /// Where ours differs from docker compose 2.26.1, by case and place, and why.
@@ -151,6 +151,95 @@ fn loads_again(project: &Project, name: &str) {
         ),
         "{name}"
     );
+}
+
+/// What ours makes, at a place, of a service that docker compose 2.26.1 refuses or reads otherwise, of one file or of two; and why.
+const OTHERWISE: &[(&str, &str, &str, &str, &str)] = &[
+    ("user: 1000", "", "/services/a/user", r#""1000""#, NUMBER_AS_TEXT),
+    ("labels: {1: x}", "", "/services/a/labels/1", r#""x""#, NUMBER_AS_TEXT),
+    ("environment: {2: y}", "", "/services/a/environment/2", r#""y""#, NUMBER_AS_TEXT),
+    ("stop_grace_period: 1d", "", "/services/a/stop_grace_period", r#""24h0m0s""#, DAYS),
+    ("healthcheck: {test: a, interval: 1w}", "", "/services/a/healthcheck/interval", r#""168h0m0s""#, DAYS),
+    ("network_mode: ''", "", "/services/a/networks", r#"{"default": null}"#, EMPTY_IS_NONE),
+    (
+        "build: ''",
+        "",
+        "/services/a/build",
+        r#"{"context": "FOLDER", "dockerfile": "Dockerfile"}"#,
+        EMPTY_IS_NONE,
+    ),
+    ("build: {dockerfile: ''}", "", "/services/a/build/dockerfile", r#""Dockerfile""#, EMPTY_IS_NONE),
+    (
+        "build: {cache_from: [q]}",
+        "build: {cache_from: [q]}",
+        "/services/a/build/cache_from",
+        r#"["q"]"#,
+        TWICE,
+    ),
+    ("build: {cache_to: [q]}", "build: {cache_to: [q]}", "/services/a/build/cache_to", r#"["q"]"#, TWICE),
+    (
+        "build: {platforms: [q/r]}",
+        "build: {platforms: [q/r]}",
+        "/services/a/build/platforms",
+        r#"["q/r"]"#,
+        TWICE,
+    ),
+    ("security_opt: [q]", "security_opt: [q]", "/services/a/security_opt", r#"["q"]"#, TWICE),
+    ("group_add: [q]", "group_add: [r, q]", "/services/a/group_add", r#"["q", "r"]"#, TWICE),
+    ("external_links: [q]", "external_links: [q]", "/services/a/external_links", r#"["q"]"#, TWICE),
+    (
+        "device_cgroup_rules: ['c 1:1 r']",
+        "device_cgroup_rules: ['c 1:1 r']",
+        "/services/a/device_cgroup_rules",
+        r#"["c 1:1 r"]"#,
+        TWICE,
+    ),
+];
+
+const NUMBER_AS_TEXT: &str =
+    "where a text is meant, a number is the text that was written: nothing else could be meant";
+const DAYS: &str = "later versions know days and weeks";
+const EMPTY_IS_NONE: &str =
+    "an empty text is none, as everywhere: the default network, the folder, the usual name";
+const TWICE: &str =
+    "what a later file says again is there once, as in the lists of which theirs does the same";
+
+#[test]
+fn what_docker_compose_reads_otherwise_is_as_it_is_listed() {
+    for (base, over, place, expected, why) in OTHERWISE {
+        let folder = folder(&format!("services: {{a: {{image: x, {base}}}}}\n"));
+        std::fs::write(folder.path().join("b.yaml"), format!("services: {{a: {{{over}}}}}\n"))
+            .expect("it works here");
+        let files: &[&str] = if over.is_empty() { &["a.yaml"] } else { &["a.yaml", "b.yaml"] };
+        let ours = to_json(&folder.load(files));
+        let expected: Value =
+            serde_json::from_str(&expected.replace("FOLDER", &folder.path().to_string_lossy()))
+                .expect("it is JSON");
+        assert_eq!(ours.pointer(place), Some(&expected), "{base}: {why}");
+        let words =
+            files.iter().flat_map(|file| ["-f", *file]).chain(["-p", "p", "config", "--format", "json"]);
+        let theirs = docker_compose_judges(folder.path(), &words.collect::<Vec<_>>(), &env());
+        if let Some(Ok(theirs)) = theirs {
+            let theirs: Value = serde_json::from_str(&theirs).expect("it works here");
+            assert_ne!(theirs.pointer(place), Some(&expected), "{base} is no difference: {why}");
+        }
+    }
+}
+
+#[test]
+fn a_profile_without_a_name_is_enabled_where_no_other_is() {
+    let folder = folder("services: {a: {image: x, profiles: ['']}, b: {image: y}}");
+    let names = |profiles: &[&str]| load_in(&folder, profiles).services.into_keys().collect::<Vec<_>>();
+    assert_eq!((names(&[]), names(&["q"])), (vec!["a".to_owned(), "b".to_owned()], vec!["b".to_owned()]));
+    for profile in [None, Some("q")] {
+        let words: Vec<&str> = ["-p", "p", "-f", "a.yaml"]
+            .into_iter()
+            .chain(profile.iter().flat_map(|name| ["--profile", *name]))
+            .collect();
+        if let Some(theirs) = docker_compose(folder.path(), &words, &env()) {
+            assert_eq!(to_json(&load_in(&folder, profile.as_slice())), theirs);
+        }
+    }
 }
 
 #[test]

@@ -38,6 +38,22 @@ fn a_value_that_goes_on_after_its_quote_is_told() {
 }
 
 #[test]
+fn what_stands_after_a_closed_quote_is_told() {
+    let folder = Folder::new(&[
+        ("a.yaml", "services: {a: {image: x, env_file: e.env}}"),
+        ("e.env", "A='x'y\nB=\"z\" # c\nC=\"m\nn\" o\n"),
+    ]);
+    let project = folder.agrees(&["a.yaml"]);
+    let told: Vec<(usize, &str)> = project
+        .warnings
+        .iter()
+        .map(|warning| (warning.location.as_ref().map_or(0, |at| at.line), warning.message.as_str()))
+        .collect();
+    let dropped = "what stands after the closing quote is dropped";
+    assert_eq!(told, [(1, dropped), (4, dropped)]);
+}
+
+#[test]
 fn texts_are_what_they_are_to_docker_compose() {
     let texts = [
         "$A",

@@ -73,6 +73,15 @@ pub(crate) fn docker_compose_words(
     words: &[&str],
     env: &BTreeMap<String, String>,
 ) -> Option<String> {
+    Some(docker_compose_judges(folder, words, env)?.unwrap_or_else(|error| panic!("{error}")))
+}
+
+/// As [`docker_compose_words`], where it may refuse.
+pub(crate) fn docker_compose_judges(
+    folder: &Path,
+    words: &[&str],
+    env: &BTreeMap<String, String>,
+) -> Option<Result<String, String>> {
     let version = Command::new("docker").args(["compose", "version"]).output();
     if !version.is_ok_and(|output| output.status.success()) {
         let is_required = |names: String| names.split(',').any(|name| name == "docker");
@@ -87,6 +96,8 @@ pub(crate) fn docker_compose_words(
         command.env_remove(name);
     });
     let output = command.envs(env).output().expect("it works here");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(String::from_utf8(output.stdout).expect("it works here"))
+    if !output.status.success() {
+        return Some(Err(String::from_utf8_lossy(&output.stderr).into_owned()));
+    }
+    Some(Ok(String::from_utf8(output.stdout).expect("it works here")))
 }
