@@ -151,7 +151,7 @@ impl<T: Attribute> Attribute for Vec<T> {
                 Some(items.iter().enumerate().filter_map(read).collect())
             }
             _ if node.is_null() => Some(Vec::new()),
-            _ => reader.wrong(node, "a list"),
+            _ => reader.no_list(node),
         }
     }
 

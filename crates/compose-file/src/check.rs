@@ -162,7 +162,13 @@ fn references(project: &Project, service: &Service, places: &Places<'_>, finding
     }
     for name in service.networks.keys().filter(|name| !project.networks.contains_key(*name)) {
         let place = places.find(&["services", &service.name, "networks", name]);
-        unknown(findings, place, &format!("{path}.networks"), "network", name, project.networks.keys());
+        // Those that nobody uses are not in the project.
+        let declared = match places.root.get("networks").map(|node| &node.value) {
+            Some(Value::Map(entries)) => entries.as_slice(),
+            _ => &[],
+        };
+        let known = declared.iter().map(|(key, _)| &key.text);
+        unknown(findings, place, &format!("{path}.networks"), "network", name, known);
     }
     granted(project, service, places, findings);
     let mut targets = BTreeSet::new();

@@ -50,7 +50,7 @@ pub(crate) fn resolve(
     root.remove("include");
     let Value::List(items) = &node.value else {
         if !node.is_null() {
-            Reader::new(files.findings, "include").wrong::<()>(&node, "a list");
+            Reader::new(files.findings, "include").no_list::<()>(&node);
             files.findings.partial = true;
         }
         return;

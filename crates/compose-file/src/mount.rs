@@ -84,7 +84,7 @@ pub(crate) struct Entry {
 pub(crate) fn read(reader: &mut Reader<'_>, node: &Node) -> Vec<Entry> {
     let Value::List(items) = &node.value else {
         if !node.is_null() {
-            reader.wrong::<()>(node, "a list");
+            reader.no_list::<()>(node);
         }
         return Vec::new();
     };

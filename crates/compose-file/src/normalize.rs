@@ -87,6 +87,10 @@ pub(crate) fn read(
             other if other.starts_with("x-") => {
                 project.extensions.insert(other.to_owned(), scalar::value(value));
             }
+            _ if value.get("image").or(value.get("build")).is_some() => {
+                let message = format!("{:?} is a service, and stands outside of `services:`", key.text);
+                reader.error_with(key.place, message, "indent it");
+            }
             _ => reader.unknown(key, TOP, &[]),
         }
     }

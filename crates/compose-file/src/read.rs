@@ -58,12 +58,33 @@ impl<'f> Reader<'f> {
         None
     }
 
+    /// As [`Reader::wrong`], where a list is expected.
+    pub(crate) fn no_list<T>(&mut self, node: &Node) -> Option<T> {
+        let Some(text) = node.text().filter(|_| !node.is_null()) else { return self.wrong(node, "a list") };
+        let help = format!("write it as a list: [{:?}]", text.chars().take(60).collect::<String>());
+        self.error_with(node.place, format!("expected a list, found {}", node.describe()), help);
+        None
+    }
+
+    /// As [`Reader::wrong`], where a mapping is expected.
+    pub(crate) fn no_mapping(&mut self, node: &Node) {
+        match node.text().and_then(|text| text.split_once(':')) {
+            Some((key, _)) if !key.is_empty() && !key.contains(' ') => {
+                let message = format!("expected a mapping, found {}", node.describe());
+                self.error_with(node.place, message, "put a space after the colon");
+            }
+            _ => {
+                self.wrong::<()>(node, "a mapping");
+            }
+        }
+    }
+
     pub(crate) fn entries<'n>(&mut self, node: &'n Node) -> &'n [(Key, Node)] {
         match &node.value {
             Value::Map(entries) => entries,
             _ if node.is_null() => &[],
             _ => {
-                self.wrong::<()>(node, "a mapping");
+                self.no_mapping(node);
                 &[]
             }
         }
@@ -108,6 +129,11 @@ impl<'f> Reader<'f> {
             Value::Scalar { text, .. } => parse_duration(text),
             _ => None,
         };
+        if let (None, Some(number)) = (parsed, node.text().and_then(|text| text.parse::<u32>().ok())) {
+            let message = format!("a duration needs a unit, found {}", node.describe());
+            self.error_with(node.place, message, format!("write {number}s for seconds"));
+            return None;
+        }
         parsed.or_else(|| self.wrong(node, "a duration like 1m30s or 500ms"))
     }
 
@@ -137,7 +163,7 @@ impl<'f> Reader<'f> {
                 .collect(),
             _ if node.is_null() => Vec::new(),
             _ => {
-                self.wrong::<()>(node, "a list");
+                self.no_list::<()>(node);
                 Vec::new()
             }
         }
@@ -246,6 +272,12 @@ impl<'f> Reader<'f> {
             }
             Value::List(items) => {
                 for (index, item) in items.iter().enumerate() {
+                    if let Value::Map(_) = &item.value {
+                        let message = "expected KEY=value, found a mapping";
+                        let help = "write KEY=value, or leave out each \"-\"";
+                        self.item(index).error_with(item.place, message, help);
+                        continue;
+                    }
                     let Some(text) = self.item(index).string(item) else { continue };
                     let (key, value) = match text.split_once('=') {
                         Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
@@ -290,7 +322,10 @@ impl<'f> Reader<'f> {
             [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
             _ => words.concat(),
         };
-        match node.text().and_then(|text| self.findings.meant(text, words.iter().copied())) {
+        // The end of a word, as `healthy` is of `service_healthy`, is one that was meant.
+        let end = |text: &str| words.iter().copied().find(|word| text.len() > 3 && word.ends_with(text));
+        let meant = |text| self.findings.meant(text, words.iter().copied()).or_else(|| end(text));
+        match node.text().and_then(meant) {
             Some(meant) => {
                 let message = format!("expected {expected}, found {}", node.describe());
                 self.error_with(node.place, message, format!("did you mean {meant:?}?"));
@@ -325,7 +360,12 @@ impl<'f> Reader<'f> {
             return;
         }
         let message = format!("{:?} is not known here", key.text);
-        match self.findings.meant(&key.text, known.iter().chain(later).copied()) {
+        let all = || known.iter().chain(later).copied();
+        // A part of a key, or more than it, is one that was meant: `env`, `restart_policy`.
+        let part = |word: &&str| {
+            key.text.len() > 2 && word.starts_with(&key.text) || word.len() > 3 && key.text.starts_with(word)
+        };
+        match self.findings.meant(&key.text, all()).or_else(|| all().find(part)) {
             Some(meant) => self.error_with(key.place, message, format!("did you mean {meant:?}?")),
             None => self.error(key.place, message),
         }

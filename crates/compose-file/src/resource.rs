@@ -79,7 +79,7 @@ fn ipam(reader: &mut Reader<'_>, network: &mut Network, node: &Node) {
             }
             ("config", _) if value.is_null() => {}
             ("config", _) => {
-                reader.wrong::<()>(value, "a list");
+                reader.no_list::<()>(value);
             }
             ("driver", _) => {
                 network.ipam_driver = reader.filled(value);

@@ -93,7 +93,7 @@ pub(crate) fn read(
     let mut service = Service::new(name, "");
     let mut parts = Parts::default();
     if !matches!(node.value, Value::Map(_)) {
-        reader.wrong::<()>(node, "a mapping");
+        reader.no_mapping(node);
         return ServiceFile { service, entries: parts.entries };
     }
     for (key, value) in reader.entries(node) {

@@ -39,10 +39,8 @@ pub(super) fn depends_on(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<Strin
                         dependency.condition = Condition::ServiceCompletedSuccessfully
                     }
                     _ => {
-                        reader.wrong::<()>(
-                            value,
-                            "service_started, service_healthy or service_completed_successfully",
-                        );
+                        let words = ["service_started", "service_healthy", "service_completed_successfully"];
+                        reader.none_of::<()>(value, &words);
                     }
                 },
                 "restart" => dependency.restart = reader.bool(value).unwrap_or_default(),
@@ -115,7 +113,7 @@ pub(super) fn restart(reader: &mut Reader<'_>, node: &Node) -> RestartPolicy {
         other => match other.strip_prefix("on-failure:").and_then(|times| times.parse().ok()) {
             Some(times) => RestartPolicy::OnFailure(Some(times)),
             None => reader
-                .wrong(node, "no, always, unless-stopped, on-failure or on-failure:TIMES")
+                .none_of(node, &["no", "always", "unless-stopped", "on-failure", "on-failure:TIMES"])
                 .unwrap_or_default(),
         },
     }
