@@ -1,7 +1,7 @@
 //! What the file says of a container is so.
 
 use longshore_tests::{Backend, Case, Failed, Outcome, Suite, behaviours, refused};
-use runtime_core::LogOptions;
+use runtime_core::{ExecSpec, LogOptions};
 
 pub(crate) fn tests(suite: &mut Suite) {
     behaviours!(suite;
@@ -133,8 +133,8 @@ services:
     )?;
     case.up_wait(&project).await?;
     let server = case.container(&project, "server").await?;
-    let command = ["/fixture", "fetch", "http://harbour:8080/"].map(str::to_owned);
-    let output = case.engine().exec(&server.id, &command).await?;
+    let command = ["/fixture", "fetch", "http://harbour:8080/"];
+    let output = case.engine().exec(&server.id, &ExecSpec::new(command)).await?;
     assert_eq!((output.exit_code, String::from_utf8_lossy(&output.stdout).trim()), (0, "hello"));
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Who reaches whom.
 
 use longshore_tests::{Case, Outcome, Suite, behaviours};
+use runtime_core::ExecSpec;
 
 pub(crate) fn tests(suite: &mut Suite) {
     behaviours!(suite;
@@ -173,8 +174,8 @@ services:
     let after = case.ids(&project).await?;
     assert!(before.keys().eq(after.keys()) && before.iter().all(|(name, id)| after[name] != *id));
     let sidecar = case.container(&project, "sidecar").await?;
-    let command = ["/fixture", "fetch", "http://127.0.0.1:8080/", "--retry", "50"].map(str::to_owned);
-    let output = case.engine().exec(&sidecar.id, &command).await?;
+    let command = ["/fixture", "fetch", "http://127.0.0.1:8080/", "--retry", "50"];
+    let output = case.engine().exec(&sidecar.id, &ExecSpec::new(command)).await?;
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "second");
     case.down(&project).await?;
     assert!(case.ps(&project).await?.is_empty());

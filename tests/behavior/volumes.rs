@@ -3,7 +3,7 @@
 use std::fs;
 
 use longshore_tests::{Case, Outcome, Suite, behaviours};
-use runtime_core::{ContainerId, DownOptions, ExecOutput, RemoveVolumes, Result};
+use runtime_core::{ContainerId, DownOptions, ExecOutput, ExecSpec, RemoveVolumes, Result};
 
 pub(crate) fn tests(suite: &mut Suite) {
     behaviours!(suite;
@@ -93,8 +93,7 @@ services:
 }
 
 async fn inside(case: &Case, id: &ContainerId, words: &[&str]) -> Result<ExecOutput> {
-    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-    case.engine().exec(id, &words).await
+    case.engine().exec(id, &ExecSpec::new(words.iter().copied())).await
 }
 
 async fn a_volume_without_a_name_outlives_recreation_and_goes_with_down(case: Case) -> Outcome {

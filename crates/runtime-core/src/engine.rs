@@ -14,7 +14,7 @@ use compose_file::{
 use futures_util::stream::BoxStream;
 use serde::Serialize;
 
-use crate::{ContainerName, Progress, ResourceName, Result, RuntimeKind};
+use crate::{ContainerName, Progress, ResourceName, Result, RuntimeKind, Session};
 
 /// An engine, resource by resource.
 ///
@@ -120,8 +120,15 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// come twice, or be of just before.
     async fn events(&self, project: Option<&ProjectName>) -> Result<EngineEvents>;
 
-    /// Runs a command in a running container and waits for its end.
-    async fn exec(&self, id: &ContainerId, command: &[String]) -> Result<ExecOutput>;
+    /// Runs a command in a running container and waits for its end; it has no stdin and no terminal, whatever the spec says.
+    async fn exec(&self, id: &ContainerId, spec: &ExecSpec) -> Result<ExecOutput>;
+
+    /// Runs a command in a running container, to talk with it. What is dropped is no longer talked with; the command may
+    /// run on.
+    async fn exec_session(&self, id: &ContainerId, spec: &ExecSpec) -> Result<Session>;
+
+    /// Starts a command in a running container, and returns when it runs.
+    async fn exec_detached(&self, id: &ContainerId, spec: &ExecSpec) -> Result<()>;
 
     /// Runs a container's healthcheck once and returns its health after that.
     async fn check_health(&self, id: &ContainerId) -> Result<HealthStatus>;
@@ -579,6 +586,33 @@ impl ContainerSpec {
     /// Whether it has a healthcheck of its own that runs something.
     pub fn has_healthcheck(&self) -> bool {
         self.healthcheck.as_ref().is_some_and(|check| check.test != Some(HealthTest::None))
+    }
+}
+
+/// A command to run in a running container.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ExecSpec {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// The user; `None` is the container's.
+    pub user: Option<String>,
+    /// The working folder; `None` is the container's.
+    pub working_dir: Option<String>,
+    /// Variables besides the container's. Values are secrets: they go into no error, event or log.
+    pub environment: BTreeMap<String, String>,
+    /// Whether it may do all that the engine may.
+    pub privileged: bool,
+    /// Whether it has a terminal.
+    pub tty: bool,
+    /// Whether it has a stdin that can be written to.
+    pub stdin: bool,
+}
+
+impl ExecSpec {
+    /// A command, everything else as the container has it.
+    pub fn new<S: Into<String>>(command: impl IntoIterator<Item = S>) -> Self {
+        Self { command: command.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 }
 

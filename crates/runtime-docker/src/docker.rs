@@ -21,9 +21,9 @@ use compose_file::ProjectName;
 use futures_util::{StreamExt, stream};
 use runtime_core::{
     AnonymousVolumes, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec, Engine,
-    EngineEvent, EngineEvents, EngineInfo, Error, ExecOutput, HealthStatus, ImageId, LogOptions, LogStream,
-    NetworkSpec, Observed, Progress, Resource, ResourceKind, ResourceName, Result, RuntimeKind, Scope,
-    VolumeSpec, labels, resubscribing,
+    EngineEvent, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus, ImageId, LogOptions,
+    LogStream, NetworkSpec, Observed, Progress, Resource, ResourceKind, ResourceName, Result, RuntimeKind,
+    Scope, Session, VolumeSpec, labels, resubscribing,
 };
 use tokio::{sync::Mutex, time::timeout};
 
@@ -43,6 +43,8 @@ const TWIN_LOOKS: u32 = 50;
 const TWIN_PAUSE: Duration = Duration::from_millis(100);
 /// How often a request is made again that other things' going disturbed.
 const DISTURBED: usize = 10;
+/// What an error says of commands in containers.
+const EXEC: &str = "run a command in container";
 /// Streams are silent for as long as nothing happens.
 const ALWAYS: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
@@ -233,6 +235,14 @@ impl DockerEngine {
             .collect();
         named.sort();
         Ok(named)
+    }
+
+    /// Reads the errors of what goes on after a request.
+    fn explaining(&self, operation: &'static str, name: &str) -> exec::Explain {
+        let (endpoint, name) = (self.endpoint(), name.to_owned());
+        Box::new(move |error| {
+            explain(error, Asked { operation, kind: ResourceKind::Container, name: &name }, &endpoint)
+        })
     }
 
     /// The grace period that a container was created with.
@@ -551,11 +561,24 @@ impl Engine for DockerEngine {
         resubscribing(subscribe, Some(now)).await
     }
 
-    async fn exec(&self, id: &ContainerId, command: &[String]) -> Result<ExecOutput> {
-        self.ask("run a command in container", ResourceKind::Container, &id.0, |docker| {
-            exec::run(docker, &id.0, command)
-        })
-        .await
+    async fn exec(&self, id: &ContainerId, spec: &ExecSpec) -> Result<ExecOutput> {
+        self.ask(EXEC, ResourceKind::Container, &id.0, |docker| exec::run(docker, &id.0, spec))
+            .await
+            .map_err(|error| without_values(error, spec.environment.values()))
+    }
+
+    async fn exec_session(&self, id: &ContainerId, spec: &ExecSpec) -> Result<Session> {
+        let patient = self.connection().patient_client(ALWAYS).await?;
+        let explain = self.explaining(EXEC, &id.0);
+        self.ask(EXEC, ResourceKind::Container, &id.0, |_| exec::talk(patient, &id.0, spec, explain))
+            .await
+            .map_err(|error| without_values(error, spec.environment.values()))
+    }
+
+    async fn exec_detached(&self, id: &ContainerId, spec: &ExecSpec) -> Result<()> {
+        self.ask(EXEC, ResourceKind::Container, &id.0, |docker| exec::start(docker, &id.0, spec))
+            .await
+            .map_err(|error| without_values(error, spec.environment.values()))
     }
 
     async fn check_health(&self, id: &ContainerId) -> Result<HealthStatus> {
@@ -563,7 +586,8 @@ impl Engine for DockerEngine {
         let Some(check) = config.and_then(Check::read) else {
             return Err(unexpected("check the health of", &id.0, "a container without a healthcheck"));
         };
-        let outcome = match timeout(check.timeout, self.exec(id, &check.command)).await {
+        let outcome = match timeout(check.timeout, self.exec(id, &ExecSpec::new(check.command.iter()))).await
+        {
             Ok(Ok(output)) => Some(output),
             // The command itself may be missing, which is a check that fails.
             Ok(Err(Error::Api { message, .. })) => {

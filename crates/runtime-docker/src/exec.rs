@@ -1,4 +1,4 @@
-//! Commands in running containers.
+//! Commands in running containers, and talking with them.
 
 use std::time::Duration;
 
@@ -6,25 +6,45 @@ use bollard::{
     Docker,
     container::LogOutput,
     errors::Error as Bollard,
-    exec::{CreateExecOptions, StartExecOptions, StartExecResults},
+    exec::{CreateExecOptions, ResizeExecOptions, StartExecOptions, StartExecResults},
 };
-use futures_util::StreamExt;
-use runtime_core::ExecOutput;
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use runtime_core::{
+    ExecOutput, ExecSpec, LogSource, Result, Session, SessionEvent, SessionInput, TerminalSize,
+};
+use tokio::sync::watch;
 
 /// The most that is kept of each output.
 const MAX_OUTPUT: usize = 1 << 20;
 /// An engine closes the outputs a moment before it knows the exit code, and tells nobody when it does.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Runs a command and waits for its end. Both outputs are read to their ends, whatever is kept of them.
-pub(crate) async fn run(docker: &Docker, container: &str, command: &[String]) -> Result<ExecOutput, Bollard> {
-    let options = CreateExecOptions {
-        attach_stdout: Some(true),
-        attach_stderr: Some(true),
-        cmd: Some(command.to_vec()),
+pub(crate) type Explain = Box<dyn Fn(&Bollard) -> runtime_core::Error + Send + Sync>;
+
+/// The command as the API takes it; `attached` is whether somebody reads what it writes.
+fn options(spec: &ExecSpec, attached: bool) -> CreateExecOptions<String> {
+    CreateExecOptions {
+        attach_stdin: Some(attached && spec.stdin),
+        attach_stdout: Some(attached),
+        attach_stderr: Some(attached),
+        tty: Some(spec.tty),
+        env: Some(spec.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+        cmd: Some(spec.command.clone()),
+        privileged: Some(spec.privileged),
+        user: spec.user.clone(),
+        working_dir: spec.working_dir.clone(),
         ..CreateExecOptions::default()
-    };
-    let exec = docker.create_exec(container, options).await?;
+    }
+}
+
+/// Runs a command and waits for its end. Both outputs are read to their ends, whatever is kept of them.
+pub(crate) async fn run(docker: &Docker, container: &str, spec: &ExecSpec) -> Result<ExecOutput, Bollard> {
+    let mut listening = options(spec, true);
+    (listening.tty, listening.attach_stdin) = (Some(false), Some(false));
+    let exec = docker.create_exec(container, listening).await?;
     let started = docker.start_exec(&exec.id, None::<StartExecOptions>).await?;
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     if let StartExecResults::Attached { mut output, .. } = started {
@@ -36,12 +56,89 @@ pub(crate) async fn run(docker: &Docker, container: &str, command: &[String]) ->
             }
         }
     }
-    loop {
-        let state = docker.inspect_exec(&exec.id).await?;
-        match state.exit_code {
-            Some(exit_code) if state.running != Some(true) => {
-                return Ok(ExecOutput { exit_code, stdout, stderr });
+    Ok(ExecOutput { exit_code: exit_code(docker, &exec.id).await?, stdout, stderr })
+}
+
+/// Starts a command that nobody talks with.
+pub(crate) async fn start(docker: &Docker, container: &str, spec: &ExecSpec) -> Result<(), Bollard> {
+    let exec = docker.create_exec(container, options(spec, false)).await?;
+    let detached = StartExecOptions { detach: true, tty: spec.tty, output_capacity: None };
+    docker.start_exec(&exec.id, Some(detached)).await.map(|_| ())
+}
+
+/// Starts a command that is talked with over `docker`, which waits for as long as it is silent.
+pub(crate) async fn talk(
+    docker: Docker,
+    container: &str,
+    spec: &ExecSpec,
+    explain: Explain,
+) -> Result<Session, Bollard> {
+    let exec = docker.create_exec(container, options(spec, true)).await?;
+    let attached = StartExecOptions { detach: false, tty: spec.tty, output_capacity: None };
+    let StartExecResults::Attached { output, input } = docker.start_exec(&exec.id, Some(attached)).await?
+    else {
+        return Err(Bollard::RequestTimeoutError);
+    };
+    let (asked, resized) = ((docker.clone(), exec.id.clone()), (docker, exec.id));
+    let resize = move |size: TerminalSize| {
+        let (docker, id) = resized.clone();
+        async move {
+            let size = ResizeExecOptions { height: size.rows, width: size.columns };
+            // A terminal of another size is no reason to end.
+            let _ = docker.resize_exec(&id, size).await;
+        }
+    };
+    let ended = async move { exit_code(&asked.0, &asked.1).await };
+    Ok(session(output, spec.stdin.then_some(input), ended, resize, explain))
+}
+
+/// What was said to and fro as a session; `ended` asks for the exit code when nothing more comes.
+pub(crate) fn session<R>(
+    output: impl futures_util::Stream<Item = Result<LogOutput, Bollard>> + Send + 'static,
+    input: Option<SessionInput>,
+    ended: impl Future<Output = Result<i64, Bollard>> + Send + 'static,
+    resize: impl Fn(TerminalSize) -> R + Send + 'static,
+    explain: Explain,
+) -> Session
+where
+    R: Future<Output = ()> + Send,
+{
+    let (size, mut sizes) = watch::channel(TerminalSize::default());
+    // It ends with the session, which has the sender.
+    tokio::spawn(async move {
+        while sizes.changed().await.is_ok() {
+            let size = *sizes.borrow_and_update();
+            resize(size).await;
+        }
+    });
+    let output: BoxStream<'static, Result<LogOutput, Bollard>> = output.boxed();
+    let talk = stream::unfold(Some((output, ended, explain)), |talk| async move {
+        let (mut output, ended, explain) = talk?;
+        Some(match output.next().await {
+            Some(Ok(piece)) => {
+                let source = if matches!(piece, LogOutput::StdErr { .. }) {
+                    LogSource::Stderr
+                } else {
+                    LogSource::Stdout
+                };
+                let wrote = SessionEvent::Wrote { source, bytes: piece.into_bytes().to_vec() };
+                (Ok(wrote), Some((output, ended, explain)))
             }
+            Some(Err(error)) => (Err(explain(&error)), None),
+            None => match ended.await {
+                Ok(exit_code) => (Ok(SessionEvent::Ended { exit_code }), None),
+                Err(error) => (Err(explain(&error)), None),
+            },
+        })
+    });
+    Session { output: talk.boxed(), input, size }
+}
+
+async fn exit_code(docker: &Docker, exec: &str) -> Result<i64, Bollard> {
+    loop {
+        let state = docker.inspect_exec(exec).await?;
+        match state.exit_code {
+            Some(exit_code) if state.running != Some(true) => return Ok(exit_code),
             _ => tokio::time::sleep(ASK_AGAIN).await,
         }
     }

@@ -2,32 +2,39 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
 use compose_file::{HealthTest, HostPort, NetworkMode, ProjectName, RestartPolicy};
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, future::BoxFuture, stream};
 use runtime_core::{
     AnonymousVolumes, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec, ContainerState,
-    Engine, EngineAction, EngineEvents, EngineInfo, Error, ExecOutput, Health, HealthStatus, ImageId,
-    LogLine, LogOptions, LogSource, LogStream, MountSourceSpec, NetworkSpec, Observed, Phase, Progress,
-    PublishedPort, Resource, ResourceKind, ResourceName, Result, RuntimeKind, Scope, Subject, VolumeSpec,
-    Work, labels,
+    Engine, EngineAction, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, Health, HealthStatus,
+    ImageId, LogLine, LogOptions, LogSource, LogStream, MountSourceSpec, NetworkSpec, Observed, Phase,
+    Progress, PublishedPort, Resource, ResourceKind, ResourceName, Result, RuntimeKind, Scope, Session,
+    SessionEvent, SessionInput, Subject, VolumeSpec, Work, labels,
 };
-use tokio::{sync::broadcast::error::RecvError, task::yield_now, time::sleep};
+use tokio::{
+    io::DuplexStream,
+    sync::{broadcast::error::RecvError, mpsc},
+    task::yield_now,
+    time::sleep,
+};
 
 use crate::{
     fault::{self, Fault},
     fixture::Fixture,
     machine::MockMachine,
-    program::{Process, Program, Scripted},
+    program::{Inside, Process, Program, Scripted},
     world::{Inner, Record, StoredVolume, World},
 };
 
 /// The first port that is given where the engine may choose.
 const FIRST_PORT: u16 = 49_152;
+/// So many bytes wait for a process that does not read them.
+const PIPE: usize = 64 << 10;
 /// The grace period of a container that has none of its own.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -326,8 +333,13 @@ impl MockEngine {
             && record.spec.healthcheck.as_ref().is_some_and(|check| check.test.is_some());
         record.health = checked.then(|| Health { status: HealthStatus::Starting, log: Vec::new() });
         let run = record.run;
-        let process =
-            Process { inner: self.inner.clone(), id: id.to_owned(), argv: argv(&record.spec), printed: None };
+        let process = Process {
+            inner: self.inner.clone(),
+            id: id.to_owned(),
+            argv: argv(&record.spec),
+            inside: None,
+            stdin: record.stdin.clone(),
+        };
         let engine = self.clone();
         let id = id.to_owned();
         let ending = id.clone();
@@ -344,7 +356,7 @@ impl MockEngine {
     }
 
     /// What follows from a process's end. Boxed, because a restart launches what may end again.
-    fn ended(&self, id: &str, run: u64, code: i64) -> futures_util::future::BoxFuture<'static, ()> {
+    fn ended(&self, id: &str, run: u64, code: i64) -> BoxFuture<'static, ()> {
         let (engine, id) = (self.clone(), id.to_owned());
         Box::pin(async move {
             let wait = {
@@ -427,7 +439,8 @@ impl MockEngine {
             (check, words, record.started)
         };
         let limit = check.timeout.unwrap_or(Duration::from_secs(30));
-        let (code, text) = match tokio::time::timeout(limit, self.run_inside(id, words)).await {
+        let (code, text) = match tokio::time::timeout(limit, self.run_inside(id, ExecSpec::new(words))).await
+        {
             Ok(output) => {
                 let both = [output.stdout, output.stderr].concat();
                 (output.exit_code, String::from_utf8_lossy(&both).trim_end().to_owned())
@@ -455,24 +468,47 @@ impl MockEngine {
         Ok(status)
     }
 
-    /// Runs a command in a container.
-    async fn run_inside(&self, id: &str, argv: Vec<String>) -> ExecOutput {
-        let printed = Arc::new(Mutex::new(Vec::new()));
+    /// Starts a command in a container: what it prints, and its end.
+    fn begin_inside(
+        &self,
+        id: &str,
+        spec: ExecSpec,
+        stdin: Option<DuplexStream>,
+    ) -> (mpsc::UnboundedReceiver<(LogSource, String)>, BoxFuture<'static, i64>) {
+        let (printed, lines) = mpsc::unbounded_channel();
         let program = {
             let world = self.inner.world();
             let image = world.containers.get(id).map(|record| record.spec.image.clone()).unwrap_or_default();
             Self::program(&world, &image)
         };
-        let process =
-            Process { inner: self.inner.clone(), id: id.to_owned(), argv, printed: Some(printed.clone()) };
-        let exit_code = program.exec(process).await;
-        let mut output = ExecOutput { exit_code, stdout: Vec::new(), stderr: Vec::new() };
-        for (source, line) in printed.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        let process = Process {
+            inner: self.inner.clone(),
+            id: id.to_owned(),
+            argv: spec.command.clone(),
+            inside: Some(Inside { spec, printed }),
+            stdin: Arc::new(tokio::sync::Mutex::new(stdin)),
+        };
+        (lines, program.exec(process))
+    }
+
+    /// Runs a command in a container.
+    async fn run_inside(&self, id: &str, spec: ExecSpec) -> ExecOutput {
+        let (mut lines, end) = self.begin_inside(id, spec, None);
+        let mut output = ExecOutput { exit_code: end.await, stdout: Vec::new(), stderr: Vec::new() };
+        while let Ok((source, line)) = lines.try_recv() {
             let kept = if source == LogSource::Stdout { &mut output.stdout } else { &mut output.stderr };
             kept.extend_from_slice(line.as_bytes());
             kept.push(b'\n');
         }
         output
+    }
+
+    fn check_runs(&self, id: &ContainerId) -> Result<()> {
+        let state = self.inner.world().containers.get(&id.0).map(|record| record.state);
+        match state {
+            Some(state) if state.is_running() => Ok(()),
+            _ => Err(not_found(ResourceKind::Container, &id.0)),
+        }
     }
 
     /// Ends a container's process at once.
@@ -557,6 +593,7 @@ impl MockEngine {
             ports: Vec::new(),
             listening: BTreeMap::new(),
             files: BTreeMap::new(),
+            stdin: Default::default(),
             anonymous,
             image_id,
             run: 0,
@@ -941,20 +978,70 @@ impl Engine for MockEngine {
         Ok(events.boxed())
     }
 
-    async fn exec(&self, id: &ContainerId, command: &[String]) -> Result<ExecOutput> {
+    async fn exec(&self, id: &ContainerId, spec: &ExecSpec) -> Result<ExecOutput> {
         self.look("exec").await?;
-        let running =
-            self.inner.world().containers.get(&id.0).is_some_and(|record| record.state.is_running());
-        if !running {
-            return Err(not_found(ResourceKind::Container, &id.0));
-        }
-        Ok(self.run_inside(&id.0, command.to_vec()).await)
+        self.check_runs(id)?;
+        Ok(self.run_inside(&id.0, spec.clone()).await)
+    }
+
+    async fn exec_session(&self, id: &ContainerId, spec: &ExecSpec) -> Result<Session> {
+        self.look("exec").await?;
+        self.check_runs(id)?;
+        let (input, stdin) = tokio::io::duplex(PIPE);
+        let (lines, end) = self.begin_inside(&id.0, spec.clone(), spec.stdin.then_some(stdin));
+        Ok(talk(lines, end, spec.stdin.then_some(input)))
+    }
+
+    async fn exec_detached(&self, id: &ContainerId, spec: &ExecSpec) -> Result<()> {
+        self.look("exec").await?;
+        self.check_runs(id)?;
+        let (_, end) = self.begin_inside(&id.0, spec.clone(), None);
+        tokio::spawn(end);
+        Ok(())
     }
 
     async fn check_health(&self, id: &ContainerId) -> Result<HealthStatus> {
         self.look("check_health").await?;
         self.check_once(&id.0).await
     }
+}
+
+/// What a process prints, and its end, as a session. It runs as it is listened to.
+fn talk(
+    lines: mpsc::UnboundedReceiver<(LogSource, String)>,
+    end: BoxFuture<'static, i64>,
+    input: Option<DuplexStream>,
+) -> Session {
+    let talk = stream::unfold((lines, Some(end), None), |(mut lines, mut end, mut code)| async move {
+        loop {
+            let line = match &mut end {
+                Some(running) => tokio::select! {
+                    biased;
+                    line = lines.recv() => line,
+                    exit_code = running => {
+                        (end, code) = (None, Some(exit_code));
+                        continue;
+                    }
+                },
+                // The process is over and has no more to say than what waits.
+                None => lines.try_recv().ok(),
+            };
+            let event = match line {
+                Some((source, line)) => {
+                    SessionEvent::Wrote { source, bytes: format!("{line}\n").into_bytes() }
+                }
+                None if end.is_some() => {
+                    // It said all it had to say before it ended.
+                    code = Some(end.take()?.await);
+                    continue;
+                }
+                None => SessionEvent::Ended { exit_code: code.take()? },
+            };
+            return Some((Ok(event), (lines, end, code)));
+        }
+    });
+    let input = input.map(|input| Box::pin(input) as SessionInput);
+    Session { output: talk.boxed(), input, size: Default::default() }
 }
 
 fn rfc3339(at: SystemTime) -> String {

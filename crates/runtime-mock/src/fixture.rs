@@ -65,6 +65,11 @@ async fn act(process: Process) -> i64 {
         "write" => {
             process.write(args.first(), args.0.get(1).map_or("", String::as_str).as_bytes()).map(|()| 0)
         }
+        "read" if args.first() == "/dev/stdin" => {
+            let bytes = process.stdin().await;
+            String::from_utf8_lossy(&bytes).lines().for_each(|line| process.out(line));
+            Ok(0)
+        }
         "read" => process.read(args.first()).map(|bytes| {
             String::from_utf8_lossy(&bytes).lines().for_each(|line| process.out(line));
             0

@@ -3,8 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use runtime_core::{ContainerSpec, LogSource};
-use tokio::time::{Instant, sleep};
+use runtime_core::{ContainerSpec, ExecSpec, LogSource};
+use tokio::{
+    io::{AsyncReadExt, DuplexStream},
+    sync::mpsc,
+    time::{Instant, sleep},
+};
 
 use crate::world::Inner;
 
@@ -23,7 +27,16 @@ pub trait Program: Send + Sync + 'static {
     fn exec(&self, process: Process) -> BoxFuture<'static, i64>;
 }
 
-pub(crate) type Printed = Arc<std::sync::Mutex<Vec<(LogSource, String)>>>;
+/// A command that is run in a container, and not the container's own process.
+#[derive(Debug, Clone)]
+pub(crate) struct Inside {
+    pub(crate) spec: ExecSpec,
+    /// Where its lines go, which are not the container's log.
+    pub(crate) printed: mpsc::UnboundedSender<(LogSource, String)>,
+}
+
+/// What can be read of a process's stdin.
+pub(crate) type Stdin = Arc<tokio::sync::Mutex<Option<DuplexStream>>>;
 
 /// A process in a container, and what it can do.
 #[derive(Debug, Clone)]
@@ -31,8 +44,8 @@ pub struct Process {
     pub(crate) inner: Arc<Inner>,
     pub(crate) id: String,
     pub(crate) argv: Vec<String>,
-    /// Where a command's lines go that are not the container's log.
-    pub(crate) printed: Option<Printed>,
+    pub(crate) inside: Option<Inside>,
+    pub(crate) stdin: Stdin,
 }
 
 impl Process {
@@ -41,12 +54,28 @@ impl Process {
         &self.argv
     }
 
-    /// What the container is made from.
+    /// What the container is made from; of a command in it, with its own user, folder and variables.
     pub fn spec(&self) -> ContainerSpec {
-        self.inner.spec(&self.id)
+        let mut spec = self.inner.spec(&self.id);
+        if let Some(Inside { spec: own, .. }) = &self.inside {
+            spec.user = own.user.clone().or(spec.user);
+            spec.working_dir = own.working_dir.clone().or(spec.working_dir);
+            spec.environment.extend(own.environment.clone());
+        }
+        spec
     }
 
-    /// The container's environment.
+    /// Reads its stdin to the end.
+    pub async fn stdin(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if let Some(stdin) = &mut *self.stdin.lock().await {
+            // What was written until somebody went away is all there is.
+            let _ = stdin.read_to_end(&mut bytes).await;
+        }
+        bytes
+    }
+
+    /// The environment.
     pub fn environment(&self) -> BTreeMap<String, String> {
         self.spec().environment
     }
@@ -67,8 +96,9 @@ impl Process {
     }
 
     fn print(&self, source: LogSource, line: String) {
-        match &self.printed {
-            Some(kept) => kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((source, line)),
+        match &self.inside {
+            // Who no longer listens is not told.
+            Some(inside) => drop(inside.printed.send((source, line))),
             None => self.inner.log(&self.id, source, line),
         }
     }

@@ -18,7 +18,12 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{engine::image_id, fault::Script, machine::Vm, program::Program};
+use crate::{
+    engine::image_id,
+    fault::Script,
+    machine::Vm,
+    program::{Program, Stdin},
+};
 
 /// A longer line comes in pieces.
 const MAX_LINE: usize = 64 << 10;
@@ -53,6 +58,7 @@ pub(crate) struct Record {
     pub(crate) ports: Vec<PublishedPort>,
     pub(crate) listening: BTreeMap<u16, Answer>,
     pub(crate) files: BTreeMap<String, Vec<u8>>,
+    pub(crate) stdin: Stdin,
     pub(crate) anonymous: Vec<(String, String)>,
     pub(crate) image_id: ImageId,
     /// Counts runs, so that what belongs to an earlier one changes nothing.

@@ -70,6 +70,7 @@ pub(crate) struct Invocation {
     shown: Vec<String>,
     env: Vec<(String, String)>,
     leaves: Leaves,
+    stdin: bool,
 }
 
 /// What a command leaves behind when it has ended.
@@ -112,6 +113,12 @@ impl Invocation {
     /// The command starts a machine, whose processes outlive it.
     pub(crate) fn leaving_a_machine(mut self) -> Self {
         self.leaves = Leaves::Machine;
+        self
+    }
+
+    /// The command reads what is written to it.
+    pub(crate) fn reading_stdin(mut self) -> Self {
+        self.stdin = true;
         self
     }
 
@@ -195,6 +202,9 @@ enum Outputs {
     /// One terminal for both.
     #[cfg(unix)]
     Terminal(crate::terminal::Terminal),
+    /// One terminal for both, and for what it reads.
+    #[cfg(unix)]
+    Talking(crate::terminal::Terminal),
 }
 
 impl Podman {
@@ -209,12 +219,15 @@ impl Podman {
         &self,
         invocation: &Invocation,
     ) -> Result<(Group, crate::terminal::Screen)> {
-        let refused = |error: std::io::Error| Error::NotPermitted {
-            what: "opening a terminal for podman".to_owned(),
-            reason: error.to_string(),
-        };
-        let (screen, terminal) = crate::terminal::open().map_err(refused)?;
+        let (screen, terminal) = crate::terminal::open().map_err(|error| no_terminal(&error))?;
         Ok((self.spawn_with(invocation, Outputs::Terminal(terminal))?, screen))
+    }
+
+    /// Starts podman on a terminal at whose other end somebody talks with what podman runs.
+    #[cfg(unix)]
+    pub(crate) fn spawn_talking(&self, invocation: &Invocation) -> Result<(Group, crate::terminal::Screen)> {
+        let (screen, terminal) = crate::terminal::open_plain().map_err(|error| no_terminal(&error))?;
+        Ok((self.spawn_with(invocation, Outputs::Talking(terminal))?, screen))
     }
 
     fn spawn_with(&self, invocation: &Invocation, outputs: Outputs) -> Result<Group> {
@@ -231,7 +244,8 @@ impl Podman {
         });
         command.envs(inherited).env("LC_ALL", "C.UTF-8");
         command.envs(self.env.iter().chain(&invocation.env).map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).kill_on_drop(true);
+        let stdin = if invocation.stdin { Stdio::piped() } else { Stdio::null() };
+        command.stdin(stdin).kill_on_drop(true);
         let program = self.program.display().to_string();
         let cannot_start = |error: &std::io::Error| match error.kind() {
             ErrorKind::NotFound => {
@@ -257,6 +271,8 @@ impl Podman {
                 command.env("TERM", "xterm");
                 terminal.spawn(command)
             }
+            #[cfg(unix)]
+            Outputs::Talking(terminal) => terminal.spawn_reading(command),
         };
         let child = spawned.map_err(|error| cannot_start(&error))?;
         let words = self.global.iter().chain(&invocation.shown).map(|word| quote(word)).collect::<Vec<_>>();
@@ -309,6 +325,11 @@ impl Podman {
         let exit_code = status.ok().and_then(|status| status.code());
         Ok(Finished { exit_code, stdout, stderr: stderr.into(), command: group.command.clone() })
     }
+}
+
+#[cfg(unix)]
+fn no_terminal(error: &std::io::Error) -> Error {
+    Error::NotPermitted { what: "opening a terminal for podman".to_owned(), reason: error.to_string() }
 }
 
 /// A word as a person would type it, kept short.

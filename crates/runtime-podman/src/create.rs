@@ -1,5 +1,7 @@
 //! What a container is made from, as podman's arguments. Pure.
 
+use std::collections::BTreeMap;
+
 use compose_file::{HealthTest, NetworkMode, Port, RestartPolicy};
 use runtime_core::{ContainerSpec, MountSourceSpec, MountSpec, NetworkSpec, VolumeSpec};
 
@@ -10,15 +12,7 @@ pub(crate) fn container(spec: &ContainerSpec, image: &str) -> Invocation {
     for (key, value) in &spec.labels {
         command = command.args(["--label".to_owned(), format!("{key}={value}")]);
     }
-    for (key, value) in &spec.environment {
-        command = command.args(["--env"]);
-        // A name alone takes its value from podman's own environment: nothing stands in the process list.
-        command = if is_podmans_own(key) {
-            command.secret(key, value)
-        } else {
-            command.args([key]).env(key, value)
-        };
-    }
+    command = environment(command, &spec.environment);
     for port in &spec.ports {
         command = command.args(["--publish".to_owned(), publish(port)]);
     }
@@ -81,6 +75,20 @@ pub(crate) fn container(spec: &ContainerSpec, image: &str) -> Invocation {
         command = command.args([format!("--entrypoint={text}")]);
     }
     command.args(["--", image]).args(spec.command.iter().flatten().cloned())
+}
+
+/// Variables of a process in a container.
+pub(crate) fn environment(mut command: Invocation, variables: &BTreeMap<String, String>) -> Invocation {
+    for (key, value) in variables {
+        command = command.args(["--env"]);
+        // A name alone takes its value from podman's own environment: nothing stands in the process list.
+        command = if is_podmans_own(key) {
+            command.secret(key, value)
+        } else {
+            command.args([key]).env(key, value)
+        };
+    }
+    command
 }
 
 fn publish(port: &Port) -> String {

@@ -14,6 +14,7 @@ mod machine;
 mod parse;
 mod podman;
 mod progress;
+mod session;
 #[cfg(unix)]
 mod terminal;
 

@@ -12,8 +12,9 @@ use async_trait::async_trait;
 use compose_file::{Port, ProjectName, Protocol};
 use runtime_core::{
     AnonymousVolumes, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec, Engine,
-    EngineEvents, EngineInfo, Error, ExecOutput, HealthStatus, ImageId, LogOptions, LogStream, NetworkSpec,
-    Observed, Progress, Resource, ResourceKind, ResourceName, Result, RuntimeKind, Scope, VolumeSpec, labels,
+    EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus, ImageId, LogOptions, LogStream,
+    NetworkSpec, Observed, Progress, Resource, ResourceKind, ResourceName, Result, RuntimeKind, Scope,
+    Session, VolumeSpec, labels,
 };
 use tokio::sync::Semaphore;
 
@@ -23,6 +24,7 @@ use crate::{
     failure::{Subject, explain, is_gone, is_passing, unexpected},
     logs,
     parse::{self, Inspected, ListedContainer, ListedImage, ListedNetwork, ListedVolume, Version},
+    session::{self, Talk},
 };
 
 /// The oldest podman that is supported.
@@ -543,9 +545,8 @@ impl Engine for PodmanEngine {
         logs::events(self, project.map(ProjectName::as_str)).await
     }
 
-    async fn exec(&self, id: &ContainerId, command: &[String]) -> Result<ExecOutput> {
-        let command = Invocation::new(["exec", "--", &id.0]).args(command.iter().cloned());
-        let finished = self.podman.run(&command).await?;
+    async fn exec(&self, id: &ContainerId, spec: &ExecSpec) -> Result<ExecOutput> {
+        let finished = self.podman.run(&session::exec(id, spec, Talk::Listen)).await?;
         // 125 is podman's own failure; anything else is the command's.
         if finished.exit_code == Some(125) || finished.exit_code.is_none() {
             return Err(explain(&finished, Subject { kind: ResourceKind::Container, name: &id.0 }));
@@ -554,6 +555,16 @@ impl Engine for PodmanEngine {
         stdout.truncate(MAX_EXEC_OUTPUT);
         let stderr = finished.stderr.join("\n").into_bytes();
         Ok(ExecOutput { exit_code: finished.exit_code.map_or(-1, i64::from), stdout, stderr })
+    }
+
+    async fn exec_session(&self, id: &ContainerId, spec: &ExecSpec) -> Result<Session> {
+        let talk = if spec.tty { Talk::OnTerminal } else { Talk::ToAndFro };
+        session::open(&self.podman, &session::exec(id, spec, talk), id, talk, spec.stdin)
+    }
+
+    async fn exec_detached(&self, id: &ContainerId, spec: &ExecSpec) -> Result<()> {
+        let command = session::exec(id, spec, Talk::Never);
+        self.succeed(&command, ResourceKind::Container, &id.0).await.map(|_| ())
     }
 
     async fn check_health(&self, id: &ContainerId) -> Result<HealthStatus> {

@@ -4,9 +4,13 @@
 //! started. A process of ours that is killed closes its end too, so no download outlives it. One that did would keep podman's
 //! lock on the machine, and the next init would wait for that without a word.
 
-use std::{io, process::Stdio};
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    process::Stdio,
+};
 
-use pty_process::{Command, Pts, Pty, Size};
+use pty_process::{Command, OwnedReadPty, OwnedWritePty, Pts, Pty, Size};
 use tokio::{
     io::AsyncReadExt,
     process::{Child, Command as Plain},
@@ -26,7 +30,22 @@ pub(crate) fn open() -> io::Result<(Screen, Terminal)> {
     Ok((Screen(ours), Terminal(childs)))
 }
 
+/// Opens a terminal that gives on every byte as it is, for a child that is talked with: our end, and the child's.
+pub(crate) fn open_plain() -> io::Result<(Screen, Terminal)> {
+    let (ours, childs) = pty_process::open().map_err(plain)?;
+    // Podman does so too, but later: until then it would echo what is written.
+    let mut modes = rustix::termios::tcgetattr(&childs)?;
+    modes.make_raw();
+    rustix::termios::tcsetattr(&childs, rustix::termios::OptionalActions::Now, &modes)?;
+    Ok((Screen(ours), Terminal(childs)))
+}
+
 impl Terminal {
+    /// Starts a command that reads and writes here, in a session of its own.
+    pub(crate) fn spawn_reading(self, command: Plain) -> io::Result<Child> {
+        Command::from(command).spawn(self.0).map_err(plain)
+    }
+
     /// Starts a command whose outputs go here, in a session and so in a process group of its own.
     pub(crate) fn spawn(self, command: Plain) -> io::Result<Child> {
         // What has a terminal to read from may ask questions of it.
@@ -35,11 +54,24 @@ impl Terminal {
 }
 
 impl Screen {
+    /// Parts it into what reads, what writes, and what says how large it is.
+    pub(crate) fn split(self) -> io::Result<(OwnedReadPty, OwnedWritePty, OwnedFd)> {
+        let size = self.0.as_fd().try_clone_to_owned()?;
+        let (reader, writer) = self.0.into_split();
+        Ok((reader, writer, size))
+    }
+
     /// Reads what was drawn; 0 when the last one who could draw has gone. Safe to drop.
     pub(crate) async fn read(&mut self, buffer: &mut [u8]) -> usize {
         // Linux says EIO where others say that it is the end.
         self.0.read(buffer).await.unwrap_or(0)
     }
+}
+
+/// Says how large a terminal is. One that is gone has no size.
+pub(crate) fn resize(terminal: &OwnedFd, rows: u16, columns: u16) {
+    let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let _ = rustix::termios::tcsetwinsize(terminal, size);
 }
 
 fn plain(error: pty_process::Error) -> io::Error {
