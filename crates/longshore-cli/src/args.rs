@@ -1,6 +1,7 @@
 //! The command line, as docker compose has it.
 
 mod agents;
+mod containers;
 
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
@@ -9,6 +10,7 @@ use clap_complete::Shell;
 use longshore::{Config, MachineChoice, RuntimeChoice};
 
 pub(crate) use self::agents::{Agents, Asked, Chat, Create, Lines, Of, Place, Serve, Verb};
+pub(crate) use self::containers::{Kill, Named, Restart, Rm, Scale, Wait};
 use crate::exit::ExitCode;
 
 /// Compose projects on whatever engine this computer has.
@@ -170,7 +172,7 @@ pub(crate) struct Files {
     pub(crate) with: Circumstances,
 }
 
-/// The same for `logs`, where `-f` means to follow.
+/// The same for `logs` and `rm`, where `-f` means to follow and not to ask.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Project")]
 pub(crate) struct FilesWithoutLetter {
@@ -235,8 +237,26 @@ pub(crate) enum Command {
     Stop(Stop),
     /// Start containers that were stopped.
     Start(Start),
+    /// Stop containers and start them again.
+    ///
+    /// Services that depend on a named one with `restart: true` are restarted after it.
+    Restart(Restart),
+    /// Send the running containers a signal.
+    Kill(Kill),
+    /// Freeze running containers.
+    Pause(Named),
+    /// Let containers go on that are frozen.
+    Unpause(Named),
+    /// Remove containers that do not run.
+    Rm(Rm),
     /// Stop and remove containers and networks.
     Down(Down),
+    /// Create containers without starting them.
+    Create(CreateContainers),
+    /// Change how many containers of a service run.
+    Scale(Scale),
+    /// Wait until containers have ended; exit code of the last of them.
+    Wait(Wait),
     /// List the project's containers.
     Ps(Ps),
     /// List the projects on the engine.
@@ -391,6 +411,41 @@ pub(crate) struct Up {
     pub(crate) no_log_prefix: bool,
     #[command(flatten)]
     pub(crate) files: Files,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateContainers {
+    /// Make all containers anew, changed or not.
+    #[arg(long, conflicts_with = "no_recreate")]
+    pub(crate) force_recreate: bool,
+    /// Leave containers that exist as they are.
+    #[arg(long)]
+    pub(crate) no_recreate: bool,
+    /// Remove containers of services that are not in the file.
+    #[arg(long)]
+    pub(crate) remove_orphans: bool,
+    /// Whether images are fetched, in place of what the file says.
+    #[arg(long, value_name = "WHEN", value_enum)]
+    pub(crate) pull: Option<Pulling>,
+    /// Create so many containers of a service.
+    #[arg(long, value_name = "SERVICE=NUMBER", value_parser = scale)]
+    pub(crate) scale: Vec<(String, u32)>,
+    /// Only these services and what they depend on.
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+/// Whether images are fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Pulling {
+    /// Whether they are here or not.
+    Always,
+    /// Those that are not here.
+    Missing,
+    /// Not at all.
+    Never,
 }
 
 #[derive(Debug, Args)]

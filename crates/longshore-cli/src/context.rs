@@ -175,7 +175,7 @@ impl Context {
     }
 
     /// Does what may wait for a terminal or a pipe, where a signal ends it.
-    async fn reading_files<T: Send + 'static>(
+    pub(crate) async fn reading_files<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {

@@ -24,6 +24,8 @@ pub(crate) enum ExitCode {
     NoEngine,
     Interrupted,
     Terminated,
+    /// What a command in a container, or a container, ended with.
+    Passed(u8),
 }
 
 impl ExitCode {
@@ -49,6 +51,15 @@ impl ExitCode {
             Self::NoEngine => 69,
             Self::Interrupted => 130,
             Self::Terminated => 143,
+            Self::Passed(code) => code,
+        }
+    }
+
+    /// The exit code of something else, as a system can have it.
+    pub(crate) fn passed(code: i64) -> Self {
+        match code {
+            0 => Self::Ok,
+            code => Self::Passed(u8::try_from(code).unwrap_or(u8::MAX)),
         }
     }
 
@@ -62,6 +73,7 @@ impl ExitCode {
             Self::NoEngine => "no container engine answers, or no server of agents",
             Self::Interrupted => "ended by Ctrl-C",
             Self::Terminated => "ended by SIGTERM",
+            Self::Passed(_) => "what a container, or a command in it, ended with",
         }
     }
 
@@ -71,6 +83,7 @@ impl ExitCode {
         for code in Self::ALL {
             let _ = writeln!(out, "  {:>3}  {}", code.number(), code.meaning());
         }
+        let _ = writeln!(out, "    N  `wait`: {}", Self::Passed(0).meaning());
         out
     }
 }

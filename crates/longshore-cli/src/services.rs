@@ -1,6 +1,6 @@
 //! Services that were named on the command line, against those that there are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use longshore::{Error, Project, ResourceKind, compose_file::Service};
 
@@ -20,9 +20,17 @@ pub(crate) fn check<'a>(
 /// Refuses what `up` cannot do with the project, before anything is asked of an engine.
 pub(crate) fn check_up(project: &Project, flags: &UpFlags) -> Result<(), Failure> {
     check_selected(project)?;
-    let scale = flags.scale();
-    check(flags.services.iter().chain(scale.keys()), |name| project.services.contains_key(name))?;
-    for (name, count) in &scale {
+    check_scale(project, &flags.services, &flags.scale())
+}
+
+/// Refuses services that are not in the file, and more containers of one than it can have.
+pub(crate) fn check_scale(
+    project: &Project,
+    named: &[String],
+    scale: &BTreeMap<String, u32>,
+) -> Result<(), Failure> {
+    check(named.iter().chain(scale.keys()), |name| project.services.contains_key(name))?;
+    for (name, count) in scale {
         if let Some((why, help)) = project.services.get(name).and_then(|service| obstacle(service, *count)) {
             return Err(Failure::Usage(format!("--scale {name}={count}: {why}"), Some(help.to_owned())));
         }

@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use async_trait::async_trait;
 use compose_file::{Project, ProjectName};
 use runtime_core::{
-    Availability, Call, Changes, Container, ContainerRuntime, DownOptions, EngineInfo, Error, Foreground,
-    LogOptions, MachineStatus, MachineStop, Plan, ProjectLogs, ProjectSummary, Result, RuntimeKind,
-    ShutdownOptions, ShutdownOutcome, StopOptions, Target, UpOptions, UpOutcome,
+    Availability, Call, Changes, Container, ContainerRuntime, DownOptions, Endings, EngineInfo, Error,
+    Foreground, KillOptions, LogOptions, MachineStatus, MachineStop, Pause, Plan, ProjectLogs,
+    ProjectSummary, RemoveOptions, RestartOptions, Result, RuntimeKind, ShutdownOptions, ShutdownOutcome,
+    StopOptions, Target, UpOptions, UpOutcome,
 };
 
 use crate::Config;
@@ -249,6 +250,26 @@ impl ContainerRuntime for AnyRuntime {
 
     async fn stop(&self, target: &Target, options: &StopOptions, call: &Call) -> Result<()> {
         each!(self, runtime => runtime.stop(target, options, call).await)
+    }
+
+    async fn restart(&self, target: &Target, options: &RestartOptions, call: &Call) -> Result<()> {
+        each!(self, runtime => runtime.restart(target, options, call).await)
+    }
+
+    async fn kill(&self, target: &Target, options: &KillOptions, call: &Call) -> Result<usize> {
+        each!(self, runtime => runtime.kill(target, options, call).await)
+    }
+
+    async fn pause(&self, target: &Target, pause: Pause, call: &Call) -> Result<()> {
+        each!(self, runtime => runtime.pause(target, pause, call).await)
+    }
+
+    async fn remove(&self, target: &Target, options: &RemoveOptions, call: &Call) -> Result<()> {
+        each!(self, runtime => runtime.remove(target, options, call).await)
+    }
+
+    async fn wait(&self, target: &Target) -> Result<Endings> {
+        each!(self, runtime => runtime.wait(target).await)
     }
 
     async fn down(&self, target: &Target, options: &DownOptions, call: &Call) -> Result<()> {

@@ -13,15 +13,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Attached, Availability, Call, Changes, Container, ContainerFilter, ContainerId, ContainerRuntime,
-    Desired, DownOptions, Engine, EngineInfo, Error, Foreground, Kept, LogOptions, MachineAtEnd, MachineEnd,
-    MachineHost, MachineProblem, MachineStatus, MachineStop, Observed, Plan, Progress, ProjectLogs,
-    ProjectSummary, Projects, RemoveVolumes, ResourceKind, Result, RuntimeKind, Scope, ShutdownOptions,
-    ShutdownOutcome, StopOptions, Subject, Target, UpOptions, UpOutcome, Wait, Work,
+    Desired, DownOptions, Ending, Endings, Engine, EngineInfo, Error, Foreground, Kept, KillOptions,
+    LogOptions, MachineAtEnd, MachineEnd, MachineHost, MachineProblem, MachineStatus, MachineStop, Observed,
+    Pause, Plan, Progress, ProjectLogs, ProjectSummary, Projects, RemoveOptions, RemoveVolumes, ResourceKind,
+    RestartOptions, Result, RuntimeKind, Scope, ShutdownOptions, ShutdownOutcome, StopOptions, Subject,
+    Target, UpOptions, UpOutcome, Wait, Work,
     execute::{Execution, execute},
     flight::Flight,
     labels,
     lifecycle::{Lifecycle, Ours},
-    plan_down, plan_start, plan_stop, plan_up,
+    plan_down, plan_kill, plan_pause, plan_remove, plan_restart, plan_start, plan_stop, plan_up,
     project_logs::{self, What},
     reconcile, scope_of_up,
     shutdown::Gate,
@@ -263,6 +264,23 @@ impl<E: Engine> Compose<E> {
         execute(&*self.shared.engine, &plan, call, Execution::default()).await.map(|_| ())
     }
 
+    /// Plans over what is there and does it. Nothing of it there is nothing to do.
+    async fn change_inside(
+        &self,
+        target: &Target,
+        call: &Call,
+        plan: impl FnOnce(&Observed) -> Plan + Send,
+    ) -> Result<usize> {
+        // Nothing runs in a machine that is off, and what is stopped there can wait.
+        if self.is_off().await? {
+            return Ok(0);
+        }
+        let _writer = self.write(&target.name, call).await?;
+        let observed = self.unless_cancelled(call, self.observe(target, RemoveVolumes::No)).await?;
+        Self::checked_target(target, &observed)?;
+        execute(&*self.shared.engine, &plan(&observed), call, Execution::default()).await
+    }
+
     async fn down_inside(&self, target: &Target, options: &DownOptions, call: &Call) -> Result<()> {
         let _writer = self.write(&target.name, call).await?;
         let mut observed = self.unless_cancelled(call, self.observe(target, options.volumes)).await?;
@@ -435,6 +453,56 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
             self.stop_inside(target, options, &call).await
         };
         self.shared.gate.within(call, work).await
+    }
+
+    async fn restart(&self, target: &Target, options: &RestartOptions, call: &Call) -> Result<()> {
+        let plan = |observed: &Observed| plan_restart(target, options, observed);
+        let work = |call: Call| async move { self.change_inside(target, &call, plan).await };
+        self.shared.gate.within(call, work).await.map(|_| ())
+    }
+
+    async fn kill(&self, target: &Target, options: &KillOptions, call: &Call) -> Result<usize> {
+        let plan = |observed: &Observed| plan_kill(target, options, observed);
+        let work = |call: Call| async move { self.change_inside(target, &call, plan).await };
+        self.shared.gate.within(call, work).await
+    }
+
+    async fn pause(&self, target: &Target, pause: Pause, call: &Call) -> Result<()> {
+        let plan = |observed: &Observed| plan_pause(target, pause, observed);
+        let work = |call: Call| async move { self.change_inside(target, &call, plan).await };
+        self.shared.gate.within(call, work).await.map(|_| ())
+    }
+
+    async fn remove(&self, target: &Target, options: &RemoveOptions, call: &Call) -> Result<()> {
+        let plan = |observed: &Observed| plan_remove(target, options, observed);
+        let work = |call: Call| async move { self.change_inside(target, &call, plan).await };
+        self.shared.gate.within(call, work).await.map(|_| ())
+    }
+
+    async fn wait(&self, target: &Target) -> Result<Endings> {
+        let observed = self.asking(self.observe(target, RemoveVolumes::No)).await?;
+        Self::checked_target(target, &observed)?;
+        let is_meant = |container: &Container| {
+            let service = container.service().unwrap_or_default();
+            container.state.is_running() && (target.services.is_empty() || target.services.contains(service))
+        };
+        let waits: FuturesUnordered<_> = observed
+            .containers
+            .into_iter()
+            .filter(is_meant)
+            .map(|container| {
+                let engine = self.shared.engine.clone();
+                async move {
+                    let exit_code = engine.wait_container(&container.id).await?;
+                    let service = container.service().unwrap_or_default().to_owned();
+                    Ok(Ending { service, container: container.name, id: container.id, exit_code })
+                }
+            })
+            .collect();
+        if waits.is_empty() {
+            return Err(Error::NotFound { kind: ResourceKind::Container, name: target.name.to_string() });
+        }
+        Ok(waits.boxed())
     }
 
     async fn down(&self, target: &Target, options: &DownOptions, call: &Call) -> Result<()> {

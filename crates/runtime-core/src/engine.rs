@@ -70,8 +70,17 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// own, else ten seconds. Returns when it has ended; one that does not run is success.
     async fn stop_container(&self, id: &ContainerId, grace: Option<Duration>) -> Result<()>;
 
-    /// Sends a signal (`SIGKILL`) to a running container.
+    /// Sends a signal (`SIGKILL`) to a running container; one that does not run is success.
     async fn kill_container(&self, id: &ContainerId, signal: &str) -> Result<()>;
+
+    /// Freezes a running container.
+    async fn pause_container(&self, id: &ContainerId) -> Result<()>;
+
+    /// Lets a container go on that was frozen.
+    async fn unpause_container(&self, id: &ContainerId) -> Result<()>;
+
+    /// Returns the exit code of a container when it does not run; that may take any time.
+    async fn wait_container(&self, id: &ContainerId) -> Result<i64>;
 
     /// Removes a container, killing it if it runs. `anonymous_volumes` are removed with it or kept.
     async fn remove_container(&self, id: &ContainerId, anonymous_volumes: AnonymousVolumes) -> Result<()>;

@@ -538,6 +538,8 @@ pub enum ResourceKind {
     Project,
     /// A service of a project.
     Service,
+    /// A signal.
+    Signal,
 }
 
 impl fmt::Display for ResourceKind {
@@ -550,6 +552,7 @@ impl fmt::Display for ResourceKind {
             Self::Machine => "machine",
             Self::Project => "project",
             Self::Service => "service",
+            Self::Signal => "signal",
         })
     }
 }

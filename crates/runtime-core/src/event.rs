@@ -165,6 +165,12 @@ pub enum Work {
     Start,
     /// It is stopped.
     Stop,
+    /// It is sent a signal.
+    Kill,
+    /// It is frozen.
+    Pause,
+    /// It goes on.
+    Unpause,
     /// It is removed.
     Remove,
     /// It gets its final name.

@@ -295,6 +295,16 @@ impl<E: Engine> Running<'_, E> {
             Action::StopContainer { replica, grace } => {
                 gone_is_fine(engine.stop_container(&self.containers.id(&replica.container)?, *grace).await)?;
             }
+            Action::KillContainer { replica, signal } => {
+                let id = self.containers.id(&replica.container)?;
+                gone_is_fine(engine.kill_container(&id, signal.as_str()).await)?;
+            }
+            Action::PauseContainer(replica) => {
+                engine.pause_container(&self.containers.id(&replica.container)?).await?;
+            }
+            Action::UnpauseContainer(replica) => {
+                engine.unpause_container(&self.containers.id(&replica.container)?).await?;
+            }
             Action::RemoveContainer { replica, anonymous_volumes } => {
                 let id = self.containers.id(&replica.container)?;
                 gone_is_fine(engine.remove_container(&id, *anonymous_volumes).await)?;

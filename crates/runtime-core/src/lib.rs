@@ -46,4 +46,4 @@ pub use resubscribe::{Subscription, resubscribing};
 pub use runtime::*;
 pub use session::*;
 pub use shutdown::{Kept, MachineAtEnd, MachineEnd, Projects, ShutdownOptions, ShutdownOutcome};
-pub use takedown::{plan_down, plan_start, plan_stop};
+pub use takedown::{plan_down, plan_kill, plan_pause, plan_remove, plan_restart, plan_start, plan_stop};

@@ -40,6 +40,64 @@ impl fmt::Display for MachineName {
     }
 }
 
+/// The name of a signal, like `SIGTERM`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct SignalName(String);
+
+impl SignalName {
+    /// Reads a name with or without its `SIG`, in any case, or a number. Whether there is such a signal is for the engine to
+    /// say.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`] for what is no word.
+    pub fn new(text: &str) -> Result<Self> {
+        let upper = text.to_ascii_uppercase();
+        let word = upper.strip_prefix("SIG").unwrap_or(&upper);
+        let invalid = |reason: &str| Error::InvalidName {
+            kind: ResourceKind::Signal,
+            name: text.to_owned(),
+            reason: reason.to_owned(),
+        };
+        match word.chars().next() {
+            None => return Err(invalid("it is empty")),
+            Some(first) if !first.is_ascii_alphanumeric() => return Err(invalid("it begins with no letter")),
+            Some(_) => {}
+        }
+        if !word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-')) || word.len() > 20 {
+            return Err(invalid("a signal is a word like SIGTERM, or a number"));
+        }
+        // The numbers that are the same everywhere.
+        let word = match word {
+            "1" => "HUP",
+            "2" => "INT",
+            "3" => "QUIT",
+            "6" => "ABRT",
+            "9" => "KILL",
+            "14" => "ALRM",
+            "15" => "TERM",
+            number if number.bytes().all(|b| b.is_ascii_digit()) => return Ok(Self(number.to_owned())),
+            word => word,
+        };
+        Ok(Self(format!("SIG{word}")))
+    }
+
+    /// `SIGKILL`.
+    pub fn kill() -> Self {
+        Self("SIGKILL".to_owned())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SignalName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Docker and Podman agree on this rule (`[a-zA-Z0-9][a-zA-Z0-9_.-]*`); 255 is what their file systems take.
 fn check(kind: ResourceKind, name: &str) -> Result<()> {
     let reason = match name.chars().next() {
@@ -112,6 +170,22 @@ impl fmt::Display for ResourceName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rule_10_no_surprise_signals() {
+        for (text, name) in [
+            ("term", "SIGTERM"),
+            ("SIGUSR1", "SIGUSR1"),
+            ("9", "SIGKILL"),
+            ("RTMIN+3", "SIGRTMIN+3"),
+            ("34", "34"),
+        ] {
+            assert_eq!(SignalName::new(text).map(|signal| signal.to_string()), Ok(name.to_owned()));
+        }
+        for bad in ["", "-9", "SIG", "a b", "a=b"] {
+            assert!(SignalName::new(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn rule_10_no_surprise_names() {

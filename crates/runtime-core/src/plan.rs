@@ -6,8 +6,8 @@ use compose_file::{Condition, ProjectName};
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::{
-    AnonymousVolumes, ContainerId, ContainerName, ContainerSpec, NetworkSpec, ResourceName, Subject,
-    VolumeSpec, Work,
+    AnonymousVolumes, ContainerId, ContainerName, ContainerSpec, NetworkSpec, ResourceName, SignalName,
+    Subject, VolumeSpec, Work,
 };
 
 /// Steps that make the engine's state the wanted one. Nothing in it looks at the engine again: executing it is doing
@@ -195,6 +195,17 @@ pub enum Action {
         /// Its grace period, if not its own.
         grace: Option<Duration>,
     },
+    /// Sends a container a signal.
+    KillContainer {
+        /// Which.
+        replica: Replica,
+        /// The signal.
+        signal: SignalName,
+    },
+    /// Freezes a container.
+    PauseContainer(Replica),
+    /// Lets a frozen container go on.
+    UnpauseContainer(Replica),
     /// Removes a container.
     RemoveContainer {
         /// Which.
@@ -252,6 +263,9 @@ impl Action {
             Self::CreateContainer(creation) => creation.network_of.as_ref(),
             Self::StartContainer(replica)
             | Self::StopContainer { replica, .. }
+            | Self::KillContainer { replica, .. }
+            | Self::PauseContainer(replica)
+            | Self::UnpauseContainer(replica)
             | Self::RemoveContainer { replica, .. }
             | Self::RenameContainer { replica, .. }
             | Self::Await(Awaiting { replica, .. }) => Some(&replica.container),
@@ -282,6 +296,9 @@ impl Action {
             }
             Self::StartContainer(replica)
             | Self::StopContainer { replica, .. }
+            | Self::KillContainer { replica, .. }
+            | Self::PauseContainer(replica)
+            | Self::UnpauseContainer(replica)
             | Self::RemoveContainer { replica, .. }
             | Self::RenameContainer { replica, .. }
             | Self::Await(Awaiting { replica, .. }) => replica.subject(),
@@ -299,6 +316,9 @@ impl Action {
             Self::PullImage(_) => Work::Pull,
             Self::StartContainer(_) => Work::Start,
             Self::StopContainer { .. } => Work::Stop,
+            Self::KillContainer { .. } => Work::Kill,
+            Self::PauseContainer(_) => Work::Pause,
+            Self::UnpauseContainer(_) => Work::Unpause,
             Self::RenameContainer { .. } => Work::Rename,
             Self::Await(awaiting) => Work::Wait(awaiting.condition),
         }
@@ -388,6 +408,9 @@ impl Step {
                 Work::Create => "create",
                 Work::Start => "start",
                 Work::Stop => "stop",
+                Work::Kill => "kill",
+                Work::Pause => "pause",
+                Work::Unpause => "unpause",
                 Work::Remove => "remove",
                 Work::Rename => "rename",
                 Work::Wait(Condition::ServiceHealthy) => "wait until healthy:",

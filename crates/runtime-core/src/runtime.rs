@@ -13,8 +13,8 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Call, Container, ContainerId, EngineAction, EngineInfo, Error, LogLine, LogOptions, MachineStatus,
-    MachineStop, Plan, Result, ShutdownOptions, ShutdownOutcome,
+    AnonymousVolumes, Call, Container, ContainerId, EngineAction, EngineInfo, Error, LogLine, LogOptions,
+    MachineStatus, MachineStop, Plan, Result, ShutdownOptions, ShutdownOutcome, SignalName,
 };
 
 /// Which engine a runtime uses.
@@ -149,6 +149,38 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The first that failed; the others are stopped all the same.
     async fn stop(&self, target: &Target, options: &StopOptions, call: &Call) -> Result<()>;
+
+    /// Stops and starts a project's containers; those that do not run are started. Services that are to be restarted with a
+    /// named one (`depends_on.restart`) are restarted after it.
+    ///
+    /// # Errors
+    /// The first that failed; nothing new is begun after it.
+    async fn restart(&self, target: &Target, options: &RestartOptions, call: &Call) -> Result<()>;
+
+    /// Sends a signal to the running containers of a project, one-offs too, side by side. Returns to how many.
+    ///
+    /// # Errors
+    /// The first that failed; the others are sent it all the same.
+    async fn kill(&self, target: &Target, options: &KillOptions, call: &Call) -> Result<usize>;
+
+    /// Freezes the running containers of a project, or lets those go on that are frozen. The others stay as they are.
+    ///
+    /// # Errors
+    /// The first that failed; the others are done all the same.
+    async fn pause(&self, target: &Target, pause: Pause, call: &Call) -> Result<()>;
+
+    /// Removes the containers of a project that do not run. Networks and named volumes stay.
+    ///
+    /// # Errors
+    /// The first that failed; the others are removed all the same.
+    async fn remove(&self, target: &Target, options: &RemoveOptions, call: &Call) -> Result<()>;
+
+    /// Tells of each running container of a project when it has ended, in the order in which they end; it ends with the last
+    /// of them.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when none runs; later errors come in the stream.
+    async fn wait(&self, target: &Target) -> Result<Endings>;
 
     /// Stops and removes a project's containers, then its networks and, if told so, its volumes. Nothing of it
     /// there is success.
@@ -351,6 +383,102 @@ pub struct UpOutcome {
 pub struct StopOptions {
     /// The grace period; `None` is each container's own, else ten seconds.
     pub timeout: Option<Duration>,
+}
+
+/// How `restart` goes about it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RestartOptions {
+    /// The grace period; `None` is each container's own, else ten seconds.
+    pub timeout: Option<Duration>,
+    /// Whether services are taken along that are to be restarted with a named one.
+    pub dependents: Dependents,
+}
+
+/// Whether what depends on a service is taken along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dependents {
+    /// It is, as far as it says so.
+    #[default]
+    Include,
+    /// It is not (`--no-deps`).
+    Ignore,
+}
+
+/// How `kill` goes about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KillOptions {
+    /// The signal.
+    pub signal: SignalName,
+    /// Whether containers of services that are not in the file get it too ([`Orphans::Remove`]).
+    pub orphans: Orphans,
+}
+
+impl KillOptions {
+    /// That signal, to services of the file.
+    pub fn new(signal: SignalName) -> Self {
+        Self { signal, orphans: Orphans::default() }
+    }
+}
+
+impl Default for KillOptions {
+    fn default() -> Self {
+        Self::new(SignalName::kill())
+    }
+}
+
+/// Whether containers are frozen or go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// They are frozen.
+    Freeze,
+    /// They go on.
+    GoOn,
+}
+
+/// How `rm` goes about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RemoveOptions {
+    /// What happens to those that run.
+    pub running: Running,
+    /// What happens to volumes that nobody named.
+    pub anonymous_volumes: AnonymousVolumes,
+    /// Only these, which somebody has agreed to; `None` is all.
+    pub only: Option<BTreeSet<ContainerId>>,
+}
+
+impl Default for RemoveOptions {
+    fn default() -> Self {
+        Self { running: Running::default(), anonymous_volumes: AnonymousVolumes::Keep, only: None }
+    }
+}
+
+/// What `rm` does with containers that run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Running {
+    /// It leaves them.
+    #[default]
+    Leave,
+    /// It stops them first (`--stop`).
+    Stop,
+}
+
+/// The containers that end, as they end.
+pub type Endings = BoxStream<'static, Result<Ending>>;
+
+/// A container has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ending {
+    /// The service.
+    pub service: String,
+    /// The container's name.
+    pub container: String,
+    /// Its id.
+    pub id: ContainerId,
+    /// Its exit code.
+    pub exit_code: i64,
 }
 
 /// How `down` goes about it.

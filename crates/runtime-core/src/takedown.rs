@@ -1,4 +1,4 @@
-//! The planners of `stop`, `start` and `down`: containers that are there, in, a plan out. No I/O, no clock.
+//! The planners of `stop`, `start`, `restart`, `kill`, `pause`, `rm` and `down`: containers that are there, in, a plan out. No I/O, no clock.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,8 +8,9 @@ use std::{
 use compose_file::Condition;
 
 use crate::{
-    Action, AnonymousVolumes, Awaiting, Cause, Container, ContainerState, DownOptions, Observed, OnFailure,
-    Orphans, Plan, RemoveVolumes, ResourceName, Result, StepId, StopOptions, Target, labels,
+    Action, AnonymousVolumes, Awaiting, Cause, Container, ContainerState, Dependents, DownOptions,
+    KillOptions, Observed, OnFailure, Orphans, Pause, Plan, RemoveOptions, RemoveVolumes, ResourceName,
+    RestartOptions, Result, Running, StepId, StopOptions, Target, labels,
     reconcile::{existing, is_oneoff},
 };
 
@@ -101,6 +102,12 @@ impl TakeDown<'_> {
                 let replica = existing(container);
                 let mut done = None;
                 if container.state.is_running() {
+                    let mut after = after;
+                    if container.state == ContainerState::Paused {
+                        // What is frozen does not hear that it is to stop.
+                        let go_on = Action::UnpauseContainer(replica.clone());
+                        after = vec![self.plan.push(go_on, Cause::Requested, after).ended()];
+                    }
                     let stop = Action::StopContainer { replica: replica.clone(), grace: self.grace };
                     let step = self.plan.push(stop, Cause::Requested, after);
                     stopped.push((service, step));
@@ -134,13 +141,129 @@ pub fn plan_stop(target: &Target, options: &StopOptions, observed: &Observed) ->
         target,
         grace: options.timeout,
     };
-    let named = |container: &&Container| {
+    down.containers(&named(target, observed), &observed.containers, None);
+    down.plan
+}
+
+/// The containers of the target's services, one-offs left out.
+fn named<'o>(target: &Target, observed: &'o Observed) -> Vec<&'o Container> {
+    let is_named = |container: &&Container| {
         !is_oneoff(container)
             && (target.services.is_empty()
                 || container.service().is_some_and(|s| target.services.contains(s)))
     };
-    let containers: Vec<&Container> = observed.containers.iter().filter(named).collect();
-    down.containers(&containers, &observed.containers, None);
+    observed.containers.iter().filter(is_named).collect()
+}
+
+/// Decides what `restart` does: the containers of the target's services and of those that are to be restarted with them, each
+/// service after those that it is to be restarted with. What does not run is started.
+pub fn plan_restart(target: &Target, options: &RestartOptions, observed: &Observed) -> Plan {
+    let mut plan = Plan::new(target.name.clone(), OnFailure::Halt);
+    let mut dependencies = dependencies(target, &observed.containers);
+    for (service, needs) in &mut dependencies {
+        needs.retain(|needed, _| restarts_with(target, &observed.containers, service, needed));
+    }
+    let mut services = target.services.clone();
+    while options.dependents == Dependents::Include {
+        let more: Vec<String> = dependencies
+            .iter()
+            .filter(|(name, needs)| !services.contains(*name) && needs.keys().any(|n| services.contains(n)))
+            .map(|(name, _)| name.clone())
+            .collect();
+        if more.is_empty() {
+            break;
+        }
+        services.extend(more);
+    }
+    let mut started: BTreeMap<&str, Vec<StepId>> = BTreeMap::new();
+    for service in waves(&dependencies).into_iter().flatten() {
+        let of_service =
+            |container: &&Container| container.service() == Some(service) && !is_oneoff(container);
+        if !services.is_empty() && !services.contains(service) {
+            continue;
+        }
+        for container in observed.containers.iter().filter(of_service) {
+            let needed = dependencies[service].keys().filter_map(|name| started.get(name.as_str())).flatten();
+            let mut after: Vec<_> = needed.map(|step| step.succeeded()).collect();
+            let replica = existing(container);
+            if container.state == ContainerState::Paused {
+                let go_on = Action::UnpauseContainer(replica.clone());
+                after = vec![plan.push(go_on, Cause::Requested, after).succeeded()];
+            }
+            if container.state.is_running() {
+                let stop = Action::StopContainer { replica: replica.clone(), grace: options.timeout };
+                after = vec![plan.push(stop, Cause::Requested, after).succeeded()];
+            }
+            let step = plan.push(Action::StartContainer(replica), Cause::Requested, after);
+            started.entry(service).or_default().push(step);
+        }
+    }
+    plan
+}
+
+/// Whether a service says of one that it depends on that they are restarted together.
+fn restarts_with(target: &Target, containers: &[Container], service: &str, needed: &str) -> bool {
+    let in_file = target
+        .project
+        .as_ref()
+        .and_then(|project| project.services.get(service).or_else(|| project.disabled_services.get(service)));
+    if let Some(service) = in_file {
+        return service.depends_on.get(needed).is_some_and(|needs| needs.restart);
+    }
+    let of_service = containers.iter().filter(|container| container.service() == Some(service));
+    of_service.filter_map(|container| container.label(labels::DEPENDS_ON)).any(|label| {
+        label.split(',').any(|part| {
+            let mut fields = part.split(':');
+            fields.next() == Some(needed) && fields.nth(1) == Some("true")
+        })
+    })
+}
+
+/// Decides what `kill` does: the running containers of the target's services get the signal, one-offs too.
+pub fn plan_kill(target: &Target, options: &KillOptions, observed: &Observed) -> Plan {
+    let mut plan = Plan::new(target.name.clone(), OnFailure::Continue);
+    for container in observed.containers.iter().filter(|container| container.state.is_running()) {
+        let service = container.service().unwrap_or_default();
+        let is_orphan =
+            target.project.as_ref().is_some_and(|project| !project.services.contains_key(service));
+        let is_named = target.services.is_empty() || target.services.contains(service);
+        if is_named && (!is_orphan || options.orphans == Orphans::Remove) {
+            let kill = Action::KillContainer { replica: existing(container), signal: options.signal.clone() };
+            plan.push(kill, Cause::Requested, []);
+        }
+    }
+    plan
+}
+
+/// Decides what `pause` does: the containers of the target's services that run are frozen. Or, if they are to go on, what
+/// `unpause` does.
+pub fn plan_pause(target: &Target, pause: Pause, observed: &Observed) -> Plan {
+    let mut plan = Plan::new(target.name.clone(), OnFailure::Continue);
+    for container in named(target, observed) {
+        let replica = existing(container);
+        let action = match (pause, container.state) {
+            (Pause::Freeze, ContainerState::Running) => Action::PauseContainer(replica),
+            (Pause::GoOn, ContainerState::Paused) => Action::UnpauseContainer(replica),
+            _ => continue,
+        };
+        plan.push(action, Cause::Requested, []);
+    }
+    plan
+}
+
+/// Decides what `rm` does: the containers of the target's services that do not run are removed; the others too, if they are to
+/// be stopped first.
+pub fn plan_remove(target: &Target, options: &RemoveOptions, observed: &Observed) -> Plan {
+    let mut down =
+        TakeDown { plan: Plan::new(target.name.clone(), OnFailure::Continue), target, grace: None };
+    let mut containers = named(target, observed);
+    containers.retain(|container| {
+        let service = container.service().unwrap_or_default();
+        let in_file = target.project.as_ref().is_none_or(|project| project.services.contains_key(service));
+        let goes = options.running == Running::Stop || !container.state.is_running();
+        in_file && goes && options.only.as_ref().is_none_or(|only| only.contains(&container.id))
+    });
+    down.containers(&containers, &observed.containers, Some(options.anonymous_volumes));
     down.plan
 }
 

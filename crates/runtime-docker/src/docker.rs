@@ -429,6 +429,31 @@ impl Engine for DockerEngine {
         })
     }
 
+    async fn pause_container(&self, id: &ContainerId) -> Result<()> {
+        self.ask("pause container", ResourceKind::Container, &id.0, |docker| docker.pause_container(&id.0))
+            .await
+    }
+
+    async fn unpause_container(&self, id: &ContainerId) -> Result<()> {
+        self.ask("unpause container", ResourceKind::Container, &id.0, |docker| {
+            docker.unpause_container(&id.0)
+        })
+        .await
+    }
+
+    async fn wait_container(&self, id: &ContainerId) -> Result<i64> {
+        let patient = self.connection().patient_client(ALWAYS).await?;
+        let query = WaitContainerOptionsBuilder::new().condition("not-running").build();
+        let answer = patient.wait_container(&id.0, Some(query)).next().await;
+        match answer {
+            Some(Ok(ended)) => Ok(ended.status_code),
+            // An exit code that is not 0 comes as an error.
+            Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
+            Some(Err(error)) => Err(self.explaining("wait for container", &id.0)(&error)),
+            None => Err(unexpected("wait for container", &id.0, "no answer")),
+        }
+    }
+
     async fn remove_container(&self, id: &ContainerId, anonymous_volumes: AnonymousVolumes) -> Result<()> {
         self.shared.checks.forget(&id.0);
         if self.connection().is_podman() {

@@ -503,6 +503,24 @@ impl MockEngine {
         output
     }
 
+    /// Freezes a container, or lets it go on.
+    fn switch(&self, id: &ContainerId, from: ContainerState, to: ContainerState) -> Result<()> {
+        let mut world = self.inner.world();
+        let record =
+            world.containers.get_mut(&id.0).ok_or_else(|| not_found(ResourceKind::Container, &id.0))?;
+        if record.state != from {
+            return Err(Error::Api {
+                engine: RuntimeKind::Mock,
+                operation: format!("make container {} {}", record.spec.name, to.as_str()),
+                status: Some(409),
+                message: format!("it is {}", record.state.as_str()),
+            });
+        }
+        record.state = to;
+        self.inner.tell(record, EngineAction::Changed);
+        Ok(())
+    }
+
     fn check_runs(&self, id: &ContainerId) -> Result<()> {
         let state = self.inner.world().containers.get(&id.0).map(|record| record.state);
         match state {
@@ -660,6 +678,9 @@ impl MockEngine {
         let mut world = self.inner.world();
         let record =
             world.containers.get_mut(&id.0).ok_or_else(|| not_found(ResourceKind::Container, &id.0))?;
+        if !record.state.is_running() {
+            return Ok(());
+        }
         record.signals.push_back(signal.to_owned());
         record.changed.notify_waiters();
         Ok(())
@@ -871,6 +892,34 @@ impl Engine for MockEngine {
         let fails = self.change("kill_container", &self.name_of(id)).await?;
         let outcome = self.do_kill_container(id, signal).await?;
         fails.map_or(Ok(outcome), Err)
+    }
+
+    async fn pause_container(&self, id: &ContainerId) -> Result<()> {
+        let fails = self.change("pause_container", &self.name_of(id)).await?;
+        self.switch(id, ContainerState::Running, ContainerState::Paused)?;
+        fails.map_or(Ok(()), Err)
+    }
+
+    async fn unpause_container(&self, id: &ContainerId) -> Result<()> {
+        let fails = self.change("unpause_container", &self.name_of(id)).await?;
+        self.switch(id, ContainerState::Paused, ContainerState::Running)?;
+        fails.map_or(Ok(()), Err)
+    }
+
+    async fn wait_container(&self, id: &ContainerId) -> Result<i64> {
+        self.look("wait_container").await?;
+        loop {
+            let changed = {
+                let world = self.inner.world();
+                let record =
+                    world.containers.get(&id.0).ok_or_else(|| not_found(ResourceKind::Container, &id.0))?;
+                if !record.state.is_running() {
+                    return Ok(record.exit_code.unwrap_or_default());
+                }
+                record.changed.clone().notified_owned()
+            };
+            changed.await;
+        }
     }
 
     async fn remove_container(&self, id: &ContainerId, anonymous_volumes: AnonymousVolumes) -> Result<()> {

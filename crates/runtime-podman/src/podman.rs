@@ -117,11 +117,15 @@ impl PodmanEngine {
         !self.podman.global.is_empty()
     }
 
-    /// Returns when a container has ended, or is gone.
-    pub(crate) async fn wait(&self, id: &str) -> Result<()> {
+    async fn waited(&self, id: &str) -> Result<Finished> {
         let command = Invocation::new(["wait", "--", id]);
         // It takes nobody's place: what it waits for may need another command.
-        let finished = self.podman.run_besides(&command, Duration::from_secs(365 * 24 * 3600)).await?;
+        self.podman.run_besides(&command, Duration::from_secs(365 * 24 * 3600)).await
+    }
+
+    /// Returns when a container has ended, or is gone.
+    pub(crate) async fn wait(&self, id: &str) -> Result<()> {
+        let finished = self.waited(id).await?;
         match explain(&finished, Subject { kind: ResourceKind::Container, name: id }) {
             _ if finished.succeeded() => Ok(()),
             Error::NotFound { .. } => Ok(()),
@@ -479,8 +483,35 @@ impl Engine for PodmanEngine {
     }
 
     async fn kill_container(&self, id: &ContainerId, signal: &str) -> Result<()> {
-        let command = Invocation::new(["kill", "--signal", signal, "--", &id.0]);
+        let command = Invocation::new(["kill"]).args([format!("--signal={signal}")]).args(["--", &id.0]);
+        let error = match self.succeed(&command, ResourceKind::Container, &id.0).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        // What does not run has no process that a signal could reach.
+        match self.inspect(&id.0).await {
+            Ok(now) if !now.state.is_running() => Ok(()),
+            _ => Err(error),
+        }
+    }
+
+    async fn pause_container(&self, id: &ContainerId) -> Result<()> {
+        let command = Invocation::new(["pause", "--", &id.0]);
         self.succeed(&command, ResourceKind::Container, &id.0).await.map(|_| ())
+    }
+
+    async fn unpause_container(&self, id: &ContainerId) -> Result<()> {
+        let command = Invocation::new(["unpause", "--", &id.0]);
+        self.succeed(&command, ResourceKind::Container, &id.0).await.map(|_| ())
+    }
+
+    async fn wait_container(&self, id: &ContainerId) -> Result<i64> {
+        let finished = self.waited(&id.0).await?;
+        if !finished.succeeded() {
+            return Err(explain(&finished, Subject { kind: ResourceKind::Container, name: &id.0 }));
+        }
+        let text = finished.text();
+        text.parse().map_err(|_| unexpected("wait", format!("{text:?} where an exit code should be")))
     }
 
     async fn remove_container(&self, id: &ContainerId, anonymous_volumes: AnonymousVolumes) -> Result<()> {

@@ -3,6 +3,7 @@
 mod agents;
 mod attached;
 mod config;
+mod containers;
 mod engine;
 mod list;
 mod logs;
@@ -11,6 +12,8 @@ mod pull;
 mod serve;
 mod takedown;
 mod up;
+
+use longshore::Pause;
 
 use crate::{
     args::{Command, Files},
@@ -28,7 +31,14 @@ pub(crate) async fn run(command: Command, mut context: Context) -> Result<ExitCo
         Command::Plan(args) => args.files.clone(),
         Command::Stop(args) => args.files.clone(),
         Command::Start(args) => args.files.clone(),
+        Command::Restart(args) => args.files.clone(),
+        Command::Kill(args) => args.files.clone(),
+        Command::Pause(args) | Command::Unpause(args) => args.files.clone(),
+        Command::Rm(args) => args.files.clone().into(),
         Command::Down(args) => args.files.clone(),
+        Command::Create(args) => args.files.clone(),
+        Command::Scale(args) => args.files.clone(),
+        Command::Wait(args) => args.files.clone(),
         Command::Ps(args) => args.files.clone(),
         Command::Logs(args) => args.files.clone().into(),
         Command::Pull(args) => args.files.clone(),
@@ -56,6 +66,14 @@ async fn perform(command: Command, context: &Context) -> Result<ExitCode, Failur
         Command::Plan(args) => up::plan(&args, context).await,
         Command::Stop(args) => takedown::stop(&args, context).await,
         Command::Start(args) => takedown::start(&args, context).await,
+        Command::Restart(args) => containers::restart(&args, context).await,
+        Command::Kill(args) => containers::kill(&args, context).await,
+        Command::Pause(args) => containers::pause(&args, Pause::Freeze, context).await,
+        Command::Unpause(args) => containers::pause(&args, Pause::GoOn, context).await,
+        Command::Rm(args) => containers::rm(&args, context).await,
+        Command::Create(args) => up::create(&args, context).await,
+        Command::Scale(args) => up::scale(&args, context).await,
+        Command::Wait(args) => containers::wait(&args, context).await,
         Command::Down(args) => takedown::down(&args, context).await,
         Command::Ps(args) => list::ps(&args, context).await,
         Command::Ls(args) => list::ls(&args, context).await,

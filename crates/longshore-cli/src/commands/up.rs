@@ -1,14 +1,15 @@
-//! `up` and `plan`.
+//! `up`, `plan`, `create` and `scale`.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use longshore::{
     ContainerRuntime, Dependencies, Orphans, Project, Recreate, RuntimeKind, Start, Target, UpOptions, Wait,
+    compose_file::PullPolicy,
 };
 
 use super::attached;
 use crate::{
-    args::{Format, Plan, Up, UpFlags},
+    args::{CreateContainers, Format, Plan, Pulling, Scale, Up, UpFlags},
     context::{Context, Leaves},
     exit::{ExitCode, Failure},
     logs::Prefix,
@@ -90,6 +91,59 @@ pub(crate) async fn plan(args: &Plan, context: &Context) -> Result<ExitCode, Fai
         }
     }
     Ok(if plan.is_empty() { ExitCode::Ok } else { ExitCode::PlanHasSteps })
+}
+
+/// Creates containers without starting them.
+pub(crate) async fn create(args: &CreateContainers, context: &Context) -> Result<ExitCode, Failure> {
+    let mut project = context.project(&args.services).await?;
+    services::check_selected(&project)?;
+    let scale = args.scale.iter().cloned().collect();
+    services::check_scale(&project, &args.services, &scale)?;
+    if let Some(pull) = args.pull {
+        for service in project.services.values_mut() {
+            service.pull_policy = match pull {
+                Pulling::Always => PullPolicy::Always,
+                Pulling::Missing => PullPolicy::Missing,
+                Pulling::Never => PullPolicy::Never,
+            };
+        }
+    }
+    let mut options = UpOptions::default();
+    options.services = args.services.iter().cloned().collect();
+    options.scale = scale;
+    options.start = Start::No;
+    if args.force_recreate {
+        options.recreate = Recreate::Always;
+    } else if args.no_recreate {
+        options.recreate = Recreate::Never;
+    }
+    if args.remove_orphans {
+        options.orphans = Orphans::Remove;
+    }
+    bring_up(&project, &options, context).await
+}
+
+/// Changes how many containers of a service run.
+pub(crate) async fn scale(args: &Scale, context: &Context) -> Result<ExitCode, Failure> {
+    let services: Vec<String> = args.scale.iter().map(|(name, _)| name.clone()).collect();
+    let project = context.project(&services).await?;
+    let scale = args.scale.iter().cloned().collect();
+    services::check_scale(&project, &services, &scale)?;
+    let mut options = UpOptions::default();
+    options.services = services.into_iter().collect();
+    options.scale = scale;
+    if args.no_deps {
+        options.dependencies = Dependencies::Ignore;
+    }
+    bring_up(&project, &options, context).await
+}
+
+async fn bring_up(project: &Project, options: &UpOptions, context: &Context) -> Result<ExitCode, Failure> {
+    let runtime = context.runtime().await?;
+    let call = context.call();
+    let work = runtime.up(project, options, &call);
+    context.changing(&*runtime, &project.name, Leaves::More, &call, work).await?;
+    Ok(ExitCode::Ok)
 }
 
 fn options(flags: &UpFlags) -> UpOptions {
