@@ -20,6 +20,7 @@ mod outcome;
 mod probe;
 mod recorder;
 mod suite;
+mod talked;
 
 pub use backend::{Backend, Connection};
 pub use case::{Case, options};
@@ -27,6 +28,7 @@ pub use outcome::{Failed, Outcome, completed, is_required, refused, said, variab
 pub use probe::{free_port, http_get};
 pub use recorder::Recorder;
 pub use suite::{Behaviour, Suite, sentence};
+pub use talked::Talked;
 
 /// The images that every backend has: the same program, in two versions that differ in one label.
 pub const IMAGE: &str = "localhost/longshore-fixture:1";

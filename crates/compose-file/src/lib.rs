@@ -81,11 +81,14 @@ pub use findings::Diagnostics;
 pub use grant::{FileObject, FileSource, Grant, Model, ModelUse};
 pub use load::{LoadError, LoadOptions, load, load_str, variables, variables_str};
 pub use model::*;
+pub use mount::short_mount;
 pub use outside::{
     Cgroup, CredentialSpec, Link, Logging, MountsOwner, Namespace, Provider, ProviderOption, VolumesFrom,
 };
+pub use port::short_port;
 pub use quantity::{Bytes, Count, Decimal, Limit};
 pub use render::{config_hash, to_json, to_yaml};
+pub use words::split_words;
 
 /// The examples of the README hold.
 #[cfg(doctest)]

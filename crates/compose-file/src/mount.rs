@@ -135,6 +135,18 @@ fn is_windows_drive(text: &str) -> bool {
     bytes.len() >= 3 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':' && matches!(bytes[2], b'\\' | b'/')
 }
 
+/// Reads the short form of a mount, `[SOURCE:]PATH[:OPTIONS]`. Relative paths start at the folder, `~` is the home.
+///
+/// # Errors
+/// Why it is none, as a part of a sentence; an option that is not used is an error too.
+pub fn short_mount(text: &str, folder: &Path, home: Option<&str>) -> Result<Mount, String> {
+    let (mount, unused) = short(text, Base { folder, home })?;
+    match unused.into_iter().next() {
+        Some(why) => Err(why),
+        None => Ok(mount),
+    }
+}
+
 /// The mount, and what of its options is not used.
 fn short(text: &str, base: Base<'_>) -> Result<(Mount, Vec<String>), String> {
     // `v:/data` is a volume of one letter; `c:/data:/data` begins with a drive.

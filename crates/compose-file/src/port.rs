@@ -91,6 +91,14 @@ fn is_zero(text: &str) -> bool {
     text.rsplit(':').nth(1) == Some("0")
 }
 
+/// Reads the short form of a port, `[ADDRESS:][HOST:]CONTAINER[/PROTOCOL]`, each port a number or a range.
+///
+/// # Errors
+/// Why it is none, as a part of a sentence.
+pub fn short_port(text: &str) -> Result<Vec<Port>, String> {
+    short(text)
+}
+
 /// `[ADDRESS:][HOST:]CONTAINER[/PROTOCOL]`, each port a number or a range.
 pub(crate) fn short(text: &str) -> Result<Vec<Port>, String> {
     let (rest, protocol) = match text.rsplit_once('/') {

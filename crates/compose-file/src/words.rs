@@ -1,7 +1,7 @@
 //! Words as a shell parts them.
 
 /// Splits as a POSIX shell does: quotes and backslashes, nothing else. `None` when a quote is not closed.
-pub(crate) fn split_words(text: &str) -> Option<Vec<String>> {
+pub fn split_words(text: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut chars = text.chars();

@@ -2,6 +2,7 @@
 
 mod agents;
 mod containers;
+mod talk;
 
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
@@ -11,6 +12,7 @@ use longshore::{Config, MachineChoice, RuntimeChoice};
 
 pub(crate) use self::agents::{Agents, Asked, Chat, Create, Lines, Of, Place, Serve, Verb};
 pub(crate) use self::containers::{Kill, Named, Restart, Rm, Scale, Wait};
+pub(crate) use self::talk::{Attach, Exec, Run, Talking};
 use crate::exit::ExitCode;
 
 /// Compose projects on whatever engine this computer has.
@@ -255,6 +257,15 @@ pub(crate) enum Command {
     Create(CreateContainers),
     /// Change how many containers of a service run.
     Scale(Scale),
+    /// Run a command in a container of a service; its exit code.
+    Exec(Exec),
+    /// Run a service once, with a command of one's own; its exit code.
+    ///
+    /// What the service depends on is brought up before. It is a container beside those of `up`, which publishes no port unless
+    /// it is told so.
+    Run(Run),
+    /// Talk with the process of a service's container; its exit code.
+    Attach(Attach),
     /// Wait until containers have ended; exit code of the last of them.
     Wait(Wait),
     /// List the project's containers.

@@ -16,6 +16,7 @@ mod report;
 mod services;
 mod signals;
 mod table;
+mod terminal;
 mod trace;
 
 use std::{

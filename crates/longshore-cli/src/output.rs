@@ -5,6 +5,7 @@ use std::{
     io::{self, IsTerminal, Write},
 };
 
+use longshore::LogSource;
 use serde::Serialize;
 
 use crate::args::{Color, Format};
@@ -73,6 +74,18 @@ impl Output {
     pub(crate) fn json(&self, value: &impl Serialize) -> io::Result<()> {
         let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
         self.line(&text)
+    }
+
+    /// What a process wrote, as it is, to the same of ours.
+    ///
+    /// # Errors
+    /// When nobody reads it any more.
+    pub(crate) fn bytes(&self, source: LogSource, bytes: &[u8]) -> io::Result<()> {
+        let write = |to: &mut dyn Write| to.write_all(bytes).and_then(|()| to.flush());
+        match source {
+            LogSource::Stdout => write(&mut io::stdout().lock()),
+            LogSource::Stderr => write(&mut io::stderr().lock()),
+        }
     }
 
     /// A line for the user. That nobody reads stderr is no reason to stop.

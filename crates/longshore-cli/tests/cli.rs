@@ -191,6 +191,55 @@ fn nothing_there_is_an_empty_list() {
 }
 
 #[test]
+fn nothing_there_is_nothing_to_do() {
+    let shop = Shop::new(SHOP);
+    let told = |arguments: &[&str]| {
+        let ran = shop.mock(arguments);
+        (ran.code, ran.stdout, ran.stderr)
+    };
+    let said = |code, text: &str| (Some(code), String::new(), text.to_owned());
+    assert_eq!(told(&["kill"]), said(0, "no container to kill\n"));
+    assert_eq!(told(&["rm"]), said(0, "No stopped containers\n"));
+    for quiet in ["restart", "pause", "unpause"] {
+        assert_eq!(told(&[quiet]), said(0, ""), "{quiet}");
+    }
+    let (code, _, stderr) = told(&["wait", "web"]);
+    assert_eq!((code, stderr.lines().next()), (Some(1), Some("error: no such project: shop")));
+    for command in ["restart", "kill", "pause", "rm", "wait", "create"] {
+        let (code, _, stderr) = told(&[command, "wbe"]);
+        assert_eq!(code, Some(1), "{command}: {stderr}");
+        assert!(stderr.contains("did you mean \"web\"?"), "{command}: {stderr}");
+    }
+    let (code, _, stderr) = told(&["kill", "-s", "--help-me"]);
+    assert_eq!(code, Some(64), "{stderr}");
+    assert!(stderr.contains("it begins with no letter"), "{stderr}");
+}
+
+#[test]
+fn create_starts_nothing_and_scale_starts_as_many_as_it_is_told() {
+    let shop = Shop::new("services: {web: {image: 'localhost/web'}, db: {image: 'localhost/db'}}");
+    let lines = |arguments: &[&str]| {
+        let ran = shop.mock(arguments);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{}", ran.stderr);
+        let mut lines: Vec<String> = ran.stderr.lines().map(str::to_owned).collect();
+        lines.retain(|line| line.starts_with("Container") && line.ends_with('d'));
+        lines.sort();
+        lines.join("\n")
+    };
+    insta::assert_snapshot!(lines(&["create", "--scale", "web=2", "web"]), @r"
+    Container shop-web-1  Created
+    Container shop-web-2  Created
+    ");
+    insta::assert_snapshot!(lines(&["scale", "web=2"]), @r"
+    Container shop-web-1  Created
+    Container shop-web-1  Started
+    Container shop-web-2  Created
+    Container shop-web-2  Started
+    ");
+    assert_eq!(shop.mock(&["scale", "web"]).code, Some(64));
+}
+
+#[test]
 fn completions_know_the_commands() {
     let shop = Shop::new(SHOP);
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {

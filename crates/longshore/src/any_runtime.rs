@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use async_trait::async_trait;
 use compose_file::{Project, ProjectName};
 use runtime_core::{
-    Availability, Call, Changes, Container, ContainerRuntime, DownOptions, Endings, EngineInfo, Error,
-    Foreground, KillOptions, LogOptions, MachineStatus, MachineStop, Pause, Plan, ProjectLogs,
-    ProjectSummary, RemoveOptions, RestartOptions, Result, RuntimeKind, ShutdownOptions, ShutdownOutcome,
-    StopOptions, Target, UpOptions, UpOutcome,
+    Availability, Call, Changes, Container, ContainerId, ContainerRuntime, DownOptions, Endings, EngineInfo,
+    Error, ExecSpec, Foreground, KillOptions, LogOptions, MachineStatus, MachineStop, Member, OneOff, Pause,
+    Plan, ProjectLogs, ProjectSummary, RemoveOptions, RestartOptions, Result, RunOptions, RuntimeKind,
+    Session, ShutdownOptions, ShutdownOutcome, SignalName, StopOptions, Target, UpOptions, UpOutcome,
 };
 
 use crate::Config;
@@ -270,6 +270,31 @@ impl ContainerRuntime for AnyRuntime {
 
     async fn wait(&self, target: &Target) -> Result<Endings> {
         each!(self, runtime => runtime.wait(target).await)
+    }
+
+    async fn exec(&self, project: &ProjectName, member: &Member, spec: &ExecSpec) -> Result<Session> {
+        each!(self, runtime => runtime.exec(project, member, spec).await)
+    }
+
+    async fn exec_detached(&self, project: &ProjectName, member: &Member, spec: &ExecSpec) -> Result<()> {
+        each!(self, runtime => runtime.exec_detached(project, member, spec).await)
+    }
+
+    async fn talk(
+        &self,
+        project: &ProjectName,
+        member: &Member,
+        stdin: bool,
+    ) -> Result<(Container, Session)> {
+        each!(self, runtime => runtime.talk(project, member, stdin).await)
+    }
+
+    async fn run(&self, project: &Project, options: &RunOptions, call: &Call) -> Result<OneOff> {
+        each!(self, runtime => runtime.run(project, options, call).await)
+    }
+
+    async fn signal(&self, id: &ContainerId, signal: &SignalName) -> Result<()> {
+        each!(self, runtime => runtime.signal(id, signal).await)
     }
 
     async fn down(&self, target: &Target, options: &DownOptions, call: &Call) -> Result<()> {

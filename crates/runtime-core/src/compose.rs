@@ -8,25 +8,30 @@ use std::{
 
 use async_trait::async_trait;
 use compose_file::{Project, ProjectName, PullPolicy, Service};
-use futures_util::{StreamExt, future::ready, stream::FuturesUnordered};
+use futures_util::{
+    StreamExt,
+    future::ready,
+    stream::{BoxStream, FuturesUnordered},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Attached, Availability, Call, Changes, Container, ContainerFilter, ContainerId, ContainerRuntime,
-    Desired, DownOptions, Ending, Endings, Engine, EngineInfo, Error, Foreground, Kept, KillOptions,
-    LogOptions, MachineAtEnd, MachineEnd, MachineHost, MachineProblem, MachineStatus, MachineStop, Observed,
-    Pause, Plan, Progress, ProjectLogs, ProjectSummary, Projects, RemoveOptions, RemoveVolumes, ResourceKind,
-    RestartOptions, Result, RuntimeKind, Scope, ShutdownOptions, ShutdownOutcome, StopOptions, Subject,
-    Target, UpOptions, UpOutcome, Wait, Work,
+    Afterwards, AnonymousVolumes, AttachSpec, Attached, Availability, Call, Changes, Container,
+    ContainerFilter, ContainerId, ContainerRuntime, Desired, DownOptions, Ending, Endings, Engine,
+    EngineInfo, Error, ExecSpec, Foreground, Kept, KillOptions, LogOptions, MachineAtEnd, MachineEnd,
+    MachineHost, MachineProblem, MachineStatus, MachineStop, Member, Observed, OneOff, Pause, Plan, Progress,
+    ProjectLogs, ProjectSummary, Projects, RemoveOptions, RemoveVolumes, ResourceKind, RestartOptions,
+    Result, RunOptions, RunTalk, RuntimeKind, Scope, Session, SessionEvent, ShutdownOptions, ShutdownOutcome,
+    SignalName, StopOptions, Subject, Target, UpOptions, UpOutcome, Wait, Work,
     execute::{Execution, execute},
     flight::Flight,
     labels,
     lifecycle::{Lifecycle, Ours},
-    plan_down, plan_kill, plan_pause, plan_remove, plan_restart, plan_start, plan_stop, plan_up,
+    oneoff, plan_down, plan_kill, plan_pause, plan_remove, plan_restart, plan_start, plan_stop, plan_up,
     project_logs::{self, What},
     reconcile, scope_of_up,
     shutdown::Gate,
-    watch,
+    spec, watch,
 };
 
 /// A [`ContainerRuntime`] made of an [`Engine`], and of a [`MachineHost`] where the engine needs one.
@@ -200,6 +205,34 @@ fn is_pulled(service: &Service) -> bool {
     !service.is_only_built() && service.provider.is_none()
 }
 
+/// Twelve hexadecimal digits that nobody else has.
+fn slug() -> String {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    let number = RandomState::new().build_hasher().finish();
+    format!("{:012x}", number & 0xffff_ffff_ffff)
+}
+
+/// What a container says, which is removed before its end is told. That it cannot be removed is told in place of that.
+fn removing<E: Engine>(
+    output: BoxStream<'static, Result<SessionEvent>>,
+    engine: Arc<E>,
+    id: ContainerId,
+) -> BoxStream<'static, Result<SessionEvent>> {
+    let removed = output.then(move |event| {
+        let (engine, id) = (engine.clone(), id.clone());
+        async move {
+            if let Ok(SessionEvent::Ended { .. }) = event {
+                match engine.remove_container(&id, AnonymousVolumes::Remove).await {
+                    Ok(()) | Err(Error::NotFound { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            event
+        }
+    });
+    removed.boxed()
+}
+
 /// The calls as they are once they are let in.
 impl<E: Engine> Compose<E> {
     async fn pull_inside(&self, project: &Project, call: &Call) -> Result<()> {
@@ -298,6 +331,45 @@ impl<E: Engine> Compose<E> {
                 return Err(in_use);
             }
         }
+    }
+
+    /// The running container that is meant.
+    async fn member(&self, project: &ProjectName, member: &Member) -> Result<Container> {
+        let containers = self.ps(project).await?;
+        member.running(&containers).cloned()
+    }
+
+    async fn run_inside(&self, project: &Project, run: &RunOptions, call: &Call) -> Result<OneOff> {
+        self.ready(call).await?;
+        let _writer = self.write(&project.name, call).await?;
+        let slug = slug();
+        let project = oneoff::project_of_run(project, run, &slug)?;
+        let options = UpOptions {
+            services: [run.service.clone()].into(),
+            dependencies: run.dependencies,
+            orphans: run.orphans,
+            ..UpOptions::default()
+        };
+        let engine = &self.shared.engine;
+        let observed = self.unless_cancelled(call, engine.observe(&scope_of_up(&project))).await?;
+        let desired = Desired { project: &project, options: &options, owner: &self.shared.owner };
+        let plan = reconcile::plan_run(desired, run, &slug, &observed)?;
+        let execution = Execution { images: observed.images, wait: None };
+        execute(&**engine, &plan, call, execution).await?;
+        // Its name is its own, as its slug is, or was free when it was created.
+        let name = spec::container_name(&project.name, &project.services[&run.service], 1);
+        let container = self.unless_cancelled(call, engine.inspect(&name)).await?;
+        let id = container.id;
+        if run.talk == RunTalk::Detached {
+            self.unless_cancelled(call, engine.start_container(&id)).await?;
+            return Ok(OneOff::new(id, name, None));
+        }
+        let spec = AttachSpec { stdin: run.stdin, tty: run.tty, start: true };
+        let mut session = self.unless_cancelled(call, engine.attach(&id, &spec)).await?;
+        if run.afterwards == Afterwards::Remove {
+            session.output = removing(session.output, engine.clone(), id.clone());
+        }
+        Ok(OneOff::new(id, name, Some(session)))
     }
 
     /// What a shutdown does, once.
@@ -500,9 +572,40 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
             })
             .collect();
         if waits.is_empty() {
-            return Err(Error::NotFound { kind: ResourceKind::Container, name: target.name.to_string() });
+            return Err(Error::NotFound { kind: ResourceKind::Project, name: target.name.to_string() });
         }
         Ok(waits.boxed())
+    }
+
+    async fn exec(&self, project: &ProjectName, member: &Member, spec: &ExecSpec) -> Result<Session> {
+        let container = self.member(project, member).await?;
+        self.asking(self.shared.engine.exec_session(&container.id, spec)).await
+    }
+
+    async fn exec_detached(&self, project: &ProjectName, member: &Member, spec: &ExecSpec) -> Result<()> {
+        let container = self.member(project, member).await?;
+        self.asking(self.shared.engine.exec_detached(&container.id, spec)).await
+    }
+
+    async fn talk(
+        &self,
+        project: &ProjectName,
+        member: &Member,
+        stdin: bool,
+    ) -> Result<(Container, Session)> {
+        let container = self.member(project, member).await?;
+        let spec = AttachSpec { stdin, tty: container.tty, start: false };
+        let session = self.asking(self.shared.engine.attach(&container.id, &spec)).await?;
+        Ok((container, session))
+    }
+
+    async fn run(&self, project: &Project, options: &RunOptions, call: &Call) -> Result<OneOff> {
+        let work = |call: Call| async move { self.run_inside(project, options, &call).await };
+        self.shared.gate.within(call, work).await
+    }
+
+    async fn signal(&self, id: &ContainerId, signal: &SignalName) -> Result<()> {
+        self.asking(self.shared.engine.kill_container(id, signal.as_str())).await
     }
 
     async fn down(&self, target: &Target, options: &DownOptions, call: &Call) -> Result<()> {

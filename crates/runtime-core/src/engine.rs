@@ -139,6 +139,10 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// Starts a command in a running container, and returns when it runs.
     async fn exec_detached(&self, id: &ContainerId, spec: &ExecSpec) -> Result<()>;
 
+    /// Talks with a container's own process: with one that runs, or, if it is to be started, from its first byte on. The session
+    /// ends with the container.
+    async fn attach(&self, id: &ContainerId, spec: &AttachSpec) -> Result<Session>;
+
     /// Runs a container's healthcheck once and returns its health after that.
     async fn check_health(&self, id: &ContainerId) -> Result<HealthStatus>;
 }
@@ -273,6 +277,8 @@ pub struct Container {
     pub labels: BTreeMap<String, String>,
     /// What it is doing.
     pub state: ContainerState,
+    /// Whether its process has a terminal.
+    pub tty: bool,
     /// The exit code of its last run, if it ended.
     pub exit_code: Option<i64>,
     /// Its health, if it has a check.
@@ -306,6 +312,7 @@ impl Container {
             image_id: None,
             labels: BTreeMap::new(),
             state,
+            tty: false,
             exit_code: None,
             health: None,
             ports: Vec::new(),
@@ -513,6 +520,8 @@ pub struct ContainerSpec {
     pub cap_drop: Vec<String>,
     /// Lines for `/etc/hosts`.
     pub extra_hosts: Vec<(String, String)>,
+    /// Whether the engine removes it, with its volumes that have no name, when it has ended.
+    pub auto_remove: bool,
 }
 
 impl ContainerSpec {
@@ -589,6 +598,7 @@ impl ContainerSpec {
             cap_add: Vec::new(),
             cap_drop: Vec::new(),
             extra_hosts: Vec::new(),
+            auto_remove: false,
         }
     }
 
@@ -623,6 +633,17 @@ impl ExecSpec {
     pub fn new<S: Into<String>>(command: impl IntoIterator<Item = S>) -> Self {
         Self { command: command.into_iter().map(Into::into).collect(), ..Self::default() }
     }
+}
+
+/// How a container's own process is talked with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AttachSpec {
+    /// Whether its stdin is written to.
+    pub stdin: bool,
+    /// Whether the process has a terminal.
+    pub tty: bool,
+    /// Whether it is started once somebody listens.
+    pub start: bool,
 }
 
 /// How a container is on a network.

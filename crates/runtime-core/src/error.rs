@@ -129,6 +129,14 @@ pub enum Error {
         /// The time it had.
         after: Duration,
     },
+    /// No container of a service runs, or not the one that was asked for.
+    #[error("service {service:?} is not running{}", .index.map(|index| format!(" container #{index}")).unwrap_or_default())]
+    NotRunning {
+        /// The service.
+        service: String,
+        /// Which replica.
+        index: Option<u32>,
+    },
     /// The caller cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -231,6 +239,7 @@ impl Error {
             Self::InUse { .. } => "in_use",
             Self::Dependency { .. } => "dependency",
             Self::TimedOut { .. } => "timed_out",
+            Self::NotRunning { .. } => "not_running",
             Self::Cancelled => "cancelled",
             Self::ShuttingDown => "shutting_down",
             Self::InvalidName { .. } => "invalid_name",
@@ -262,6 +271,8 @@ impl Error {
             Self::NotFound { kind: ResourceKind::Container, .. } => {
                 "if somebody removed it just now, the same command again goes on with what there is".into()
             }
+            Self::NotRunning { index: Some(_), .. } => "`longshore ps` shows the containers that run".into(),
+            Self::NotRunning { service, .. } => format!("`longshore up --detach {service}` starts it"),
             Self::Dependency { failure: DependencyFailure::Gone, .. } => "the next `longshore up` makes it anew".into(),
             Self::Dependency { .. } => "the container is still there: `longshore logs` shows all that it said".into(),
             Self::Unexpected { engine: RuntimeKind::Podman, .. } => {

@@ -13,6 +13,8 @@ pub const VERSION: &str = "com.docker.compose.version";
 pub const NUMBER: &str = "com.docker.compose.container-number";
 /// Whether it is a run of `run` (`True`) or of `up` (`False`).
 pub const ONEOFF: &str = "com.docker.compose.oneoff";
+/// On a run of `run`: the number that is its alone.
+pub const SLUG: &str = "com.docker.compose.slug";
 /// The hash of what it was made from.
 pub const CONFIG_HASH: &str = "com.docker.compose.config-hash";
 /// The image's id when it was made.

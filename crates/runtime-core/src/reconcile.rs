@@ -9,10 +9,10 @@ use std::{
 use compose_file::{Condition, NetworkMode, Project, Protocol, PullPolicy, RestartPolicy, Service};
 
 use crate::{
-    Action, After, AnonymousVolumes, Awaiting, Cause, Container, ContainerName, ContainerRef, ContainerSpec,
-    ContainerState, Creation, Dependencies, Error, HealthStatus, MountSourceSpec, MountSpec, Observed,
-    OnFailure, Orphans, Plan, Recreate, Replica, Resource, ResourceKind, ResourceName, Result, Scope, Start,
-    StepId, UpOptions, Wait, labels, spec,
+    Action, After, Afterwards, AnonymousVolumes, Awaiting, Cause, Container, ContainerName, ContainerRef,
+    ContainerSpec, ContainerState, Creation, Dependencies, Error, HealthStatus, MountSourceSpec, MountSpec,
+    Observed, OnFailure, Orphans, Plan, Recreate, Replica, Resource, ResourceKind, ResourceName, Result,
+    RunAliases, RunOptions, RunTalk, Scope, Start, StepId, UpOptions, Wait, labels, spec,
 };
 
 /// What the planner of `up` is given.
@@ -66,6 +66,59 @@ pub fn plan_up(desired: Desired<'_>, observed: &Observed) -> Result<Plan> {
         planner.start(service);
     }
     planner.wait_for_all();
+    Ok(planner.plan)
+}
+
+/// Decides what is done until a one-off of a service can be started: what the service depends on is brought up and waited for as
+/// in [`plan_up`], and the one-off is created, and not started. `desired` is about that service alone, as it is to run once.
+pub(crate) fn plan_run(
+    desired: Desired<'_>,
+    run: &RunOptions,
+    slug: &str,
+    observed: &Observed,
+) -> Result<Plan> {
+    let selected = select(desired.project, desired.options)?;
+    let mut planner = Planner {
+        desired,
+        observed,
+        selected,
+        plan: Plan::new(desired.project.name.clone(), OnFailure::Halt),
+        networks: BTreeMap::new(),
+        volumes: BTreeMap::new(),
+        images: BTreeMap::new(),
+        services: BTreeMap::new(),
+        orphans: Vec::new(),
+        freed_ports: HashMap::new(),
+        waits: BTreeMap::new(),
+    };
+    planner.orphans();
+    planner.resources()?;
+    let order = planner.in_order()?;
+    let (others, this): (Vec<&Service>, Vec<&Service>) =
+        order.into_iter().partition(|service| service.name != run.service);
+    for service in &others {
+        planner.converge(service)?;
+    }
+    for service in others {
+        planner.start(service);
+    }
+    for service in this {
+        let after = planner.dependencies_of(service);
+        let step = planner.create(service, 1, None, Cause::Requested, &after)?;
+        if let Action::CreateContainer(creation) = &mut planner.plan.steps[step.0].action {
+            let spec = &mut creation.spec;
+            spec.labels.insert(labels::ONEOFF.to_owned(), "True".to_owned());
+            spec.labels.insert(labels::SLUG.to_owned(), slug.to_owned());
+            // Somebody who talks with it removes it once he knows its exit code.
+            spec.auto_remove = (run.afterwards, run.talk) == (Afterwards::Remove, RunTalk::Detached);
+            if run.aliases == RunAliases::Own {
+                let name = spec.name.to_string();
+                for network in &mut spec.networks {
+                    network.aliases = vec![name.clone()];
+                }
+            }
+        }
+    }
     Ok(planner.plan)
 }
 

@@ -13,8 +13,9 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AnonymousVolumes, Call, Container, ContainerId, EngineAction, EngineInfo, Error, LogLine, LogOptions,
-    MachineStatus, MachineStop, Plan, Result, ShutdownOptions, ShutdownOutcome, SignalName,
+    AnonymousVolumes, Call, Container, ContainerId, EngineAction, EngineInfo, Error, ExecSpec, LogLine,
+    LogOptions, MachineStatus, MachineStop, Member, Plan, Result, RunOptions, Session, ShutdownOptions,
+    ShutdownOutcome, SignalName,
 };
 
 /// Which engine a runtime uses.
@@ -181,6 +182,40 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`Error::NotFound`] when none runs; later errors come in the stream.
     async fn wait(&self, target: &Target) -> Result<Endings>;
+
+    /// Runs a command in a running container of a service, to talk with it. Dropped, the session is over; the command may
+    /// run on.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] when that container does not run.
+    async fn exec(&self, project: &ProjectName, member: &Member, spec: &ExecSpec) -> Result<Session>;
+
+    /// Starts a command in a running container of a service, and returns when it runs.
+    ///
+    /// # Errors
+    /// As [`ContainerRuntime::exec`].
+    async fn exec_detached(&self, project: &ProjectName, member: &Member, spec: &ExecSpec) -> Result<()>;
+
+    /// Talks with the own process of a running container of a service from now on; the session ends with the container. With
+    /// `stdin` what the session is told reaches it. Returns the container too.
+    ///
+    /// # Errors
+    /// As [`ContainerRuntime::exec`].
+    async fn talk(&self, project: &ProjectName, member: &Member, stdin: bool)
+    -> Result<(Container, Session)>;
+
+    /// Brings up what a service depends on, and runs the service once besides, as the options say. The project is changed by nobody
+    /// else until the container is started.
+    ///
+    /// # Errors
+    /// The first thing that failed; what was created until then stays for `down`.
+    async fn run(&self, project: &Project, options: &RunOptions, call: &Call) -> Result<OneOff>;
+
+    /// Sends a signal to a container; one that does not run is success.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when it is gone.
+    async fn signal(&self, id: &ContainerId, signal: &SignalName) -> Result<()>;
 
     /// Stops and removes a project's containers, then its networks and, if told so, its volumes. Nothing of it
     /// there is success.
@@ -463,6 +498,24 @@ pub enum Running {
     Leave,
     /// It stops them first (`--stop`).
     Stop,
+}
+
+/// A container that runs once.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct OneOff {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: String,
+    /// Talking with it, unless nobody does. To be removed afterwards, it is removed before its end is told.
+    pub session: Option<Session>,
+}
+
+impl OneOff {
+    pub(crate) fn new(id: ContainerId, name: String, session: Option<Session>) -> Self {
+        Self { id, name, session }
+    }
 }
 
 /// The containers that end, as they end.

@@ -86,6 +86,7 @@ pub(crate) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
     });
     let (binds, mounts, tmpfs) = mounts(spec);
     let host = HostConfig {
+        auto_remove: spec.auto_remove.then_some(true),
         binds: Some(binds),
         mounts: Some(mounts),
         tmpfs: Some(tmpfs),
@@ -241,6 +242,7 @@ pub(crate) fn inspected(from: ContainerInspectResponse) -> Result<Container, Str
     let name = from.name.ok_or("no Name")?.trim_start_matches('/').to_owned();
     let mut container = Container::new(id, name, config.image.unwrap_or_default(), known);
     container.image_id = from.image.as_deref().filter(|id| !id.is_empty()).map(ImageId::new);
+    container.tty = config.tty.unwrap_or_default();
     container.labels = config.labels.unwrap_or_default().into_iter().collect();
     container.exit_code =
         state.exit_code.filter(|_| matches!(known, ContainerState::Exited | ContainerState::Dead));

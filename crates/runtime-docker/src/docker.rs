@@ -11,19 +11,20 @@ use bollard::{
     Docker,
     models::{HealthConfig, NetworkConnectRequest},
     query_parameters::{
-        CreateContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions,
-        KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptions, ListVolumesOptions,
-        RemoveContainerOptionsBuilder, RemoveVolumeOptions, RenameContainerOptionsBuilder,
-        StartContainerOptions, StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
+        AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, EventsOptionsBuilder,
+        InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
+        ListNetworksOptions, ListVolumesOptions, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+        RenameContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder, StartContainerOptions,
+        StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
     },
 };
 use compose_file::ProjectName;
 use futures_util::{StreamExt, stream};
 use runtime_core::{
-    AnonymousVolumes, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec, Engine,
-    EngineEvent, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus, ImageId, LogOptions,
-    LogStream, NetworkSpec, Observed, Progress, Resource, ResourceKind, ResourceName, Result, RuntimeKind,
-    Scope, Session, VolumeSpec, labels, resubscribing,
+    AnonymousVolumes, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec,
+    Engine, EngineEvent, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus, ImageId,
+    LogOptions, LogStream, NetworkSpec, Observed, Progress, Resource, ResourceKind, ResourceName, Result,
+    RuntimeKind, Scope, Session, TerminalSize, VolumeSpec, labels, resubscribing,
 };
 use tokio::{sync::Mutex, time::timeout};
 
@@ -443,15 +444,8 @@ impl Engine for DockerEngine {
 
     async fn wait_container(&self, id: &ContainerId) -> Result<i64> {
         let patient = self.connection().patient_client(ALWAYS).await?;
-        let query = WaitContainerOptionsBuilder::new().condition("not-running").build();
-        let answer = patient.wait_container(&id.0, Some(query)).next().await;
-        match answer {
-            Some(Ok(ended)) => Ok(ended.status_code),
-            // An exit code that is not 0 comes as an error.
-            Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
-            Some(Err(error)) => Err(self.explaining("wait for container", &id.0)(&error)),
-            None => Err(unexpected("wait for container", &id.0, "no answer")),
-        }
+        let explain = self.explaining("wait for container", &id.0);
+        exec::ended(&patient, &id.0).await.map_err(|error| explain(&error))
     }
 
     async fn remove_container(&self, id: &ContainerId, anonymous_volumes: AnonymousVolumes) -> Result<()> {
@@ -604,6 +598,34 @@ impl Engine for DockerEngine {
         self.ask(EXEC, ResourceKind::Container, &id.0, |docker| exec::start(docker, &id.0, spec))
             .await
             .map_err(|error| without_values(error, spec.environment.values()))
+    }
+
+    async fn attach(&self, id: &ContainerId, spec: &AttachSpec) -> Result<Session> {
+        const ATTACH: &str = "attach to container";
+        let patient = self.connection().patient_client(ALWAYS).await?;
+        let query =
+            AttachContainerOptionsBuilder::new().stream(true).stdout(true).stderr(true).stdin(spec.stdin);
+        let query = query.build();
+        let attached = self
+            .ask(ATTACH, ResourceKind::Container, &id.0, |_| patient.attach_container(&id.0, Some(query)))
+            .await?;
+        if spec.start {
+            self.start_container(id).await?;
+        }
+        let resized = (patient.clone(), id.0.clone());
+        let resize = move |size: TerminalSize| {
+            let (docker, id) = resized.clone();
+            async move {
+                let query =
+                    ResizeContainerTTYOptionsBuilder::new().h(size.rows.into()).w(size.columns.into());
+                // A terminal of another size is no reason to end.
+                let _ = docker.resize_container_tty(&id, query.build()).await;
+            }
+        };
+        let waited = id.0.clone();
+        let ended = async move { exec::ended(&patient, &waited).await };
+        let input = spec.stdin.then_some(attached.input);
+        Ok(exec::session(attached.output, input, ended, resize, self.explaining(ATTACH, &id.0)))
     }
 
     async fn check_health(&self, id: &ContainerId) -> Result<HealthStatus> {

@@ -7,6 +7,7 @@ use bollard::{
     container::LogOutput,
     errors::Error as Bollard,
     exec::{CreateExecOptions, ResizeExecOptions, StartExecOptions, StartExecResults},
+    query_parameters::WaitContainerOptionsBuilder,
 };
 use futures_util::{
     StreamExt,
@@ -132,6 +133,18 @@ where
         })
     });
     Session { output: talk.boxed(), input, size }
+}
+
+/// Waits until a container does not run, and returns its exit code.
+pub(crate) async fn ended(docker: &Docker, container: &str) -> Result<i64, Bollard> {
+    let query = WaitContainerOptionsBuilder::new().condition("not-running").build();
+    match docker.wait_container(container, Some(query)).next().await {
+        Some(Ok(ended)) => Ok(ended.status_code),
+        // An exit code that is not 0 comes as an error.
+        Some(Err(Bollard::DockerContainerWaitError { code, .. })) => Ok(code),
+        Some(Err(error)) => Err(error),
+        None => Err(Bollard::RequestTimeoutError),
+    }
 }
 
 async fn exit_code(docker: &Docker, exec: &str) -> Result<i64, Bollard> {

@@ -10,11 +10,11 @@ use async_trait::async_trait;
 use compose_file::{HealthTest, HostPort, NetworkMode, ProjectName, RestartPolicy};
 use futures_util::{StreamExt, future::BoxFuture, stream};
 use runtime_core::{
-    AnonymousVolumes, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec, ContainerState,
-    Engine, EngineAction, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, Health, HealthStatus,
-    ImageId, LogLine, LogOptions, LogSource, LogStream, MountSourceSpec, NetworkSpec, Observed, Phase,
-    Progress, PublishedPort, Resource, ResourceKind, ResourceName, Result, RuntimeKind, Scope, Session,
-    SessionEvent, SessionInput, Subject, VolumeSpec, Work, labels,
+    AnonymousVolumes, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec,
+    ContainerState, Engine, EngineAction, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, Health,
+    HealthStatus, ImageId, LogLine, LogOptions, LogSource, LogStream, MountSourceSpec, NetworkSpec, Observed,
+    Phase, Progress, PublishedPort, Resource, ResourceKind, ResourceName, Result, RuntimeKind, Scope,
+    Session, SessionEvent, SessionInput, Subject, VolumeSpec, Work, labels,
 };
 use tokio::{
     io::DuplexStream,
@@ -383,10 +383,16 @@ impl MockEngine {
                 }
                 let wait = Duration::from_millis(100 << record.restarts.min(9));
                 engine.inner.tell(record, EngineAction::Died);
-                if !again {
-                    return;
+                match (again, record.spec.auto_remove) {
+                    (true, _) => Some(wait),
+                    (false, true) => None,
+                    (false, false) => return,
                 }
-                wait
+            };
+            let Some(wait) = wait else {
+                // It may have gone meanwhile.
+                let _ = engine.do_remove_container(&ContainerId(id), AnonymousVolumes::Remove).await;
+                return;
             };
             sleep(wait).await;
             let still = engine.inner.world().containers.get(&id).is_some_and(|record| {
@@ -519,6 +525,33 @@ impl MockEngine {
         record.state = to;
         self.inner.tell(record, EngineAction::Changed);
         Ok(())
+    }
+
+    /// The lines of a log from one of them on.
+    fn lines(&self, id: &str, first: usize, options: &LogOptions) -> LogStream {
+        let (engine, id, options) = (self.clone(), id.to_owned(), options.clone());
+        let lines = stream::unfold(first, move |next| {
+            let (engine, id, options) = (engine.clone(), id.clone(), options.clone());
+            async move {
+                loop {
+                    let changed = {
+                        let world = engine.inner.world();
+                        let record = world.containers.get(&id)?;
+                        if let Some(entry) = record.log.get(next) {
+                            let time = options.timestamps.then(|| rfc3339(entry.at));
+                            let line = LogLine { stream: entry.source, time, text: entry.text.clone() };
+                            return Some((Ok(line), next + 1));
+                        }
+                        if !options.follow || !record.state.is_running() {
+                            return None;
+                        }
+                        record.changed.clone().notified_owned()
+                    };
+                    changed.await;
+                }
+            }
+        });
+        lines.boxed()
     }
 
     fn check_runs(&self, id: &ContainerId) -> Result<()> {
@@ -978,29 +1011,7 @@ impl Engine for MockEngine {
             let tail = options.tail.and_then(|tail| usize::try_from(tail).ok()).unwrap_or(usize::MAX);
             skipped.max(record.log.len().saturating_sub(tail))
         };
-        let (engine, id, options) = (self.clone(), id.0.clone(), options.clone());
-        let lines = stream::unfold(first, move |next| {
-            let (engine, id, options) = (engine.clone(), id.clone(), options.clone());
-            async move {
-                loop {
-                    let changed = {
-                        let world = engine.inner.world();
-                        let record = world.containers.get(&id)?;
-                        if let Some(entry) = record.log.get(next) {
-                            let time = options.timestamps.then(|| rfc3339(entry.at));
-                            let line = LogLine { stream: entry.source, time, text: entry.text.clone() };
-                            return Some((Ok(line), next + 1));
-                        }
-                        if !options.follow || !record.state.is_running() {
-                            return None;
-                        }
-                        record.changed.clone().notified_owned()
-                    };
-                    changed.await;
-                }
-            }
-        });
-        Ok(lines.boxed())
+        Ok(self.lines(&id.0, first, options))
     }
 
     async fn events(&self, project: Option<&ProjectName>) -> Result<EngineEvents> {
@@ -1047,6 +1058,36 @@ impl Engine for MockEngine {
         let (_, end) = self.begin_inside(&id.0, spec.clone(), None);
         tokio::spawn(end);
         Ok(())
+    }
+
+    async fn attach(&self, id: &ContainerId, spec: &AttachSpec) -> Result<Session> {
+        self.look("attach").await?;
+        let (input, stdin) = tokio::io::duplex(PIPE);
+        let (from, slot) = {
+            let world = self.inner.world();
+            let record =
+                world.containers.get(&id.0).ok_or_else(|| not_found(ResourceKind::Container, &id.0))?;
+            (record.log.len(), record.stdin.clone())
+        };
+        if spec.start {
+            if spec.stdin {
+                *slot.lock().await = Some(stdin);
+            }
+            self.start_container(id).await?;
+        } else {
+            self.check_runs(id)?;
+        }
+        let lines = self.lines(&id.0, from, &LogOptions { follow: true, ..LogOptions::default() });
+        let said = lines.map(|line| {
+            let LogLine { stream: source, text, .. } = line?;
+            Ok(SessionEvent::Wrote { source, bytes: format!("{text}\n").into_bytes() })
+        });
+        let (engine, ended) = (self.clone(), id.clone());
+        let end = stream::once(async move {
+            engine.wait_container(&ended).await.map(|exit_code| SessionEvent::Ended { exit_code })
+        });
+        let input = spec.stdin.then(|| Box::pin(input) as SessionInput);
+        Ok(Session { output: said.chain(end).boxed(), input, size: Default::default() })
     }
 
     async fn check_health(&self, id: &ContainerId) -> Result<HealthStatus> {

@@ -72,6 +72,7 @@ impl Record {
         let name = self.spec.name.as_str();
         let mut container = Container::new(ContainerId(self.id.clone()), name, &self.spec.image, self.state);
         container.image_id = Some(self.image_id.clone());
+        container.tty = self.spec.tty;
         container.labels = self.spec.labels.clone();
         container.exit_code = self.exit_code.filter(|_| self.state == ContainerState::Exited);
         container.health = self.health.clone();

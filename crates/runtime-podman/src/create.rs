@@ -58,6 +58,7 @@ pub(crate) fn container(spec: &ContainerSpec, image: &str) -> Invocation {
     for (flag, on) in [
         ("--init", spec.init == Some(true)),
         ("--read-only", spec.read_only),
+        ("--rm", spec.auto_remove),
         ("--tty", spec.tty),
         ("--interactive", spec.stdin_open),
         ("--privileged", spec.privileged),

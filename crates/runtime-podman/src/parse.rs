@@ -94,6 +94,8 @@ struct CheckLog {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Config {
+    #[serde(default)]
+    tty: bool,
     #[serde(default, deserialize_with = "or_default")]
     labels: BTreeMap<String, String>,
 }
@@ -155,6 +157,7 @@ impl Inspected {
             .ok_or_else(|| unexpected("container inspect", format!("the state {:?}", self.state.status)))?;
         let mut container = Container::new(ContainerId(self.id), self.name, self.image_name, state);
         container.image_id = Some(ImageId::new(&self.image));
+        container.tty = self.config.tty;
         container.labels = self.config.labels;
         container.exit_code =
             matches!(state, ContainerState::Exited | ContainerState::Dead).then_some(self.state.exit_code);

@@ -11,10 +11,10 @@ use std::{
 use async_trait::async_trait;
 use compose_file::{Port, ProjectName, Protocol};
 use runtime_core::{
-    AnonymousVolumes, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec, Engine,
-    EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus, ImageId, LogOptions, LogStream,
-    NetworkSpec, Observed, Progress, Resource, ResourceKind, ResourceName, Result, RuntimeKind, Scope,
-    Session, VolumeSpec, labels,
+    AnonymousVolumes, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec,
+    Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus, ImageId, LogOptions,
+    LogStream, NetworkSpec, Observed, Progress, Resource, ResourceKind, ResourceName, Result, RuntimeKind,
+    Scope, Session, VolumeSpec, labels,
 };
 use tokio::sync::Semaphore;
 
@@ -596,6 +596,11 @@ impl Engine for PodmanEngine {
     async fn exec_detached(&self, id: &ContainerId, spec: &ExecSpec) -> Result<()> {
         let command = session::exec(id, spec, Talk::Never);
         self.succeed(&command, ResourceKind::Container, &id.0).await.map(|_| ())
+    }
+
+    async fn attach(&self, id: &ContainerId, spec: &AttachSpec) -> Result<Session> {
+        let talk = if spec.tty { Talk::OnTerminal } else { Talk::ToAndFro };
+        session::open(&self.podman, &session::attach(id, spec), id, talk, spec.stdin)
     }
 
     async fn check_health(&self, id: &ContainerId) -> Result<HealthStatus> {

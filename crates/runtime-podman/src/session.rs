@@ -8,8 +8,8 @@ use futures_util::{
     stream::{self, BoxStream, SelectAll},
 };
 use runtime_core::{
-    ContainerId, Error, ExecSpec, LogSource, ResourceKind, Result, Session, SessionEvent, SessionInput,
-    TerminalSize,
+    AttachSpec, ContainerId, Error, ExecSpec, LogSource, ResourceKind, Result, Session, SessionEvent,
+    SessionInput, TerminalSize,
 };
 use tokio::{
     io::AsyncRead,
@@ -59,6 +59,17 @@ pub(crate) fn exec(id: &ContainerId, spec: &ExecSpec, talk: Talk) -> Invocation 
         command = command.args(value.iter().map(|value| format!("{flag}={value}")));
     }
     command.args(["--", &id.0]).args(spec.command.iter().cloned())
+}
+
+/// A container's own process.
+pub(crate) fn attach(id: &ContainerId, spec: &AttachSpec) -> Invocation {
+    let command = match (spec.start, spec.stdin) {
+        (true, true) => Invocation::new(["start", "--attach", "--interactive"]),
+        (true, false) => Invocation::new(["start", "--attach"]),
+        (false, true) => Invocation::new(["attach"]),
+        (false, false) => Invocation::new(["attach", "--no-stdin"]),
+    };
+    command.args(["--sig-proxy=false", "--", &id.0])
 }
 
 type Pieces = SelectAll<BoxStream<'static, (LogSource, Vec<u8>)>>;

@@ -11,6 +11,7 @@ mod machine;
 mod pull;
 mod serve;
 mod takedown;
+mod talk;
 mod up;
 
 use longshore::Pause;
@@ -38,6 +39,9 @@ pub(crate) async fn run(command: Command, mut context: Context) -> Result<ExitCo
         Command::Down(args) => args.files.clone(),
         Command::Create(args) => args.files.clone(),
         Command::Scale(args) => args.files.clone(),
+        Command::Exec(args) => args.files.clone(),
+        Command::Run(args) => args.files.clone().into(),
+        Command::Attach(args) => args.files.clone(),
         Command::Wait(args) => args.files.clone(),
         Command::Ps(args) => args.files.clone(),
         Command::Logs(args) => args.files.clone().into(),
@@ -73,6 +77,9 @@ async fn perform(command: Command, context: &Context) -> Result<ExitCode, Failur
         Command::Rm(args) => containers::rm(&args, context).await,
         Command::Create(args) => up::create(&args, context).await,
         Command::Scale(args) => up::scale(&args, context).await,
+        Command::Exec(args) => talk::exec(&args, context).await,
+        Command::Run(args) => talk::run(&args, context).await,
+        Command::Attach(args) => talk::attach(&args, context).await,
         Command::Wait(args) => containers::wait(&args, context).await,
         Command::Down(args) => takedown::down(&args, context).await,
         Command::Ps(args) => list::ps(&args, context).await,
