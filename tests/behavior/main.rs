@@ -13,6 +13,7 @@ mod health;
 mod labels;
 mod list;
 mod logs;
+mod look;
 mod networks;
 mod orphans;
 mod plan;
@@ -48,6 +49,7 @@ fn main() {
     labels::tests(&mut suite);
     list::tests(&mut suite);
     logs::tests(&mut suite);
+    look::tests(&mut suite);
     networks::tests(&mut suite);
     orphans::tests(&mut suite);
     plan::tests(&mut suite);

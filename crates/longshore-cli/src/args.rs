@@ -11,7 +11,7 @@ use clap_complete::Shell;
 use longshore::{Config, MachineChoice, RuntimeChoice};
 
 pub(crate) use self::agents::{Agents, Asked, Chat, Create, Lines, Of, Place, Serve, Verb};
-pub(crate) use self::containers::{Kill, Named, Restart, Rm, Scale, Wait};
+pub(crate) use self::containers::{Images, Kill, Named, Port, Restart, Rm, Scale, Wait};
 pub(crate) use self::talk::{Attach, Exec, Run, Talking};
 use crate::exit::ExitCode;
 
@@ -270,6 +270,12 @@ pub(crate) enum Command {
     Wait(Wait),
     /// List the project's containers.
     Ps(Ps),
+    /// Show the processes of running containers.
+    Top(Named),
+    /// Show where a port of a container is published.
+    Port(Port),
+    /// Show the images that containers were made from.
+    Images(Images),
     /// List the projects on the engine.
     Ls(Ls),
     /// Show what containers have written.

@@ -7,21 +7,26 @@ use serde::Serialize;
 
 /// Rows under a head, each column as wide as it needs to be. The last column is not padded.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
+    lines(&head, rows)
+}
+
+/// The same of columns whose number only the engine knows.
+pub(crate) fn lines(head: &[impl AsRef<str>], rows: &[impl AsRef<[String]>]) -> String {
+    let cell = |row: &[String], column: usize| row.get(column).cloned().unwrap_or_default();
     let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .chain([head[column].chars().count()])
-            .max()
-            .unwrap_or_default()
+        let cells = rows.iter().map(|row| cell(row.as_ref(), column).chars().count());
+        cells.chain([head[column].as_ref().chars().count()]).max().unwrap_or_default()
     };
-    let widths: [usize; N] = std::array::from_fn(width);
-    let line = |cells: [&str; N]| {
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |cells: Vec<String>| {
         let padded: Vec<String> =
-            cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         padded.join("   ").trim_end().to_owned()
     };
-    let mut lines = vec![line(head)];
-    lines.extend(rows.iter().map(|row| line(std::array::from_fn(|column| row[column].as_str()))));
+    let mut lines = vec![line(head.iter().map(|title| title.as_ref().to_owned()).collect())];
+    lines.extend(
+        rows.iter().map(|row| line((0..head.len()).map(|column| cell(row.as_ref(), column)).collect())),
+    );
     lines.join("\n")
 }
 
@@ -86,7 +91,7 @@ fn rough(duration: Duration) -> String {
 }
 
 /// `127.0.0.1:8080->80/tcp`; the same port on IPv4 and IPv6 once.
-fn ports(ports: &[PublishedPort]) -> String {
+pub(crate) fn ports(ports: &[PublishedPort]) -> String {
     let mut texts: Vec<String> = Vec::new();
     for port in ports {
         let inside = format!("{}/{}", port.target, port.protocol.as_str());

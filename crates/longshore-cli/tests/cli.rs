@@ -240,6 +240,56 @@ fn create_starts_nothing_and_scale_starts_as_many_as_it_is_told() {
 }
 
 #[test]
+fn a_run_ends_with_what_the_container_ended_with() {
+    let text = "
+services:
+  db: {image: 'localhost/db'}
+  job:
+    image: localhost/job
+    depends_on: [db]
+    labels: {io.longshore.mock.log: hello, io.longshore.mock.run-for: 10ms, io.longshore.mock.exit: '7'}
+";
+    let shop = Shop::new(text);
+    let ran = shop.mock(&["run", "--rm", "-T", "job", "--flags", "of its own", "-p"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(7), "hello\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("Container shop-db-1  Started"), "{}", ran.stderr);
+    let ran = shop.mock(&["run", "--no-deps", "-d", "--name", "once", "job"]);
+    assert_eq!((ran.code, ran.stdout.trim().len()), (Some(0), 64), "{}", ran.stderr);
+    assert!(ran.stderr.contains("Container once  Created"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("shop-db-1"), "{}", ran.stderr);
+    for (arguments, told) in [
+        (["run", "-p", "x", "job"].as_slice(), "--publish \"x\": "),
+        (&["run", "-v", "data", "job"], "--volume \"data\": "),
+        (&["run", "--entrypoint", "'x", "job"], "a quote is not closed"),
+        (&["run", "-p", "80", "-P", "job"], "cannot be used with"),
+        (&["exec", "job"], "2 values required"),
+    ] {
+        let ran = shop.mock(arguments);
+        assert_eq!(ran.code, Some(64), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(told), "{arguments:?}: {}", ran.stderr);
+    }
+    let ran = shop.mock(&["run", "--name", "-x", "job"]);
+    assert_ne!(ran.code, Some(0));
+}
+
+#[test]
+fn what_does_not_run_has_no_command_and_no_port() {
+    let shop = Shop::new(SHOP);
+    for arguments in [["exec", "web", "x", "--y"].as_slice(), &["attach", "web"], &["port", "web", "80"]] {
+        let ran = shop.mock(arguments);
+        assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(ran.stderr, @r#"
+            error: service "web" is not running
+            help: `longshore up --detach web` starts it
+            "#);
+        }
+    }
+    assert_eq!(shop.mock(&["top"]).stdout, "");
+    insta::assert_snapshot!(shop.mock(&["images"]).stdout, @"CONTAINER   REPOSITORY   TAG   IMAGE ID   SIZE");
+}
+
+#[test]
 fn completions_know_the_commands() {
     let shop = Shop::new(SHOP);
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {

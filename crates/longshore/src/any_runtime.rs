@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use compose_file::{Project, ProjectName};
 use runtime_core::{
     Availability, Call, Changes, Container, ContainerId, ContainerRuntime, DownOptions, Endings, EngineInfo,
-    Error, ExecSpec, Foreground, KillOptions, LogOptions, MachineStatus, MachineStop, Member, OneOff, Pause,
-    Plan, ProjectLogs, ProjectSummary, RemoveOptions, RestartOptions, Result, RunOptions, RuntimeKind,
-    Session, ShutdownOptions, ShutdownOutcome, SignalName, StopOptions, Target, UpOptions, UpOutcome,
+    Error, ExecSpec, Foreground, Image, KillOptions, LogOptions, MachineStatus, MachineStop, Member, OneOff,
+    Pause, Plan, ProcessTable, ProjectLogs, ProjectSummary, RemoveOptions, RestartOptions, Result,
+    RunOptions, RuntimeKind, Session, ShutdownOptions, ShutdownOutcome, SignalName, StopOptions, Target,
+    UpOptions, UpOutcome,
 };
 
 use crate::Config;
@@ -307,6 +308,14 @@ impl ContainerRuntime for AnyRuntime {
 
     async fn projects(&self) -> Result<Vec<ProjectSummary>> {
         each!(self, runtime => runtime.projects().await)
+    }
+
+    async fn top(&self, target: &Target) -> Result<Vec<(Container, ProcessTable)>> {
+        each!(self, runtime => runtime.top(target).await)
+    }
+
+    async fn images(&self, target: &Target) -> Result<Vec<(Container, Option<Image>)>> {
+        each!(self, runtime => runtime.images(target).await)
     }
 
     async fn logs(&self, target: &Target, options: &LogOptions) -> Result<ProjectLogs> {

@@ -18,11 +18,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Afterwards, AnonymousVolumes, AttachSpec, Attached, Availability, Call, Changes, Container,
     ContainerFilter, ContainerId, ContainerRuntime, Desired, DownOptions, Ending, Endings, Engine,
-    EngineInfo, Error, ExecSpec, Foreground, Kept, KillOptions, LogOptions, MachineAtEnd, MachineEnd,
-    MachineHost, MachineProblem, MachineStatus, MachineStop, Member, Observed, OneOff, Pause, Plan, Progress,
-    ProjectLogs, ProjectSummary, Projects, RemoveOptions, RemoveVolumes, ResourceKind, RestartOptions,
-    Result, RunOptions, RunTalk, RuntimeKind, Scope, Session, SessionEvent, ShutdownOptions, ShutdownOutcome,
-    SignalName, StopOptions, Subject, Target, UpOptions, UpOutcome, Wait, Work,
+    EngineInfo, Error, ExecSpec, Foreground, Image, ImageId, Kept, KillOptions, LogOptions, MachineAtEnd,
+    MachineEnd, MachineHost, MachineProblem, MachineStatus, MachineStop, Member, Observed, OneOff, Pause,
+    Plan, ProcessTable, Progress, ProjectLogs, ProjectSummary, Projects, RemoveOptions, RemoveVolumes,
+    ResourceKind, RestartOptions, Result, RunOptions, RunTalk, RuntimeKind, Scope, Session, SessionEvent,
+    ShutdownOptions, ShutdownOutcome, SignalName, StopOptions, Subject, Target, UpOptions, UpOutcome, Wait,
+    Work,
     execute::{Execution, execute},
     flight::Flight,
     labels,
@@ -331,6 +332,18 @@ impl<E: Engine> Compose<E> {
                 return Err(in_use);
             }
         }
+    }
+
+    /// The containers of a target's services, one-offs left out, sorted.
+    async fn containers_of(&self, target: &Target) -> Result<Vec<Container>> {
+        let mut containers = self.ps(&target.name).await?;
+        let there = Observed { containers: containers.clone(), ..Observed::default() };
+        Self::checked_target(target, &there)?;
+        containers.retain(|container| {
+            target.services.is_empty()
+                || container.service().is_some_and(|service| target.services.contains(service))
+        });
+        Ok(containers)
     }
 
     /// The running container that is meant.
@@ -649,6 +662,43 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
             summary.config_files = summary.config_files.take().or(files.map(str::to_owned));
         }
         Ok(projects.into_values().collect())
+    }
+
+    async fn top(&self, target: &Target) -> Result<Vec<(Container, ProcessTable)>> {
+        let mut tables = Vec::new();
+        for container in self.containers_of(target).await? {
+            if !container.state.is_running() {
+                continue;
+            }
+            match self.asking(self.shared.engine.top(&container.id)).await {
+                Ok(table) => tables.push((container, table)),
+                Err(error) => match self.shared.engine.inspect(&container.id.0).await {
+                    Ok(now) if !now.state.is_running() => {}
+                    Err(Error::NotFound { .. }) => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+        Ok(tables)
+    }
+
+    async fn images(&self, target: &Target) -> Result<Vec<(Container, Option<Image>)>> {
+        let mut images: BTreeMap<String, Option<Image>> = BTreeMap::new();
+        let mut all = Vec::new();
+        for container in self.containers_of(target).await? {
+            let key =
+                container.image_id.as_ref().map_or(container.image.as_str(), ImageId::as_str).to_owned();
+            if !images.contains_key(&key) {
+                let image = match self.asking(self.shared.engine.image(&key)).await {
+                    Ok(image) => Some(image),
+                    Err(Error::Image { .. } | Error::NotFound { .. }) => None,
+                    Err(error) => return Err(error),
+                };
+                images.insert(key.clone(), image);
+            }
+            all.push((container, images[&key].clone()));
+        }
+        Ok(all)
     }
 
     async fn logs(&self, target: &Target, options: &LogOptions) -> Result<ProjectLogs> {

@@ -143,6 +143,12 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// ends with the container.
     async fn attach(&self, id: &ContainerId, spec: &AttachSpec) -> Result<Session>;
 
+    /// The processes of a running container, in the engine's own columns.
+    async fn top(&self, id: &ContainerId) -> Result<ProcessTable>;
+
+    /// Looks at an image that is here, by id or reference.
+    async fn image(&self, image: &str) -> Result<Image>;
+
     /// Runs a container's healthcheck once and returns its health after that.
     async fn check_health(&self, id: &ContainerId) -> Result<HealthStatus>;
 }
@@ -520,6 +526,8 @@ pub struct ContainerSpec {
     pub cap_drop: Vec<String>,
     /// Lines for `/etc/hosts`.
     pub extra_hosts: Vec<(String, String)>,
+    /// Whether its stdin is at its end when the first who talked with it has no more to say.
+    pub stdin_once: bool,
     /// Whether the engine removes it, with its volumes that have no name, when it has ended.
     pub auto_remove: bool,
 }
@@ -598,6 +606,7 @@ impl ContainerSpec {
             cap_add: Vec::new(),
             cap_drop: Vec::new(),
             extra_hosts: Vec::new(),
+            stdin_once: false,
             auto_remove: false,
         }
     }
@@ -802,6 +811,34 @@ pub enum EngineAction {
     Changed,
     /// Anything else, such as a command in it.
     Other,
+}
+
+/// Processes, as an engine lists them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ProcessTable {
+    /// The columns, `PID` for one.
+    pub titles: Vec<String>,
+    /// A process a row, a cell a column.
+    pub processes: Vec<Vec<String>>,
+}
+
+/// An image that is here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Image {
+    /// Its id.
+    pub id: ImageId,
+    /// Its references with tags; none when another image has them now.
+    pub tags: Vec<String>,
+    /// How many bytes it takes.
+    pub size: u64,
+}
+
+impl Image {
+    /// An image.
+    pub fn new(id: ImageId, tags: Vec<String>, size: u64) -> Self {
+        Self { id, tags, size }
+    }
 }
 
 /// What a command in a container gave.

@@ -109,6 +109,7 @@ pub(crate) fn plan_run(
             let spec = &mut creation.spec;
             spec.labels.insert(labels::ONEOFF.to_owned(), "True".to_owned());
             spec.labels.insert(labels::SLUG.to_owned(), slug.to_owned());
+            spec.stdin_once = run.stdin && run.talk == RunTalk::Attached;
             // Somebody who talks with it removes it once he knows its exit code.
             spec.auto_remove = (run.afterwards, run.talk) == (Afterwards::Remove, RunTalk::Detached);
             if run.aliases == RunAliases::Own {

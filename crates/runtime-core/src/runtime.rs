@@ -13,9 +13,9 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AnonymousVolumes, Call, Container, ContainerId, EngineAction, EngineInfo, Error, ExecSpec, LogLine,
-    LogOptions, MachineStatus, MachineStop, Member, Plan, Result, RunOptions, Session, ShutdownOptions,
-    ShutdownOutcome, SignalName,
+    AnonymousVolumes, Call, Container, ContainerId, EngineAction, EngineInfo, Error, ExecSpec, Image,
+    LogLine, LogOptions, MachineStatus, MachineStop, Member, Plan, ProcessTable, Result, RunOptions, Session,
+    ShutdownOptions, ShutdownOutcome, SignalName,
 };
 
 /// Which engine a runtime uses.
@@ -235,6 +235,18 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When the engine does not answer.
     async fn projects(&self) -> Result<Vec<ProjectSummary>>;
+
+    /// The processes of a project's running containers, sorted as in [`ContainerRuntime::ps`].
+    ///
+    /// # Errors
+    /// When the engine does not answer. One that ends meanwhile is left out.
+    async fn top(&self, target: &Target) -> Result<Vec<(Container, ProcessTable)>>;
+
+    /// The images that a project's containers were made from, sorted as in [`ContainerRuntime::ps`].
+    ///
+    /// # Errors
+    /// When the engine does not answer. `None` is an image that is no longer here.
+    async fn images(&self, target: &Target) -> Result<Vec<(Container, Option<Image>)>>;
 
     /// The logs of a project's containers, as one stream: each container's lines in their order. Followed,
     /// containers that are started later join, and it ends when none is left running.

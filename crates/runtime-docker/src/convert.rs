@@ -109,6 +109,7 @@ pub(crate) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         exposed_ports: Some(bindings.into_keys().collect()),
         tty: Some(spec.tty),
         open_stdin: Some(spec.stdin_open),
+        stdin_once: spec.stdin_once.then_some(true),
         env: Some(spec.environment.iter().map(|(key, value)| format!("{key}={value}")).collect()),
         cmd: spec.command.clone(),
         healthcheck: spec.healthcheck.as_ref().map(health),

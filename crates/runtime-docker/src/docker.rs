@@ -15,16 +15,16 @@ use bollard::{
         InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
         ListNetworksOptions, ListVolumesOptions, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
         RenameContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder, StartContainerOptions,
-        StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
+        StopContainerOptionsBuilder, TopOptionsBuilder, WaitContainerOptionsBuilder,
     },
 };
 use compose_file::ProjectName;
 use futures_util::{StreamExt, stream};
 use runtime_core::{
     AnonymousVolumes, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec,
-    Engine, EngineEvent, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus, ImageId,
-    LogOptions, LogStream, NetworkSpec, Observed, Progress, Resource, ResourceKind, ResourceName, Result,
-    RuntimeKind, Scope, Session, TerminalSize, VolumeSpec, labels, resubscribing,
+    Engine, EngineEvent, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus, Image, ImageId,
+    LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, Resource, ResourceKind,
+    ResourceName, Result, RuntimeKind, Scope, Session, TerminalSize, VolumeSpec, labels, resubscribing,
 };
 use tokio::{sync::Mutex, time::timeout};
 
@@ -44,6 +44,8 @@ const TWIN_LOOKS: u32 = 50;
 const TWIN_PAUSE: Duration = Duration::from_millis(100);
 /// How often a request is made again that other things' going disturbed.
 const DISTURBED: usize = 10;
+/// The columns of processes that Podman knows by itself.
+const PODMANS_TOP: &str = "user,pid,ppid,pcpu,etime,tty,time,args";
 /// What an error says of commands in containers.
 const EXEC: &str = "run a command in container";
 /// Streams are silent for as long as nothing happens.
@@ -275,7 +277,7 @@ impl DockerEngine {
         }
     }
 
-    async fn image(&self, reference: &str) -> Result<Option<ImageId>> {
+    async fn image_id(&self, reference: &str) -> Result<Option<ImageId>> {
         let look = async |docker: &Docker| match docker.inspect_image(reference).await {
             Ok(image) => Ok(image.id),
             Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
@@ -289,7 +291,7 @@ impl DockerEngine {
         // Owned, because a stream of futures that borrow from an iterator is not `Send` enough for the trait.
         let references: Vec<String> = references.iter().cloned().collect();
         let looks = references.into_iter().map(|reference| async move {
-            let id = self.image(&reference).await?;
+            let id = self.image_id(&reference).await?;
             Ok::<_, Error>((reference, id))
         });
         let mut looks = stream::iter(looks).buffer_unordered(self.parallel());
@@ -532,7 +534,7 @@ impl Engine for DockerEngine {
 
     async fn pull(&self, image: &str, progress: &Progress) -> Result<ImageId> {
         pull::pull(self.connection(), image, progress).await?;
-        self.image(image).await?.ok_or_else(|| Error::Image {
+        self.image_id(image).await?.ok_or_else(|| Error::Image {
             image: image.to_owned(),
             reason: "it was pulled and is not here".into(),
         })
@@ -626,6 +628,31 @@ impl Engine for DockerEngine {
         let ended = async move { exec::ended(&patient, &waited).await };
         let input = spec.stdin.then_some(attached.input);
         Ok(exec::session(attached.output, input, ended, resize, self.explaining(ATTACH, &id.0)))
+    }
+
+    async fn top(&self, id: &ContainerId) -> Result<ProcessTable> {
+        self.connection().client().await?;
+        // Podman would run a `ps` in the container, which need not be there, for what Docker shows.
+        let query =
+            self.connection().is_podman().then(|| TopOptionsBuilder::new().ps_args(PODMANS_TOP).build());
+        let top = self
+            .ask("list the processes of container", ResourceKind::Container, &id.0, |docker| {
+                docker.top_processes(&id.0, query)
+            })
+            .await?;
+        Ok(ProcessTable {
+            titles: top.titles.unwrap_or_default(),
+            processes: top.processes.unwrap_or_default(),
+        })
+    }
+
+    async fn image(&self, image: &str) -> Result<Image> {
+        let found = self
+            .ask("inspect image", ResourceKind::Image, image, |docker| docker.inspect_image(image))
+            .await?;
+        let size = found.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
+        let id = ImageId::new(&found.id.unwrap_or_default());
+        Ok(Image::new(id, found.repo_tags.unwrap_or_default(), size))
     }
 
     async fn check_health(&self, id: &ContainerId) -> Result<HealthStatus> {

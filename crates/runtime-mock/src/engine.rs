@@ -12,9 +12,9 @@ use futures_util::{StreamExt, future::BoxFuture, stream};
 use runtime_core::{
     AnonymousVolumes, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec,
     ContainerState, Engine, EngineAction, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, Health,
-    HealthStatus, ImageId, LogLine, LogOptions, LogSource, LogStream, MountSourceSpec, NetworkSpec, Observed,
-    Phase, Progress, PublishedPort, Resource, ResourceKind, ResourceName, Result, RuntimeKind, Scope,
-    Session, SessionEvent, SessionInput, Subject, VolumeSpec, Work, labels,
+    HealthStatus, Image, ImageId, LogLine, LogOptions, LogSource, LogStream, MountSourceSpec, NetworkSpec,
+    Observed, Phase, ProcessTable, Progress, PublishedPort, Resource, ResourceKind, ResourceName, Result,
+    RuntimeKind, Scope, Session, SessionEvent, SessionInput, Subject, VolumeSpec, Work, labels,
 };
 use tokio::{
     io::DuplexStream,
@@ -33,6 +33,8 @@ use crate::{
 
 /// The first port that is given where the engine may choose.
 const FIRST_PORT: u16 = 49_152;
+/// How many bytes every image takes.
+const IMAGE_SIZE: u64 = 8 << 20;
 /// So many bytes wait for a process that does not read them.
 const PIPE: usize = 64 << 10;
 /// The grace period of a container that has none of its own.
@@ -1088,6 +1090,26 @@ impl Engine for MockEngine {
         });
         let input = spec.stdin.then(|| Box::pin(input) as SessionInput);
         Ok(Session { output: said.chain(end).boxed(), input, size: Default::default() })
+    }
+
+    async fn top(&self, id: &ContainerId) -> Result<ProcessTable> {
+        self.look("top").await?;
+        self.check_runs(id)?;
+        let command = argv(&self.inner.spec(&id.0)).join(" ");
+        Ok(ProcessTable {
+            titles: ["UID", "PID", "CMD"].map(str::to_owned).to_vec(),
+            processes: vec![vec!["root".to_owned(), "1".to_owned(), command]],
+        })
+    }
+
+    async fn image(&self, image: &str) -> Result<Image> {
+        self.look("image").await?;
+        let world = self.inner.world();
+        let mut references = world.images.iter().filter(|(name, id)| *name == image || id.as_str() == image);
+        match references.next() {
+            Some((name, id)) => Ok(Image::new(id.clone(), vec![name.clone()], IMAGE_SIZE)),
+            None => Err(Error::Image { image: image.to_owned(), reason: "no such image".into() }),
+        }
     }
 
     async fn check_health(&self, id: &ContainerId) -> Result<HealthStatus> {

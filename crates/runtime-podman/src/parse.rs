@@ -7,8 +7,8 @@ use std::{
 
 use compose_file::Protocol;
 use runtime_core::{
-    Container, ContainerId, ContainerState, EngineAction, EngineEvent, Health, HealthStatus, ImageId,
-    PublishedPort, Resource, Result, labels,
+    Container, ContainerId, ContainerState, EngineAction, EngineEvent, Health, HealthStatus, Image, ImageId,
+    ProcessTable, PublishedPort, Resource, Result, labels,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -60,6 +60,44 @@ pub(crate) struct Inspected {
     network_settings: NetworkSettings,
     #[serde(default, deserialize_with = "or_default")]
     mounts: Vec<Mounted>,
+}
+
+/// An image as `image inspect` has it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct InspectedImage {
+    id: String,
+    #[serde(default, deserialize_with = "or_default")]
+    repo_tags: Vec<String>,
+    #[serde(default)]
+    size: u64,
+}
+
+impl From<InspectedImage> for Image {
+    fn from(image: InspectedImage) -> Self {
+        Self::new(ImageId::new(&image.id), image.repo_tags, image.size)
+    }
+}
+
+/// The columns of `top`, the one whose cells may have spaces at last.
+pub(crate) const TOP_COLUMNS: [&str; 8] = ["user", "pid", "ppid", "pcpu", "etime", "tty", "time", "args"];
+
+/// Reads what `top` prints: a line of titles, a line for each process.
+pub(crate) fn processes(text: &str) -> ProcessTable {
+    let cells = |line: &str| {
+        let mut cells = Vec::new();
+        let mut rest = line.trim();
+        while cells.len() + 1 < TOP_COLUMNS.len() {
+            let Some((cell, more)) = rest.split_once(char::is_whitespace) else { break };
+            cells.push(cell.to_owned());
+            rest = more.trim_start();
+        }
+        cells.push(rest.to_owned());
+        cells
+    };
+    let mut lines = text.lines();
+    let titles = lines.next().map(cells).unwrap_or_default();
+    ProcessTable { titles, processes: lines.filter(|line| !line.trim().is_empty()).map(cells).collect() }
 }
 
 #[derive(Debug, Deserialize)]
@@ -294,6 +332,18 @@ mod tests {
     };
 
     use super::*;
+
+    #[test]
+    fn a_processs_words_may_have_spaces() {
+        let table = processes(
+            "USER  PID  PPID  %CPU   ELAPSED  TTY  TIME  COMMAND\nroot  1    0     0.000  1.5s     ?    0s    /fixture sleep  --now\n",
+        );
+        assert_eq!(table.titles.last().map(String::as_str), Some("COMMAND"));
+        assert_eq!(
+            table.processes,
+            [["root", "1", "0", "0.000", "1.5s", "?", "0s", "/fixture sleep  --now"]]
+        );
+    }
 
     fn folder() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/podman-output")

@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use compose_file::{Port, ProjectName, Protocol};
 use runtime_core::{
     AnonymousVolumes, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec,
-    Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus, ImageId, LogOptions,
-    LogStream, NetworkSpec, Observed, Progress, Resource, ResourceKind, ResourceName, Result, RuntimeKind,
-    Scope, Session, VolumeSpec, labels,
+    Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus, Image, ImageId, LogOptions,
+    LogStream, NetworkSpec, Observed, ProcessTable, Progress, Resource, ResourceKind, ResourceName, Result,
+    RuntimeKind, Scope, Session, VolumeSpec, labels,
 };
 use tokio::sync::Semaphore;
 
@@ -23,7 +23,9 @@ use crate::{
     create,
     failure::{Subject, explain, is_gone, is_passing, unexpected},
     logs,
-    parse::{self, Inspected, ListedContainer, ListedImage, ListedNetwork, ListedVolume, Version},
+    parse::{
+        self, Inspected, InspectedImage, ListedContainer, ListedImage, ListedNetwork, ListedVolume, Version,
+    },
     session::{self, Talk},
 };
 
@@ -601,6 +603,22 @@ impl Engine for PodmanEngine {
     async fn attach(&self, id: &ContainerId, spec: &AttachSpec) -> Result<Session> {
         let talk = if spec.tty { Talk::OnTerminal } else { Talk::ToAndFro };
         session::open(&self.podman, &session::attach(id, spec), id, talk, spec.stdin)
+    }
+
+    async fn top(&self, id: &ContainerId) -> Result<ProcessTable> {
+        let command = Invocation::new(["top", &id.0]).args(parse::TOP_COLUMNS);
+        let finished = self.see(&command, ResourceKind::Container, &id.0).await?;
+        Ok(parse::processes(&finished.text()))
+    }
+
+    async fn image(&self, image: &str) -> Result<Image> {
+        let name = image.strip_prefix("sha256:").unwrap_or(image);
+        let command = Invocation::new(["image", "inspect", "--", name]);
+        let finished = self.see(&command, ResourceKind::Image, image).await?;
+        let inspected: Vec<InspectedImage> = parse::json("image inspect", &finished.stdout)?;
+        let first =
+            inspected.into_iter().next().ok_or_else(|| unexpected("image inspect", "an empty list"))?;
+        Ok(first.into())
     }
 
     async fn check_health(&self, id: &ContainerId) -> Result<HealthStatus> {

@@ -92,3 +92,33 @@ pub(crate) struct Scale {
     #[command(flatten)]
     pub(crate) files: Files,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct Port {
+    /// Which container of the service, from 1.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) index: Option<u32>,
+    /// The protocol.
+    #[arg(long, value_name = "PROTOCOL", default_value = "tcp", value_parser = ["tcp", "udp", "sctp"])]
+    pub(crate) protocol: String,
+    /// The service.
+    #[arg(value_name = "SERVICE")]
+    pub(crate) service: String,
+    /// The port inside.
+    #[arg(value_name = "PORT", value_parser = super::number::<u16>)]
+    pub(crate) port: u16,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Images {
+    /// Only ids.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Only these services.
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}

@@ -1,15 +1,21 @@
-//! `ps` and `ls`.
+//! `ps`, `ls`, `top`, `port` and `images`.
 
-use std::{collections::BTreeSet, time::SystemTime};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::SystemTime,
+};
 
-use longshore::{Container, ProjectSummary, Target};
+use longshore::{Container, Error, Image, ProcessTable, ProjectSummary, PublishedPort, Target};
+use serde_json::json;
 
 use crate::{
-    args::{Format, Ls, Ps},
+    args::{Format, Images, Ls, Named, Port, Ps},
     context::Context,
     exit::{ExitCode, Failure},
+    report::bytes,
     services,
-    table::{Row, table},
+    table::{Row, lines, ports, table},
 };
 
 /// Lists the project's containers.
@@ -50,6 +56,112 @@ pub(super) fn check_named(target: &Target, containers: &[Container]) -> Result<(
         target.project.as_ref().is_some_and(|project| project.services.contains_key(name))
             || containers.iter().any(|container| container.service() == Some(name))
     })
+}
+
+/// Shows the processes of running containers, a table for each.
+pub(crate) async fn top(args: &Named, context: &Context) -> Result<ExitCode, Failure> {
+    let target = context.target(&args.services).await?;
+    let runtime = context.runtime().await?;
+    let tables = context.reading(async { Ok(runtime.top(&target).await?) }).await?;
+    if context.output.format == Format::Json {
+        let object = |(container, table): &(Container, ProcessTable)| {
+            json!({ "name": container.name, "service": container.service(), "titles": table.titles,
+                "processes": table.processes })
+        };
+        context.output.json(&tables.iter().map(object).collect::<Vec<_>>())?;
+        return Ok(ExitCode::Ok);
+    }
+    for (container, ProcessTable { titles, processes }) in &tables {
+        context.output.line(&format!("{}\n{}\n", container.name, lines(titles, processes)))?;
+    }
+    Ok(ExitCode::Ok)
+}
+
+/// Shows where a port of a container is published: `ADDRESS:PORT`.
+pub(crate) async fn port(args: &Port, context: &Context) -> Result<ExitCode, Failure> {
+    let target = context.target(std::slice::from_ref(&args.service)).await?;
+    let runtime = context.runtime().await?;
+    let containers = context.reading(async { Ok(runtime.ps(&target.name).await?) }).await?;
+    check_named(&target, &containers)?;
+    let is_meant = |container: &&Container| {
+        container.service() == Some(&args.service)
+            && container.state.is_running()
+            && args.index.is_none_or(|index| container.number() == Some(index))
+    };
+    let Some(container) = containers.iter().find(is_meant) else {
+        return Err(Error::NotRunning { service: args.service.clone(), index: args.index }.into());
+    };
+    let is_it = |port: &&PublishedPort| {
+        port.target == args.port && port.protocol.as_str() == args.protocol && port.published != 0
+    };
+    let Some(port) = container.ports.iter().find(is_it) else {
+        let what = format!("no port {}/{} for container {}", args.port, args.protocol, container.name);
+        let help = match ports(&container.ports) {
+            none if none.is_empty() => "it publishes none".to_owned(),
+            some => format!("it publishes {some}"),
+        };
+        return Err(Failure::Usage(what, Some(help)));
+    };
+    let address = port.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let place = SocketAddr::new(address, port.published);
+    match context.output.format {
+        Format::Json => context.output.json(port)?,
+        Format::Text => context.output.line(&place.to_string())?,
+    }
+    Ok(ExitCode::Ok)
+}
+
+/// Shows the images that containers were made from.
+pub(crate) async fn images(args: &Images, context: &Context) -> Result<ExitCode, Failure> {
+    let target = context.target(&args.services).await?;
+    let runtime = context.runtime().await?;
+    let images = context.reading(async { Ok(runtime.images(&target).await?) }).await?;
+    let id = |image: &Option<Image>| {
+        image.as_ref().map_or("", |image| image.id.as_str().trim_start_matches("sha256:")).to_owned()
+    };
+    if args.quiet {
+        let ids: BTreeSet<String> = images.iter().map(|(_, image)| id(image)).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).filter(|id| !id.is_empty()).collect();
+        return print_words(&ids, context);
+    }
+    let rows: Vec<(&str, String, String, String, u64)> = images
+        .iter()
+        .map(|(container, image)| {
+            let reference = image.as_ref().and_then(|image| image.tags.first());
+            let (repository, tag) = repository_and_tag(reference.unwrap_or(&container.image));
+            let size = image.as_ref().map_or(0, |image| image.size);
+            (container.name.as_str(), repository, tag, id(image), size)
+        })
+        .collect();
+    match context.output.format {
+        Format::Json => {
+            let object = |(name, repository, tag, id, size): &(&str, String, String, String, u64)| {
+                json!({ "ID": format!("sha256:{id}"), "ContainerName": name, "Repository": repository,
+                    "Tag": tag, "Size": size })
+            };
+            context.output.json(&rows.iter().map(object).collect::<Vec<_>>())?;
+        }
+        Format::Text => {
+            let cells: Vec<[String; 5]> = rows
+                .into_iter()
+                .map(|(name, repository, tag, id, size)| {
+                    let short = id.get(..12).unwrap_or(&id).to_owned();
+                    [name.to_owned(), repository, tag, short, bytes(size)]
+                })
+                .collect();
+            let head = ["CONTAINER", "REPOSITORY", "TAG", "IMAGE ID", "SIZE"];
+            context.output.line(&table(head, &cells))?;
+        }
+    }
+    Ok(ExitCode::Ok)
+}
+
+/// `localhost:5000/web:1` is `localhost:5000/web` and `1`.
+fn repository_and_tag(reference: &str) -> (String, String) {
+    match reference.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => (repository.to_owned(), tag.to_owned()),
+        _ => (reference.to_owned(), "<none>".to_owned()),
+    }
 }
 
 /// Lists the projects on the engine.

@@ -7,10 +7,11 @@ use longshore::{
     Afterwards, ContainerId, ContainerName, ContainerRuntime, Dependencies, ExecSpec, Member, Orphans,
     RunAliases, RunOptions, RunPorts, RunTalk, Session, SessionEvent, SignalName, compose_file,
 };
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
 use crate::{
-    args::{Attach, Exec, Run, Talking},
+    args::{Attach, Exec, Format, Run, Talking},
     context::{Context, Leaves},
     exit::{ExitCode, Failure},
     services,
@@ -89,7 +90,10 @@ pub(crate) async fn run(args: &Run, context: &Context) -> Result<ExitCode, Failu
             talk(session, options.tty, on_signal, context).await
         }
         None => {
-            context.output.line(&once.id.0)?;
+            match context.output.format {
+                Format::Json => context.output.json(&json!({ "id": once.id, "name": once.name }))?,
+                Format::Text => context.output.line(&once.id.0)?,
+            }
             Ok(ExitCode::Ok)
         }
     }

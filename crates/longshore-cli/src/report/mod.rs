@@ -5,6 +5,7 @@ mod plain;
 mod terminal;
 mod words;
 
+pub(crate) use self::words::bytes;
 use enum_dispatch::enum_dispatch;
 use longshore::Event;
 
