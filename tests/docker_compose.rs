@@ -2,9 +2,9 @@
 
 use std::{env, fs, path::PathBuf};
 
-use longshore_tests::{Backend, Case, Failed, Outcome, Suite, behaviours};
-use runtime_core::{ContainerState, DownOptions, Target};
-use serde_json::Value;
+use longshore_tests::{Backend, Case, Failed, Outcome, Recorder, Suite, behaviours};
+use runtime_core::{ContainerState, DownOptions, RestartOptions, RunOptions, RunTalk, Target, Work, labels};
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 fn main() {
@@ -16,6 +16,9 @@ fn main() {
         we_list_and_take_down_its_projects,
         we_keep_what_it_brought_up_or_make_it_ours,
         it_can_go_on_with_what_we_brought_up,
+        a_run_of_ours_is_a_one_off_to_it,
+        it_shows_images_and_processes_as_we_do,
+        it_restarts_together_what_we_do,
     );
     suite.run()
 }
@@ -158,5 +161,73 @@ async fn it_can_go_on_with_what_we_brought_up(case: Case) -> Outcome {
     );
     let kept = before.iter().filter(|(name, id)| after.get(*name) == Some(*id)).count();
     println!("of {} containers of ours, docker compose kept {kept}", before.len());
+    Ok(())
+}
+
+async fn a_run_of_ours_is_a_one_off_to_it(case: Case) -> Outcome {
+    peer(&case).await?;
+    let project = case.project(TEXT)?;
+    let mut options = RunOptions::new("web");
+    options.talk = RunTalk::Detached;
+    let once = case.runtime().run(&project, &options, &Default::default()).await?;
+    let listed = objects(&compose(&case, &["-p", case.name(), "ps", "--all", "--format", "json"]).await?)?;
+    assert!(listed.iter().all(|one| one["Name"] != once.name.as_str()), "{listed:?}");
+    // It gives its own the same names and labels.
+    let its = compose(&case, &["-p", case.name(), "run", "--detach", "web"]).await?;
+    let (its, ours) = (case.engine().inspect(its.trim()).await?, case.engine().inspect(&once.id.0).await?);
+    for name in [labels::ONEOFF, labels::SERVICE, labels::NUMBER, labels::CONFIG_HASH, labels::DEPENDS_ON] {
+        assert_eq!(its.label(name), ours.label(name), "{name}");
+    }
+    let slug = its.label(labels::SLUG).and_then(|slug| slug.get(..12)).ok_or("it has no slug")?;
+    assert_eq!(its.name, format!("{}-web-run-{slug}", case.name()));
+    compose(&case, &["-p", case.name(), "down", "-t", "1", "--volumes"]).await?;
+    assert!(case.things_of(&project.name).await?.is_empty());
+    Ok(())
+}
+
+async fn it_shows_images_and_processes_as_we_do(case: Case) -> Outcome {
+    peer(&case).await?;
+    let project = case.project(TEXT)?;
+    case.up(&project).await?;
+    let its = objects(&compose(&case, &["-p", case.name(), "images", "--format", "json"]).await?)?;
+    let ours = case.runtime().images(&Target::from(&project)).await?;
+    assert_eq!(its.len(), ours.len());
+    for (container, image) in &ours {
+        let image = image.as_ref().ok_or("it is not here")?;
+        let same = its.iter().find(|one| one["ContainerName"] == container.name.as_str());
+        let same = same.ok_or("it does not list it")?;
+        assert_eq!((&same["ID"], &same["Size"]), (&json!(image.id), &json!(image.size)));
+        assert_eq!(image.tags, [format!("{}:{}", same["Repository"].as_str().unwrap_or_default(), 1)]);
+    }
+    let its = compose(&case, &["-p", case.name(), "top"]).await?;
+    let ours = case.runtime().top(&Target::from(&project)).await?;
+    let names = ours.iter().map(|(container, _)| container.name.clone());
+    assert!(its.lines().filter(|line| line.starts_with(case.name())).eq(names), "{its}");
+    let titles: Vec<&str> = its.lines().nth(1).unwrap_or_default().split_whitespace().collect();
+    assert!(ours.iter().all(|(_, table)| table.titles == titles), "{its}\n{ours:?}");
+    Ok(())
+}
+
+async fn it_restarts_together_what_we_do(case: Case) -> Outcome {
+    let file = peer(&case).await?;
+    let text =
+        TEXT.replace("depends_on: [db]", "depends_on: {db: {condition: service_started, restart: true}}");
+    fs::write(&file, &text)?;
+    let project = case.project(&text)?;
+    case.up(&project).await?;
+    let output = Command::new("docker")
+        .args(["compose", "-p", case.name(), "restart", "-t", "1", "db"])
+        .current_dir(case.dir())
+        .output()
+        .await?;
+    let its = String::from_utf8_lossy(&output.stderr).into_owned();
+    let recorder = Recorder::new();
+    let mut options = RestartOptions::default();
+    options.timeout = Some(std::time::Duration::from_secs(1));
+    let target = Target::from(&project).services(["db"]);
+    case.runtime().restart(&target, &options, &recorder.call()).await?;
+    let ours = recorder.all_done(Work::Start);
+    assert_eq!(ours.len(), 3);
+    assert!(ours.iter().all(|name| its.contains(&format!("Container {name}  Started"))), "{its}\n{ours:?}");
     Ok(())
 }

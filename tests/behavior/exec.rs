@@ -190,7 +190,10 @@ async fn a_terminal_is_a_terminal(case: Case) -> Outcome {
     loop {
         match session.output.next().await.ok_or("it did not end")?? {
             SessionEvent::Wrote { .. } => {}
-            SessionEvent::Ended { exit_code } => return Ok(assert_eq!(exit_code, 0)),
+            SessionEvent::Ended { exit_code } => {
+                assert_eq!(exit_code, 0);
+                return Ok(());
+            }
             other => return Err(format!("{other:?}").into()),
         }
     }

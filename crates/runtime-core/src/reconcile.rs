@@ -43,22 +43,7 @@ pub fn scope_of_up(project: &Project) -> Scope {
 /// [`Error::InvalidProject`] for an unknown service in the options or an external network or volume that is not
 /// there; [`Error::InvalidName`] for a name that no engine takes.
 pub fn plan_up(desired: Desired<'_>, observed: &Observed) -> Result<Plan> {
-    let selected = select(desired.project, desired.options)?;
-    let mut planner = Planner {
-        desired,
-        observed,
-        selected,
-        plan: Plan::new(desired.project.name.clone(), OnFailure::Halt),
-        networks: BTreeMap::new(),
-        volumes: BTreeMap::new(),
-        images: BTreeMap::new(),
-        services: BTreeMap::new(),
-        orphans: Vec::new(),
-        freed_ports: HashMap::new(),
-        waits: BTreeMap::new(),
-    };
-    planner.orphans();
-    planner.resources()?;
+    let mut planner = Planner::new(desired, observed)?;
     for service in planner.in_order()? {
         planner.converge(service)?;
     }
@@ -77,22 +62,7 @@ pub(crate) fn plan_run(
     slug: &str,
     observed: &Observed,
 ) -> Result<Plan> {
-    let selected = select(desired.project, desired.options)?;
-    let mut planner = Planner {
-        desired,
-        observed,
-        selected,
-        plan: Plan::new(desired.project.name.clone(), OnFailure::Halt),
-        networks: BTreeMap::new(),
-        volumes: BTreeMap::new(),
-        images: BTreeMap::new(),
-        services: BTreeMap::new(),
-        orphans: Vec::new(),
-        freed_ports: HashMap::new(),
-        waits: BTreeMap::new(),
-    };
-    planner.orphans();
-    planner.resources()?;
+    let mut planner = Planner::new(desired, observed)?;
     let order = planner.in_order()?;
     let (others, this): (Vec<&Service>, Vec<&Service>) =
         order.into_iter().partition(|service| service.name != run.service);
@@ -189,6 +159,26 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
+    /// A plan that has what comes before any container.
+    fn new(desired: Desired<'a>, observed: &'a Observed) -> Result<Self> {
+        let mut planner = Self {
+            desired,
+            observed,
+            selected: select(desired.project, desired.options)?,
+            plan: Plan::new(desired.project.name.clone(), OnFailure::Halt),
+            networks: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            images: BTreeMap::new(),
+            services: BTreeMap::new(),
+            orphans: Vec::new(),
+            freed_ports: HashMap::new(),
+            waits: BTreeMap::new(),
+        };
+        planner.orphans();
+        planner.resources()?;
+        Ok(planner)
+    }
+
     fn project(&self) -> &'a Project {
         self.desired.project
     }

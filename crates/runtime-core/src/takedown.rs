@@ -63,6 +63,26 @@ fn waves(dependencies: &BTreeMap<String, BTreeMap<String, Condition>>) -> Vec<BT
     waves
 }
 
+/// These services and all that depend on them, directly or through others.
+fn with_dependents(
+    mut named: BTreeSet<String>,
+    dependencies: &BTreeMap<String, BTreeMap<String, Condition>>,
+) -> BTreeSet<String> {
+    loop {
+        let more: Vec<String> = dependencies
+            .iter()
+            .filter(|(name, needs)| {
+                !named.contains(*name) && needs.keys().any(|needed| named.contains(needed))
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        if more.is_empty() {
+            return named;
+        }
+        named.extend(more);
+    }
+}
+
 /// The steps that stop and, if told so, remove containers, dependents before what they depend on.
 struct TakeDown<'a> {
     plan: Plan,
@@ -163,18 +183,10 @@ pub fn plan_restart(target: &Target, options: &RestartOptions, observed: &Observ
     for (service, needs) in &mut dependencies {
         needs.retain(|needed, _| restarts_with(target, &observed.containers, service, needed));
     }
-    let mut services = target.services.clone();
-    while options.dependents == Dependents::Include {
-        let more: Vec<String> = dependencies
-            .iter()
-            .filter(|(name, needs)| !services.contains(*name) && needs.keys().any(|n| services.contains(n)))
-            .map(|(name, _)| name.clone())
-            .collect();
-        if more.is_empty() {
-            break;
-        }
-        services.extend(more);
-    }
+    let services = match options.dependents {
+        Dependents::Include => with_dependents(target.services.clone(), &dependencies),
+        Dependents::Ignore => target.services.clone(),
+    };
     let mut started: BTreeMap<&str, Vec<StepId>> = BTreeMap::new();
     for service in waves(&dependencies).into_iter().flatten() {
         let of_service =
@@ -281,20 +293,7 @@ pub fn plan_down(target: &Target, options: &DownOptions, observed: &Observed) ->
         grace: options.timeout,
     };
     let dependencies = dependencies(target, &observed.containers);
-    let mut named = target.services.clone();
-    loop {
-        let more: Vec<String> = dependencies
-            .iter()
-            .filter(|(name, needs)| {
-                !named.contains(*name) && needs.keys().any(|needed| named.contains(needed))
-            })
-            .map(|(name, _)| name.clone())
-            .collect();
-        if more.is_empty() {
-            break;
-        }
-        named.extend(more);
-    }
+    let named = with_dependents(target.services.clone(), &dependencies);
     let in_file = |container: &Container| {
         target.project.as_ref().is_none_or(|project| {
             let service = container.service().unwrap_or_default();
