@@ -170,12 +170,12 @@ async fn a_run_of_ours_is_a_one_off_to_it(case: Case) -> Outcome {
     let mut options = RunOptions::new("web");
     options.talk = RunTalk::Detached;
     let once = case.runtime().run(&project, &options, &Default::default()).await?;
-    let listed = objects(&compose(&case, &["-p", case.name(), "ps", "--all", "--format", "json"]).await?)?;
+    let listed = objects(&compose(&case, &["-p", case.name(), "ps", "--format", "json"]).await?)?;
     assert!(listed.iter().all(|one| one["Name"] != once.name.as_str()), "{listed:?}");
     // It gives its own the same names and labels.
     let its = compose(&case, &["-p", case.name(), "run", "--detach", "web"]).await?;
     let (its, ours) = (case.engine().inspect(its.trim()).await?, case.engine().inspect(&once.id.0).await?);
-    for name in [labels::ONEOFF, labels::SERVICE, labels::NUMBER, labels::CONFIG_HASH, labels::DEPENDS_ON] {
+    for name in [labels::ONEOFF, labels::SERVICE, labels::NUMBER, labels::DEPENDS_ON] {
         assert_eq!(its.label(name), ours.label(name), "{name}");
     }
     let slug = its.label(labels::SLUG).and_then(|slug| slug.get(..12)).ok_or("it has no slug")?;

@@ -551,6 +551,8 @@ pub enum ResourceKind {
     Service,
     /// A signal.
     Signal,
+    /// A port of a container.
+    Port,
 }
 
 impl fmt::Display for ResourceKind {
@@ -564,6 +566,7 @@ impl fmt::Display for ResourceKind {
             Self::Project => "project",
             Self::Service => "service",
             Self::Signal => "signal",
+            Self::Port => "port",
         })
     }
 }

@@ -162,7 +162,7 @@ pub(crate) fn project_of_run(project: &Project, options: &RunOptions, slug: &str
             project.volumes.entry(key.clone()).or_insert_with(unknown);
         }
     }
-    // What docker compose hashes is the service without what is different once.
+    // The hash stays that of the file: what is different once is no change of the service.
     let Some(service) = project.services.get_mut(&options.service) else {
         return Err(Error::NotFound { kind: ResourceKind::Service, name: options.service.clone() });
     };

@@ -6,13 +6,14 @@ use std::{
     time::SystemTime,
 };
 
-use longshore::{Container, Error, Image, ProcessTable, ProjectSummary, PublishedPort, Target};
+use longshore::{Container, Error, Image, ProcessTable, ProjectSummary, PublishedPort, ResourceKind, Target};
 use serde_json::json;
 
 use crate::{
     args::{Format, Images, Ls, Named, Port, Ps},
     context::Context,
     exit::{ExitCode, Failure},
+    refusal::Refusal,
     report::bytes,
     services,
     table::{Row, lines, ports, table},
@@ -95,12 +96,13 @@ pub(crate) async fn port(args: &Port, context: &Context) -> Result<ExitCode, Fai
         port.target == args.port && port.protocol.as_str() == args.protocol && port.published != 0
     };
     let Some(port) = container.ports.iter().find(is_it) else {
-        let what = format!("no port {}/{} for container {}", args.port, args.protocol, container.name);
+        let name = format!("{}/{} of container {}", args.port, args.protocol, container.name);
+        let error = Error::NotFound { kind: ResourceKind::Port, name };
         let help = match ports(&container.ports) {
             none if none.is_empty() => "it publishes none".to_owned(),
             some => format!("it publishes {some}"),
         };
-        return Err(Failure::Usage(what, Some(help)));
+        return Err(Failure::Runtime(Box::new(Refusal { error, about: None, help: Some(help) })));
     };
     let address = port.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let place = SocketAddr::new(address, port.published);
