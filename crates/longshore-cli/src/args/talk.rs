@@ -62,13 +62,13 @@ pub(crate) struct Run {
     /// Another program than the image's.
     #[arg(long, value_name = "COMMAND")]
     pub(crate) entrypoint: Option<String>,
-    /// Publish a port: [[ADDRESS:]PORT:]PORT[/PROTOCOL].
+    /// Publish a port: PORT, HOST:PORT or ADDRESS:HOST:PORT.
     #[arg(short, long, value_name = "PORT", conflicts_with = "service_ports")]
     pub(crate) publish: Vec<String>,
     /// Publish the ports of the service.
     #[arg(short = 'P', long)]
     pub(crate) service_ports: bool,
-    /// Mount a volume or a path: [SOURCE:]PATH[:OPTIONS].
+    /// Mount a volume or a path of the host: SOURCE:PATH, or SOURCE:PATH:ro.
     #[arg(short, long = "volume", value_name = "MOUNT")]
     pub(crate) volume: Vec<String>,
     /// A label.
