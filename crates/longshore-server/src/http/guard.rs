@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn the_cookie_of_the_page_is_for_the_page_alone() {
         let guard = guard(false);
-        let cookie = ("cookie", "other=1; longshore=c00kie");
+        let cookie = ("cookie", "other=1; longshore-1=c00kie");
         let own = ("origin", "http://localhost:9105");
         let host = ("host", "localhost:9105");
         assert_eq!(asked(&guard, &Method::GET, "/agents/a/logs", &[host, cookie]), "in, trusted: true");
@@ -274,7 +274,8 @@ mod tests {
         assert_eq!(asked(&guard, &Method::POST, "/agents/create", &[host, cookie]), "token_needed");
         let other = ("origin", "http://localhost:3000");
         assert_eq!(asked(&guard, &Method::POST, "/agents/create", &[host, cookie, other]), "foreign_origin");
-        for wrong in ["longshore-1=", "longshore-1=c00ki", "longshor=c00kie", "c00kie", "xlongshore=c00kie"] {
+        for wrong in ["longshore-1=", "longshore-1=c00ki", "longshor=c00kie", "c00kie", "xlongshore-1=c00kie"]
+        {
             assert_eq!(
                 asked(&guard, &Method::GET, "/agents/a/logs", &[host, ("cookie", wrong)]),
                 "token_needed"
