@@ -24,6 +24,7 @@ pub(crate) fn tests(trials: &mut Trials) {
         two_tabs_show_the_same,
         a_broken_connection_is_told_and_mended,
         the_page_outlives_the_server,
+        what_is_pulled_is_told,
         an_image_that_cannot_be_had_is_told,
         names_are_no_markup,
     );
@@ -221,6 +222,21 @@ async fn the_page_outlives_the_server(house: &mut House) -> Outcome {
     page.close().await
 }
 
+async fn what_is_pulled_is_told(house: &mut House) -> Outcome {
+    let folder = house.template_with("localhost/longshore-agent:1", "example.invalid/agent:1")?;
+    house.config.serve.templates.insert("test".to_owned(), folder);
+    house.start().await?;
+    let page = Page::open(house).await?;
+    create(&page, "scout", "echo").await?;
+    page.until("/pulling the image, \\d.* of 8.4 MB/.test(document.querySelector('[data-agent=scout] .progress').textContent)")
+        .await?;
+    page.until("document.querySelector('[data-agent=scout] progress').value > 0").await?;
+    page.picture("pulling").await?;
+    page.says(STATE, "running").await?;
+    page.until("!document.querySelector('[data-agent=scout] .progress')").await?;
+    page.close().await
+}
+
 async fn an_image_that_cannot_be_had_is_told(house: &mut House) -> Outcome {
     let folder = house.template_with("localhost/longshore-agent:1", "example.invalid/agent:1")?;
     house.config.serve.templates.insert("test".to_owned(), folder);
@@ -230,14 +246,14 @@ async fn an_image_that_cannot_be_had_is_told(house: &mut House) -> Outcome {
         image: "example.invalid/agent:1".to_owned(),
         reason: "<b>manifest</b> unknown".to_owned(),
     };
-    for call in ["pull", "pull example.invalid/agent:1"] {
-        compose.engine().script(call, 1, Fault::Fail(error.clone()));
-    }
-    compose.engine().script("create_container", 1, Fault::Fail(error.clone()));
+    compose.engine().script("pull", 1, Fault::Fail(error));
     let page = Page::open(house).await?;
     create(&page, "scout", "echo").await?;
     page.says(STATE, "failed").await?;
     page.says("[data-agent=scout] .panel.error", "<b>manifest</b> unknown").await?;
+    page.press("Start scout").await?;
+    page.says(STATE, "running").await?;
+    page.until("!document.querySelector('[data-agent=scout] .panel.error')").await?;
     page.close().await
 }
 

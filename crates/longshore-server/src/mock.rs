@@ -16,8 +16,14 @@ use crate::settings::Settings;
 pub(crate) fn furnish(runtime: &AnyRuntime, settings: &Settings) {
     let AnyRuntime::Mock(compose) = runtime else { return };
     for template in settings.templates.values() {
-        let health = template.about.health.clone();
-        compose.engine().image(&template.about.image, MockAgent { health });
+        let agent = MockAgent { health: template.about.health.clone() };
+        let image = &template.about.image;
+        // As anywhere: what has no registry was built here, and all else has to come first.
+        if image.starts_with("localhost/") {
+            compose.engine().image(image, agent);
+        } else {
+            compose.engine().image_to_pull(image, agent);
+        }
     }
 }
 

@@ -91,6 +91,11 @@ impl MockEngine {
         world.programs.insert(reference.to_owned(), Arc::new(program));
     }
 
+    /// Says what containers of an image do that is not here, and has to be pulled first.
+    pub fn image_to_pull(&self, reference: &str, program: impl Program) {
+        self.inner.world().programs.insert(reference.to_owned(), Arc::new(program));
+    }
+
     /// Puts an image on the engine whose containers are those of the test fixture: `/fixture serve`, `sleep`, `exit`…
     pub fn fixture_image(&self, reference: &str) {
         self.image(reference, Fixture);
