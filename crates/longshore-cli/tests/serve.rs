@@ -222,6 +222,16 @@ fn signal_to(child: &Child, signal: &str) {
     assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
 }
 
+/// The whole answer of a server to a request.
+fn asked(url: &str, path: &str) -> String {
+    let address = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 /// What its last word says of the shutdown.
 fn report(noise: &str) -> Value {
     let last = noise.lines().last().unwrap_or_default();
@@ -235,6 +245,16 @@ fn an_agent_is_created_talked_to_and_deleted() {
     let server = house.serve();
     assert_eq!(server.told["engine"]["backend"], "mock");
     assert_eq!(server.told["token_file"], house.path("state/token").to_str().unwrap());
+
+    // The link that it prints opens the page, signed in, once.
+    let link = server.told["link"].as_str().unwrap();
+    let path = link.strip_prefix(server.url()).unwrap();
+    for signs_in in [true, false] {
+        let answer = asked(server.url(), path);
+        assert!(answer.starts_with("HTTP/1.1 303") && answer.contains("location: /\r\n"), "{answer}");
+        assert_eq!(answer.contains("set-cookie: longshore-"), signs_in, "{answer}");
+    }
+    assert!(asked(server.url(), "/").contains("<title>Longshore</title>"));
 
     let ran = house.create("scout", "echo?healthy-after-ms=200");
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "scout  running\n"), "{}", ran.stderr);
