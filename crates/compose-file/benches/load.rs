@@ -83,7 +83,7 @@ fn large(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("longshore, over itself", services), |bencher| {
             bencher.iter(|| load(&over).expect("it loads"));
         });
-        // It takes more than the square of that for ten times as many.
+        // Its growth is its own affair; ours is what is looked at.
         if services == 1_000 && docker_compose(folder.path(), Some(&file)) {
             group.bench_function(BenchmarkId::new("docker compose", services), |bencher| {
                 bencher.iter(|| docker_compose(folder.path(), Some(&file)));
