@@ -19,7 +19,7 @@ fn project(house: &House, name: &str) -> Result<Project, Failed> {
         "services:
   db:
     image: {IMAGE}
-    command: [serve, --port, '8080', --healthy-after-ms, '800']
+    command: [serve, --port, '8080', --healthy-after-ms, '4000']
     healthcheck: {{ test: [CMD, /fixture, health], interval: 200ms, retries: 100 }}
   api:
     image: {IMAGE}

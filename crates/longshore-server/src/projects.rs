@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use longshore::{Container, ContainerRuntime, ContainerState, HealthStatus, ProjectName, labels};
 
 use crate::{
     api::{Problem, ProjectInfo, ProjectList, ServiceInfo, ServiceState},
     fleet::Fleet,
 };
+
+/// How many projects the engine is asked of at once.
+const AT_ONCE: usize = 8;
 
 impl Fleet {
     /// Asks the engine for them.
@@ -16,16 +20,19 @@ impl Fleet {
     /// When it does not answer.
     pub(crate) async fn projects(&self) -> Result<ProjectList, Problem> {
         let runtime = self.inner.status.runtime();
-        let mut projects = Vec::new();
-        for summary in runtime.projects().await.map_err(|error| Problem::from(&error))? {
-            let Ok(name) = ProjectName::new(summary.name) else { continue };
-            let mut containers = runtime.ps(&name).await.map_err(|error| Problem::from(&error))?;
-            containers.retain(|container| container.label(labels::OWNER) == Some(self.inner.owner.as_str()));
-            if !containers.is_empty() {
-                projects.push(ProjectInfo { name: name.to_string(), services: services(&containers) });
+        let summaries = runtime.projects().await.map_err(|error| Problem::from(&error))?;
+        let names = summaries.into_iter().filter_map(|summary| ProjectName::new(summary.name).ok());
+        let asked = names.map(|name| {
+            let runtime = &runtime;
+            async move {
+                let mut containers = runtime.ps(&name).await.map_err(|error| Problem::from(&error))?;
+                containers.retain(|one| one.label(labels::OWNER) == Some(self.inner.owner.as_str()));
+                let info = || ProjectInfo { name: name.to_string(), services: services(&containers) };
+                Ok::<_, Problem>((!containers.is_empty()).then(info))
             }
-        }
-        Ok(ProjectList { projects })
+        });
+        let projects: Vec<Option<ProjectInfo>> = stream::iter(asked).buffered(AT_ONCE).try_collect().await?;
+        Ok(ProjectList { projects: projects.into_iter().flatten().collect() })
     }
 }
 
