@@ -101,7 +101,7 @@ async fn one_that_ends_says_why(house: &mut House) -> Outcome {
     let page = Page::open(house).await?;
     create(&page, "scout", "echo?crash-after-ms=100&unhealthy").await?;
     page.says(STATE, "failed").await?;
-    page.says("[data-agent=scout] .panel.error", "3").await?;
+    page.says("[data-agent=scout] .panel.error p", "exit code 3").await?;
     page.until("document.querySelector('[data-agent=scout] pre.tail').textContent.length > 10").await?;
     page.picture(&format!("failed-{}", house.engine.name())).await?;
     page.press("Delete scout").await?;

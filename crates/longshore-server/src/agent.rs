@@ -178,6 +178,12 @@ impl Known {
         self.containers.iter().filter(of_it).find(|container| runs(container)).map(Run::of)
     }
 
+    /// With what its service has ended, if it has.
+    pub(crate) fn exit_code(&self, service: &str) -> Option<i64> {
+        let of_it = |container: &&Container| container.service() == Some(service);
+        self.containers.iter().filter(of_it).find_map(|container| container.exit_code)
+    }
+
     /// What it is doing.
     pub(crate) fn state(&self) -> AgentState {
         match self.busy {

@@ -404,7 +404,9 @@ impl Lives {
         }
         match known.run(service) {
             None if self.restarts == Restarts::No => {
-                return Some(Problem::new("exited", "it ended before it was there"));
+                let code = known.exit_code(service).map(|code| format!(", with exit code {code}"));
+                let message = format!("it ended before it was there{}", code.unwrap_or_default());
+                return Some(Problem::new("exited", message));
             }
             None => self.ends += 1,
             Some(run) if !self.runs.contains(&run) => self.runs.push(run),
