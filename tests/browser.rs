@@ -11,7 +11,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use thirtyfour::{By, ChromiumLikeCapabilities, DesiredCapabilities, Key, WebDriver};
+use thirtyfour::{
+    By, ChromiumLikeCapabilities, DesiredCapabilities, Key, WebDriver, error::WebDriverErrorInner,
+};
 
 use crate::{Failed, Outcome, house::House, is_required, variable};
 
@@ -111,7 +113,14 @@ impl Page {
 
     /// Opens another place in the same tab.
     pub async fn goto(&self, url: &str) -> Outcome {
-        Ok(self.driver.goto(url).await?)
+        let mut tries = 0;
+        loop {
+            match self.driver.goto(url).await {
+                // Containers of other tests come and go; see the page's `boot.js`.
+                Err(error) if tries < 5 && error.to_string().contains("ERR_NETWORK_CHANGED") => tries += 1,
+                outcome => return Ok(outcome?),
+            }
+        }
     }
 
     /// Shows a view of the page.
@@ -155,7 +164,7 @@ impl Page {
         match self.driver.execute_async(script.as_str(), Vec::new()).await {
             Ok(value) => Ok(value.json().clone()),
             Err(error) => {
-                let seen = self.run("return document.body.innerText").await.unwrap_or_default();
+                let seen = self.run("return `${document.readyState} ${JSON.stringify(window.wrong)}\\n${document.body?.innerText}`").await.unwrap_or_default();
                 let first = error.to_string();
                 let first = first.lines().next().unwrap_or_default();
                 Err(format!(
@@ -214,9 +223,15 @@ impl Page {
             "[...document.querySelectorAll('dialog[open] button, dialog[open] a.button')].concat([...document.querySelectorAll('button, a.button')]).find((one) => (one.getAttribute('aria-label') ?? one.textContent).trim() === {} && !one.disabled)",
             json!(words)
         );
-        self.until(&format!("Boolean({found})")).await?;
-        let button = self.driver.execute(format!("return {found}"), Vec::new()).await?.element()?;
-        Ok(button.click().await?)
+        loop {
+            self.until(&format!("Boolean({found})")).await?;
+            let button = self.driver.execute(format!("return {found}"), Vec::new()).await?.element()?;
+            match button.click().await {
+                // It has just become another one.
+                Err(error) if matches!(*error, WebDriverErrorInner::StaleElementReference(_)) => {}
+                outcome => return Ok(outcome?),
+            }
+        }
     }
 
     /// Types into a field, in the place of what is in it.

@@ -1,11 +1,11 @@
 // Agents: listed, shown, made.
 
 import { agent as path, ask } from "./api.js";
-import { fill, h, notice, refill, say } from "./dom.js";
+import { fill, h, notice, part, say } from "./dom.js";
 import { chatPanel } from "./chat.js";
 import { logPanel } from "./log.js";
-import { known, trying, watching } from "./main.js";
-import { duration, Rate, STATES, step } from "./words.js";
+import { known, trying, watching } from "./known.js";
+import { duration, STATES, step } from "./words.js";
 
 const BUSY = new Set(["creating", "starting", "stopping", "deleting"]);
 
@@ -52,13 +52,39 @@ function trouble(error) {
     error.log?.length ? h("pre", { class: "tail", tabindex: "0", "aria-label": "Last lines of its log" }, error.log.join("\n")) : null);
 }
 
-function progress(agent, rates) {
-  if (!BUSY.has(agent.state) || !agent.progress) return null;
-  const { bytes, total_bytes: total } = agent.progress;
-  rates.take(agent.progress);
+function progress(state, now) {
+  if (!BUSY.has(state) || !now) return null;
+  const { bytes, total_bytes: total } = now;
   return h("div", { class: "progress" },
-    h("progress", { max: total || undefined, value: total ? bytes ?? 0 : undefined, "aria-label": step(agent.progress) }),
-    h("span", {}, step(agent.progress)));
+    h("progress", { max: total || undefined, value: total ? bytes ?? 0 : undefined, "aria-label": step(now) }),
+    h("span", {}, step(now)));
+}
+
+/** The parts of an agent that are the same wherever it is shown. */
+function face() {
+  const about = part("p", (agent) => h("span", { class: "quiet" }, `${agent.provider}, ${agent.model}`, agent.port ? ` · port ${agent.port}` : "", ` · ${agent.image}`));
+  const doing = part("div", progress);
+  const wrong = part("div", trouble);
+  const note = part("div", (text) => text && h("p", { class: "panel" }, text));
+  const orders = part("div", (name, state) => buttons({ name, state }));
+  const show = (agent) => {
+    about.show({ provider: agent.provider, model: agent.model, port: agent.port, image: agent.image });
+    doing.show(agent.state, agent.progress ?? null);
+    wrong.show(agent.error ?? null);
+    note.show(agent.notice ?? null);
+    orders.show(agent.name, agent.state);
+  };
+  return { about: about.element, rest: [doing.element, wrong.element, note.element], orders: orders.element, show };
+}
+
+function card(name) {
+  const parts = face();
+  const state = part("span", (state) => badge({ state })), up = h("span", { class: "uptime quiet" });
+  const element = h("li", { class: "card", "data-agent": name },
+    h("div", { class: "title" }, h("h3", {}, h("a", { href: `#/agents/${encodeURIComponent(name)}` }, name)), state.element, up),
+    parts.about, parts.rest, parts.orders);
+  const tick = (agent) => say(up, uptime(agent));
+  return { element, tick, show: (agent) => { state.show(agent.state); tick(agent); parts.show(agent); } };
 }
 
 export function agentsView(main) {
@@ -68,26 +94,15 @@ export function agentsView(main) {
   const cards = new Map();
   const show = () => {
     say(empty, known.agents.size ? "" : "There is no agent yet.");
-    for (const [name, card] of cards) if (!known.agents.has(name)) { card.element.remove(); cards.delete(name); }
-    const names = [...known.agents.keys()].sort();
-    names.forEach((name, index) => {
-      const agent = known.agents.get(name);
-      let card = cards.get(name);
-      if (!card) { card = { element: h("li", { class: "card", "data-agent": name }), told: "", rates: new Rate() }; cards.set(name, card); }
-      const told = JSON.stringify(agent);
-      if (told !== card.told) {
-        card.told = told;
-        refill(card.element,
-          h("div", { class: "title" }, h("h3", {}, h("a", { href: `#/agents/${encodeURIComponent(name)}` }, name)), badge(agent), h("span", { class: "uptime quiet" }, uptime(agent))),
-          h("p", { class: "quiet" }, `${agent.provider}, ${agent.model}`, agent.port ? ` · port ${agent.port}` : "", ` · ${agent.image}`),
-          progress(agent, card.rates), trouble(agent.error), agent.notice ? h("p", { class: "panel" }, agent.notice) : null, buttons(agent));
-      }
-      if (list.children[index] !== card.element) list.insertBefore(card.element, list.children[index] ?? null);
+    for (const [name, one] of cards) if (!known.agents.has(name)) { one.element.remove(); cards.delete(name); }
+    [...known.agents.keys()].sort().forEach((name, index) => {
+      if (!cards.has(name)) cards.set(name, card(name));
+      const { element, show } = cards.get(name);
+      show(known.agents.get(name));
+      if (list.children[index] !== element) list.insertBefore(element, list.children[index] ?? null);
     });
   };
-  const clock = setInterval(() => {
-    for (const [name, card] of cards) say(card.element.querySelector(".uptime"), uptime(known.agents.get(name) ?? {}));
-  }, 10_000);
+  const clock = setInterval(() => { for (const [name, one] of cards) one.tick(known.agents.get(name) ?? {}); }, 10_000);
   const end = watching(show);
   return () => { end(); clearInterval(clock); };
 }
@@ -96,17 +111,16 @@ export function agentView(main, name, tab = "chat") {
   const head = h("div", {}), body = h("div", { class: "panel-body" });
   const link = (to, label) => h("a", { href: `#/agents/${encodeURIComponent(name)}/${to}`, "aria-current": tab === to ? "page" : null }, label);
   main.append(h("p", {}, h("a", { href: "#/agents" }, "← All agents")), head, h("nav", { class: "tabs", "aria-label": `Views of ${name}` }, link("chat", "Chat"), link("log", "Log")), body);
-  let told = "";
-  const rates = new Rate();
+  const parts = face();
+  const state = part("span", (state) => badge({ state }));
+  const missing = part("p", (text) => text);
+  fill(head, h("div", { class: "head" }, h("h2", {}, name), state.element, parts.orders), missing.element, parts.about, parts.rest);
   const show = () => {
     const agent = known.agents.get(name);
-    const now = JSON.stringify(agent ?? null);
-    if (now === told) return;
-    told = now;
-    if (!agent) return refill(head, h("h2", { tabIndex: -1 }, name), h("p", { class: "quiet" }, known.runtime ? "There is no such agent." : "…"));
-    refill(head, h("div", { class: "head" }, h("h2", {}, name), badge(agent), buttons(agent)),
-      h("p", { class: "quiet" }, `${agent.template}: ${agent.provider}, ${agent.model}`, agent.port ? ` · port ${agent.port}` : "", ` · ${agent.image}`),
-      progress(agent, rates), trouble(agent.error), agent.notice ? h("p", { class: "panel" }, agent.notice) : null);
+    const gone = !agent && known.runtime;
+    missing.show(gone ? "There is no such agent." : null);
+    if (agent) { state.show(agent.state); parts.show(agent); }
+    for (const element of [state.element, parts.about, ...parts.rest, parts.orders]) element.hidden = Boolean(gone);
   };
   const end = watching(show);
   const leave = tab === "log" ? logPanel(body, name) : chatPanel(body, name);

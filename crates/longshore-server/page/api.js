@@ -17,9 +17,11 @@ async function refusal(response) {
 /** Asks the server; gives the answer's JSON. */
 export async function ask(method, path, body, options = {}) {
   const headers = body === undefined ? {} : { "content-type": "application/json" };
+  const send = () => fetch(path, { method, headers: { ...headers, ...options.headers }, body: body === undefined ? undefined : JSON.stringify(body), signal: options.signal });
   let response;
   try {
-    response = await fetch(path, { method, headers: { ...headers, ...options.headers }, body: body === undefined ? undefined : JSON.stringify(body), signal: options.signal });
+    // A browser breaks off what it asks when the computer's network changes. What only reads is asked again.
+    response = await send().catch((error) => { if (method === "GET" && error.name !== "AbortError") return send(); throw error; });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, { code: "server_unreachable", message: "the server does not answer", help: "is `longshore serve` still running?" });

@@ -2,7 +2,7 @@
 
 import { chat } from "./api.js";
 import { fill, h, say } from "./dom.js";
-import { known, signIn, watching } from "./main.js";
+import { known, signIn, watching } from "./known.js";
 import { markdown } from "./markdown.js";
 
 // What was said, for as long as the page is open. An answer goes on coming while something else is looked at.

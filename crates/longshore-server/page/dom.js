@@ -29,14 +29,25 @@ export function fill(element, ...children) {
   append(element, children);
 }
 
-/** The same, and what had the focus has it again, as far as it is still there by its label. */
-export function refill(element, ...children) {
-  const had = element.contains(document.activeElement) ? document.activeElement : null;
-  const label = had?.getAttribute("aria-label");
-  fill(element, ...children);
-  if (!had) return;
-  const again = label && element.querySelector(`[aria-label="${CSS.escape(label)}"]`);
-  (again || element.querySelector("a, button, [tabindex]"))?.focus();
+/**
+ * A part of the page that is drawn again only when what it shows is another, so that no button goes away under a finger. `draw` gives its
+ * children. What had the focus has it again, as far as it is still there by its label; else the card has it, or the view.
+ */
+export function part(tag, draw) {
+  const element = h(tag, { class: "part" });
+  let told;
+  const show = (...values) => {
+    const now = JSON.stringify(values);
+    if (now === told) return;
+    told = now;
+    const had = element.contains(document.activeElement) ? document.activeElement : null;
+    fill(element, draw(...values));
+    if (!had) return;
+    const label = had.getAttribute("aria-label");
+    const again = label && element.querySelector(`[aria-label="${CSS.escape(label)}"]`);
+    (again || element.closest(".card")?.querySelector("a") || document.getElementById("main")).focus();
+  };
+  return { element, show };
 }
 
 /** Sets a text if it differs, so that a screen reader is not told the same again. */

@@ -3,7 +3,7 @@
 import { agent as path, listen } from "./api.js";
 import { colored, level, plain } from "./ansi.js";
 import { fill, h, say } from "./dom.js";
-import { known, signIn, watching } from "./main.js";
+import { known, signIn, watching } from "./known.js";
 
 const HEIGHT = 20;
 const MOST = 200_000;

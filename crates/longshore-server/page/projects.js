@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { fill, h, svg } from "./dom.js";
-import { trying, watching } from "./main.js";
+import { trying, watching } from "./known.js";
 
 const WIDTH = 130, HEIGHT = 34, GAP_X = 50, GAP_Y = 14;
 

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { fill, h, say } from "./dom.js";
-import { known, trying, watching } from "./main.js";
+import { changed, known, trying, watching } from "./known.js";
 import { bytes, duration, PHASES, Rate, step } from "./words.js";
 
 const NAMES = { podman: "Podman", docker: "Docker", mock: "Engine in memory" };
@@ -34,7 +34,7 @@ function trouble(problem) {
 function lookAgain() {
   return trying(async () => {
     known.runtime = await ask("GET", "/agents/runtime-status");
-    for (const watcher of [...known.watchers]) watcher();
+    changed();
   });
 }
 

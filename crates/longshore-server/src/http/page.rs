@@ -19,26 +19,28 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// The files of the page. They are in the program, so that there is nothing to install beside it.
-const FILES: [(&str, &str, &str); 13] = [
+const FILES: [(&str, &str, &str); 16] = [
     ("index.html", "text/html; charset=utf-8", include_str!("../../page/index.html")),
     ("icon.svg", "image/svg+xml", include_str!("../../page/icon.svg")),
     ("style.css", "text/css; charset=utf-8", include_str!("../../page/style.css")),
+    ("boot.js", SCRIPT, include_str!("../../page/boot.js")),
     ("main.js", SCRIPT, include_str!("../../page/main.js")),
     ("agents.js", SCRIPT, include_str!("../../page/agents.js")),
     ("ansi.js", SCRIPT, include_str!("../../page/ansi.js")),
     ("api.js", SCRIPT, include_str!("../../page/api.js")),
     ("chat.js", SCRIPT, include_str!("../../page/chat.js")),
     ("dom.js", SCRIPT, include_str!("../../page/dom.js")),
+    ("known.js", SCRIPT, include_str!("../../page/known.js")),
     ("log.js", SCRIPT, include_str!("../../page/log.js")),
     ("markdown.js", SCRIPT, include_str!("../../page/markdown.js")),
     ("projects.js", SCRIPT, include_str!("../../page/projects.js")),
     ("runtime.js", SCRIPT, include_str!("../../page/runtime.js")),
+    ("words.js", SCRIPT, include_str!("../../page/words.js")),
 ];
-const WORDS: (&str, &str, &str) = ("words.js", SCRIPT, include_str!("../../page/words.js"));
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 fn file(name: &str, headers: &HeaderMap) -> Option<Response> {
-    let (_, kind, text) = FILES.iter().chain([&WORDS]).find(|(known, ..)| *known == name)?;
+    let (_, kind, text) = FILES.iter().find(|(known, ..)| *known == name)?;
     let digest: String = Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let tag = format!("\"{digest}\"");
     let head = [
