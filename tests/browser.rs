@@ -242,6 +242,16 @@ impl Page {
         Ok(field.send_keys(text).await?)
     }
 
+    /// Chooses one of a list, by its value.
+    pub async fn choose(&self, css: &str, value: &str) -> Outcome {
+        let (css, value) = (json!(css), json!(value));
+        let choose = format!(
+            "const list = document.querySelector({css}); list.value = {value}; list.dispatchEvent(new Event('change')); return list.value"
+        );
+        assert_eq!(self.run(&choose).await?, value, "{css} has no {value}");
+        Ok(())
+    }
+
     /// Presses keys where the focus is.
     pub async fn keys(&self, keys: &[Key]) -> Outcome {
         for key in keys {

@@ -16,8 +16,9 @@ use compose_file::ProjectName;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use libtest_mimic::Trial;
 use longshore::{
-    AnyRuntime, Availability, Call, Compose, Config, ContainerRuntime, DownOptions, MachineStatus, PortRange,
-    RemoveVolumes, RuntimeChoice, Target, mock::MockMachine,
+    AnyRuntime, Availability, Call, Compose, Config, ContainerRuntime, DownOptions, MachineChoice,
+    MachineStatus, PortRange, RemoveVolumes, RuntimeChoice, Target,
+    mock::{MockEngine, MockMachine},
 };
 use longshore_server::{
     Server,
@@ -146,6 +147,43 @@ impl House {
         let task = tokio::spawn(async move { server.run(&ended, &CancellationToken::new()).await });
         self.running = Some(Running { client, url, token, link, end, task });
         Ok(())
+    }
+
+    /// The engine in memory.
+    ///
+    /// # Errors
+    /// When the house is built on another.
+    pub fn mock(&self) -> Result<Arc<MockEngine>, Failed> {
+        match &self.runtime {
+            AnyRuntime::Mock(compose) => Ok(compose.engine().clone()),
+            _ => Err("it is another engine".into()),
+        }
+    }
+
+    /// Puts the engine in memory into a machine that is not there yet, so many times as fast as a real one.
+    ///
+    /// # Errors
+    /// As [`House::mock`].
+    pub fn in_machine(&mut self, times: u32) -> Result<MockMachine, Failed> {
+        let machine = self.mock()?.in_machine("m1");
+        machine.hasten(times);
+        self.machine = Some(machine.clone());
+        self.config.machine.when = Some(MachineChoice::Always);
+        Ok(machine)
+    }
+
+    /// Takes the engine away: from the next start on it is a Podman that is not installed. Gives the one that it had.
+    ///
+    /// # Errors
+    /// None that a test would not have found.
+    pub async fn without_engine(&mut self) -> Result<AnyRuntime, Failed> {
+        let mut config = Config::default();
+        config.runtime = Some(RuntimeChoice::Podman);
+        config.podman.program = Some(self.dir.path().join("no-such-program"));
+        config.serve = self.config.serve.clone();
+        self.config = config;
+        let other = AnyRuntime::connect(&self.config).await?;
+        Ok(std::mem::replace(&mut self.runtime, other))
     }
 
     /// The same engine, for somebody else.

@@ -1,6 +1,6 @@
 //! Agents: created, watched, started, stopped, deleted.
 
-use longshore::{AnyRuntime, Call, ContainerRuntime, StopOptions, Target, mock::Fault};
+use longshore::{Call, ContainerRuntime, StopOptions, Target, mock::Fault};
 use longshore_server::api::AgentState;
 use longshore_tests::{
     Outcome,
@@ -37,8 +37,8 @@ async fn create(page: &Page, name: &str, model: &str) -> Outcome {
     page.click("a[href='#/create']").await?;
     page.until("document.querySelector('#field-provider').options.length > 0").await?;
     page.fill("#field-name", name).await?;
-    page.run("const template = document.querySelector('#field-template'); template.value = 'test'; template.dispatchEvent(new Event('change'))").await?;
-    page.run("const provider = document.querySelector('#field-provider'); provider.value = 'none'; provider.dispatchEvent(new Event('change'))").await?;
+    page.choose("#field-template", "test").await?;
+    page.choose("#field-provider", "none").await?;
     page.fill("#field-model", model).await?;
     page.press("Create").await
 }
@@ -126,7 +126,7 @@ async fn what_is_wrong_is_marked(house: &mut House) -> Outcome {
     page.says("#field-name-fault", "already").await?;
     page.until("!document.querySelector('#field-model-fault').textContent").await?;
     // A provider that needs a key, and one that is asked elsewhere.
-    page.run("const provider = document.querySelector('#field-provider'); provider.value = 'keyed'; provider.dispatchEvent(new Event('change'))").await?;
+    page.choose("#field-provider", "keyed").await?;
     page.fill("#field-name", "keyed").await?;
     page.press("Create").await?;
     page.until("document.querySelector('#field-api_key-fault').textContent").await?;
@@ -241,12 +241,11 @@ async fn an_image_that_cannot_be_had_is_told(house: &mut House) -> Outcome {
     let folder = house.template_with("localhost/longshore-agent:1", "example.invalid/agent:1")?;
     house.config.serve.templates.insert("test".to_owned(), folder);
     house.start().await?;
-    let AnyRuntime::Mock(compose) = &house.runtime else { return Err("it is another engine".into()) };
     let error = longshore::Error::Image {
         image: "example.invalid/agent:1".to_owned(),
         reason: "<b>manifest</b> unknown".to_owned(),
     };
-    compose.engine().script("pull", 1, Fault::Fail(error));
+    house.mock()?.script("pull", 1, Fault::Fail(error));
     let page = Page::open(house).await?;
     create(&page, "scout", "echo").await?;
     page.says(STATE, "failed").await?;

@@ -1,11 +1,8 @@
 //! Whether containers can be run here, and what it takes.
 
-use longshore::{
-    AnyRuntime, MachineChoice,
-    mock::{Fault, MockMachine},
-};
+use longshore::mock::Fault;
 use longshore_tests::{
-    Failed, Outcome,
+    Outcome,
     browser::Page,
     house::{Engine, House, Trials},
     house_trials,
@@ -21,16 +18,6 @@ pub(crate) fn tests(trials: &mut Trials) {
         without_an_engine_it_says_how_to_get_one,
     );
     house_trials!(trials, [Engine::Docker]; one_that_comes_is_found);
-}
-
-/// Puts the house's engine into a machine that is not there yet.
-fn in_machine(house: &mut House, times: u32) -> Result<MockMachine, Failed> {
-    let AnyRuntime::Mock(compose) = &house.runtime else { return Err("it is another engine".into()) };
-    let machine = compose.engine().in_machine("m1");
-    machine.hasten(times);
-    house.machine = Some(machine.clone());
-    house.config.machine.when = Some(MachineChoice::Always);
-    Ok(machine)
 }
 
 async fn the_engine_is_named_and_no_other(house: &mut House) -> Outcome {
@@ -52,7 +39,7 @@ async fn the_engine_is_named_and_no_other(house: &mut House) -> Outcome {
 
 async fn a_machine_is_set_up_and_told(house: &mut House) -> Outcome {
     // Slow enough that a browser sees the steps of it.
-    in_machine(house, 4)?;
+    house.in_machine(4)?;
     house.start().await?;
     let page = Page::open(house).await?;
     page.says("#runtime", "needs a virtual machine").await?;
@@ -76,7 +63,7 @@ async fn a_machine_is_set_up_and_told(house: &mut House) -> Outcome {
 }
 
 async fn a_set_up_is_cancelled(house: &mut House) -> Outcome {
-    in_machine(house, 1)?;
+    house.in_machine(1)?;
     house.start().await?;
     let page = Page::open(house).await?;
     page.press("Set it up").await?;
@@ -88,10 +75,9 @@ async fn a_set_up_is_cancelled(house: &mut House) -> Outcome {
 }
 
 async fn one_that_fails_says_why_and_is_tried_again(house: &mut House) -> Outcome {
-    in_machine(house, 100)?;
-    let AnyRuntime::Mock(compose) = &house.runtime else { return Err("it is another engine".into()) };
+    house.in_machine(100)?;
     let full = longshore::Error::NotPermitted { what: "the disk".into(), reason: "it is full".into() };
-    compose.engine().script("machine_init", 1, Fault::Fail(full));
+    house.mock()?.script("machine_init", 1, Fault::Fail(full));
     house.start().await?;
     let page = Page::open(house).await?;
     page.press("Set it up").await?;
@@ -103,7 +89,7 @@ async fn one_that_fails_says_why_and_is_tried_again(house: &mut House) -> Outcom
 }
 
 async fn a_machine_that_stops_is_seen(house: &mut House) -> Outcome {
-    let machine = in_machine(house, 100)?;
+    let machine = house.in_machine(100)?;
     house.start().await?;
     house.agent("scout").await?;
     let page = Page::open(house).await?;
@@ -117,13 +103,7 @@ async fn a_machine_that_stops_is_seen(house: &mut House) -> Outcome {
 }
 
 async fn without_an_engine_it_says_how_to_get_one(house: &mut House) -> Outcome {
-    let gone = house.dir.path().join("no-such-program");
-    let mut config = longshore::Config::default();
-    config.runtime = Some(longshore::RuntimeChoice::Podman);
-    config.podman.program = Some(gone);
-    let in_memory = std::mem::replace(&mut house.runtime, AnyRuntime::connect(&config).await?);
-    config.serve = house.config.serve.clone();
-    house.config = config;
+    let in_memory = house.without_engine().await?;
     house.start().await?;
     let page = Page::open(house).await?;
     page.says("#runtime", "Containers cannot run here").await?;
@@ -137,7 +117,8 @@ async fn without_an_engine_it_says_how_to_get_one(house: &mut House) -> Outcome 
     page.until("document.querySelector('#field-provider').options.length > 0").await?;
     page.fill("#field-name", "scout").await?;
     page.fill("#field-model", "echo").await?;
-    page.run("document.querySelector('#field-template').value = 'test'; document.querySelector('#field-template').dispatchEvent(new Event('change')); document.querySelector('#field-provider').value = 'none'").await?;
+    page.choose("#field-template", "test").await?;
+    page.choose("#field-provider", "none").await?;
     page.press("Create").await?;
     page.says("form .error", "podman").await?;
     page.close().await?;

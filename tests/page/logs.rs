@@ -1,6 +1,5 @@
 //! Logs.
 
-use longshore::AnyRuntime;
 use longshore_tests::{
     Failed, Outcome,
     browser::Page,
@@ -85,8 +84,8 @@ async fn colours_are_shown_and_markup_is_not(house: &mut House) -> Outcome {
     );
     let folder = house.template_with("services:\n", &noise)?;
     house.config.serve.templates.insert("test".to_owned(), folder);
-    if let AnyRuntime::Mock(compose) = &house.runtime {
-        compose.engine().fixture_image(longshore_tests::IMAGE);
+    if let Ok(engine) = house.mock() {
+        engine.fixture_image(longshore_tests::IMAGE);
     }
     house.start().await?;
     house.client()?.create(&house.wish("scout", "echo"), true).await.map_err(explained)?;

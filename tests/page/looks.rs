@@ -1,6 +1,6 @@
 //! How it looks: in light and dark, on a phone, to a screen reader.
 
-use longshore::{AnyRuntime, MachineChoice, mock::Fault};
+use longshore::mock::Fault;
 use longshore_tests::{
     Outcome,
     browser::Page,
@@ -76,13 +76,9 @@ async fn every_state_is_accessible(house: &mut House) -> Outcome {
 }
 
 async fn a_set_up_is_accessible(house: &mut House) -> Outcome {
-    let AnyRuntime::Mock(compose) = &house.runtime else { return Err("it is another engine".into()) };
-    let engine = compose.engine().clone();
-    let machine = engine.in_machine("m1");
-    house.machine = Some(machine.clone());
-    house.config.machine.when = Some(MachineChoice::Always);
+    let machine = house.in_machine(1)?;
     let full = longshore::Error::NotPermitted { what: "the disk".into(), reason: "it is full".into() };
-    engine.script("machine_init", 1, Fault::Fail(full));
+    house.mock()?.script("machine_init", 1, Fault::Fail(full));
     house.start().await?;
     let page = Page::open(house).await?;
     look(&page, "look-set-up-needed").await?;

@@ -37,8 +37,8 @@ fn project(house: &House, name: &str) -> Result<Project, Failed> {
 }
 
 async fn those_of_ours_are_drawn_as_they_come_up(house: &mut House) -> Outcome {
-    if let longshore::AnyRuntime::Mock(compose) = &house.runtime {
-        compose.engine().fixture_image(IMAGE);
+    if let Ok(engine) = house.mock() {
+        engine.fixture_image(IMAGE);
     }
     house.start().await?;
     house.agent("scout").await?;

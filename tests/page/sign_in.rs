@@ -84,18 +84,19 @@ async fn another_site_cannot_use_it(house: &mut House) -> Outcome {
     let html = format!(
         "<title>elsewhere</title><script>
         window.outcomes = [];
-        const attempt = (name, work) => work().then((answer) => outcomes.push(`${{name}}: ${{answer.type}} ${{answer.status}}`), () => outcomes.push(`${{name}}: refused`));
+        const tell = (outcome) => {{ outcomes.push(outcome); document.documentElement.dataset.outcomes = outcomes.length; }};
+        const attempt = (name, work) => work().then((answer) => tell(`${{name}}: ${{answer.type}} ${{answer.status}}`), () => tell(`${{name}}: refused`));
         attempt('stop', () => fetch('{own}/agents/scout/stop', {{ method: 'POST', credentials: 'include' }}));
         attempt('blind', () => fetch('{own}/agents/scout/stop', {{ method: 'POST', credentials: 'include', mode: 'no-cors' }}));
         attempt('delete', () => fetch('{own}/agents/scout', {{ method: 'DELETE', credentials: 'include' }}));
         attempt('read', () => fetch('{own}/agents', {{ credentials: 'include' }}));
         const events = new EventSource('{own}/events', {{ withCredentials: true }});
-        events.onerror = () => {{ outcomes.push('events: refused'); events.close(); }};
-        events.addEventListener('snapshot', () => outcomes.push('events: told'));
+        events.onerror = () => {{ tell('events: refused'); events.close(); }};
+        events.addEventListener('snapshot', () => tell('events: told'));
         addEventListener('load', () => {{
             const frame = document.createElement('iframe');
             frame.name = 'frame';
-            frame.onload = () => {{ try {{ outcomes.push(`frame: ${{frame.contentDocument ? 'readable' : 'closed'}}`); }} catch {{ outcomes.push('frame: closed'); }} }};
+            frame.onload = () => {{ try {{ tell(`frame: ${{frame.contentDocument ? 'readable' : 'closed'}}`); }} catch {{ tell('frame: closed'); }} }};
             document.body.append(frame);
             const form = document.createElement('form');
             Object.assign(form, {{ method: 'POST', action: '{own}/agents/scout/stop', target: 'frame' }});
@@ -106,13 +107,8 @@ async fn another_site_cannot_use_it(house: &mut House) -> Outcome {
     );
     page.goto(&elsewhere(html).await?).await?;
     page.until("document.title === 'elsewhere'").await?;
-    let outcomes = loop {
-        let outcomes = page.run("return outcomes").await?;
-        if outcomes.as_array().is_some_and(|all| all.len() >= 6) {
-            break outcomes.to_string();
-        }
-        tokio::task::yield_now().await;
-    };
+    page.until("document.documentElement.dataset.outcomes >= 6").await?;
+    let outcomes = page.run("return outcomes").await?.to_string();
     for refused in ["stop: refused", "delete: refused", "read: refused", "events: refused", "blind: opaque 0"]
     {
         assert!(outcomes.contains(refused), "{refused}: {outcomes}");

@@ -1,18 +1,13 @@
 //! The engine's virtual machine: made for the first agent, told while it is, and gone with the last.
 
-use std::sync::Arc;
-
 use futures_util::StreamExt;
-use longshore::{
-    AnyRuntime, ContainerRuntime, MachineStatus,
-    mock::{Fault, MockEngine, MockMachine},
-};
+use longshore::{ContainerRuntime, MachineStatus, mock::Fault};
 use longshore_server::{
     api::{AgentState, ProgressPhase},
     client::ServerEvent,
 };
 use longshore_tests::{
-    Failed, Outcome,
+    Outcome,
     house::{Engine, House, Trials, code, explained},
     house_trials,
 };
@@ -29,18 +24,9 @@ pub(crate) fn tests(trials: &mut Trials) {
     );
 }
 
-/// Puts the house's engine into a machine that is not there yet, a hundred times as fast as a real one.
-fn in_machine(house: &mut House) -> Result<(Arc<MockEngine>, MockMachine), Failed> {
-    let AnyRuntime::Mock(compose) = &house.runtime else { return Err("it is another engine".into()) };
-    let engine = compose.engine().clone();
-    let machine = engine.in_machine("m1");
-    machine.hasten(100);
-    house.machine = Some(machine.clone());
-    Ok((engine, machine))
-}
-
 async fn it_is_made_for_the_first_agent_and_told(house: &mut House) -> Outcome {
-    let (engine, machine) = in_machine(house)?;
+    let machine = house.in_machine(100)?;
+    let engine = house.mock()?;
     house.start().await?;
     let client = house.client()?;
     let status = client.runtime_status().await?;
@@ -85,7 +71,7 @@ async fn it_is_made_for_the_first_agent_and_told(house: &mut House) -> Outcome {
 }
 
 async fn it_stops_with_the_last_agent_if_that_harms_nobody(house: &mut House) -> Outcome {
-    in_machine(house)?;
+    house.in_machine(100)?;
     house.start().await?;
     house.agent("one").await?;
     house.agent("two").await?;
@@ -101,7 +87,7 @@ async fn it_stops_with_the_last_agent_if_that_harms_nobody(house: &mut House) ->
 }
 
 async fn one_that_the_user_started_stays(house: &mut House) -> Outcome {
-    let (_, machine) = in_machine(house)?;
+    let machine = house.in_machine(100)?;
     // By podman itself, and not by one of our processes.
     let nobody = longshore::Progress::default();
     machine.podman_init(&nobody).await?;
@@ -116,7 +102,8 @@ async fn one_that_the_user_started_stays(house: &mut House) -> Outcome {
 }
 
 async fn it_is_started_ahead_of_need(house: &mut House) -> Outcome {
-    let (engine, _) = in_machine(house)?;
+    house.in_machine(100)?;
+    let engine = house.mock()?;
     house.config.serve.resume = Some(false);
     house.start().await?;
     house.agent("one").await?;
@@ -130,7 +117,8 @@ async fn it_is_started_ahead_of_need(house: &mut House) -> Outcome {
 }
 
 async fn one_that_cannot_be_had_is_told(house: &mut House) -> Outcome {
-    let (engine, _) = in_machine(house)?;
+    house.in_machine(100)?;
+    let engine = house.mock()?;
     let full = longshore::Error::NotPermitted { what: "the disk".into(), reason: "it is full".into() };
     engine.script("machine_init", 1, Fault::Fail(full));
     house.start().await?;
@@ -145,7 +133,7 @@ async fn one_that_cannot_be_had_is_told(house: &mut House) -> Outcome {
 }
 
 async fn one_that_stops_is_seen(house: &mut House) -> Outcome {
-    let (_, machine) = in_machine(house)?;
+    let machine = house.in_machine(100)?;
     house.start().await?;
     house.agent("one").await?;
     machine.kill();
@@ -159,13 +147,7 @@ async fn one_that_stops_is_seen(house: &mut House) -> Outcome {
 }
 
 async fn without_an_engine_nothing_is_begun(house: &mut House) -> Outcome {
-    let gone = house.dir.path().join("no-such-program");
-    let mut config = longshore::Config::default();
-    config.runtime = Some(longshore::RuntimeChoice::Podman);
-    config.podman.program = Some(gone);
-    let in_memory = std::mem::replace(&mut house.runtime, AnyRuntime::connect(&config).await?);
-    config.serve = house.config.serve.clone();
-    house.config = config;
+    let in_memory = house.without_engine().await?;
     house.start().await?;
     let client = house.client()?;
     let outcome = client.create(&house.wish("one", "echo"), false).await;

@@ -1,7 +1,7 @@
 // Agents: listed, shown, made.
 
 import { agent as path, ask } from "./api.js";
-import { fill, h, notice, part, say } from "./dom.js";
+import { fill, h, notice, part, reason, say } from "./dom.js";
 import { chatPanel } from "./chat.js";
 import { logPanel } from "./log.js";
 import { known, trying, watching } from "./known.js";
@@ -48,7 +48,7 @@ function askToDelete(agent) {
 function trouble(error) {
   if (!error) return null;
   return h("div", { class: "panel error" },
-    h("p", {}, error.message, error.help ? h("span", { class: "quiet" }, ` — ${error.help}`) : ""),
+    h("p", {}, reason(error)),
     error.log?.length ? h("pre", { class: "tail", tabindex: "0", "aria-label": "Last lines of its log" }, error.log.join("\n")) : null);
 }
 
@@ -206,10 +206,10 @@ export function createView(main) {
         notice(`${agent.name} is being created.`);
         location.hash = "#/agents";
       } catch (error) {
-        const { code, faults = [], help } = error.problem ?? {};
+        const { code, faults = [] } = error.problem ?? {};
         if (code === "name_taken") mark([{ field: "name", message: error.message }]);
         else if (faults.length) mark(faults);
-        else if (code && error.status !== 401) say(general, help ? `${error.message} — ${help}` : error.message);
+        else if (code && error.status !== 401) fill(general, reason(error.problem));
         else throw error;
       }
     });

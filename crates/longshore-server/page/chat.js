@@ -1,7 +1,7 @@
 // Talking to an agent.
 
 import { chat } from "./api.js";
-import { fill, h, say } from "./dom.js";
+import { fill, h, reason, say } from "./dom.js";
 import { known, signIn, watching } from "./known.js";
 import { markdown } from "./markdown.js";
 
@@ -89,7 +89,7 @@ export function chatPanel(element, name) {
     say(button, talk.abort ? "Stop" : "Send");
     if (talk.error !== told) {
       told = talk.error;
-      fill(wrong, told && h("div", { class: "panel error" }, h("p", {}, told.message, told.problem?.help ? h("span", { class: "quiet" }, ` — ${told.problem.help}`) : ""),
+      fill(wrong, told && h("div", { class: "panel error" }, h("p", {}, reason(told.problem ?? told)),
         h("div", { class: "buttons" }, h("button", { onclick: () => { talk.again(); field.focus(); } }, "Try again"))));
     }
     const state = known.agents.get(name)?.state;

@@ -23,6 +23,11 @@ function append(element, children) {
   }
 }
 
+/** What went wrong and, quieter, what to do about it. */
+export function reason({ message, help }) {
+  return [message, help && h("span", { class: "quiet" }, ` — ${help}`)];
+}
+
 /** Puts children in the place of those that an element has. */
 export function fill(element, ...children) {
   element.replaceChildren();

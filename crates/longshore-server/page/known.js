@@ -1,7 +1,7 @@
 // What is known of the server, what is done with its refusals, and signing in.
 
 import { ask, Refused } from "./api.js";
-import { h, notice, say } from "./dom.js";
+import { h, notice, reason, say } from "./dom.js";
 
 /** All that the server has told, and who wants to know of changes. */
 export const known = { agents: new Map(), runtime: null, watchers: new Set() };
@@ -31,7 +31,7 @@ export async function trying(work) {
   } catch (error) {
     if (error.name === "AbortError") return undefined;
     if (error instanceof Refused && error.status === 401) { signIn(); return undefined; }
-    notice(error.problem?.help ? `${error.message} — ${error.problem.help}` : error.message, "error");
+    notice(reason(error.problem ?? error), "error");
     return undefined;
   }
 }

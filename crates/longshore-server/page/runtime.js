@@ -1,7 +1,7 @@
 // The engine: whether containers can run here, and what it takes.
 
 import { ask } from "./api.js";
-import { fill, h, say } from "./dom.js";
+import { fill, h, reason, say } from "./dom.js";
 import { changed, known, trying, watching } from "./known.js";
 import { bytes, duration, PHASES, Rate, step } from "./words.js";
 
@@ -25,10 +25,8 @@ function system() {
   return /mac/i.test(name) ? "mac" : /win/i.test(name) ? "windows" : "linux";
 }
 
-const quietly = (text) => h("span", { class: "quiet" }, text);
-
 function trouble(problem) {
-  return problem && h("p", { class: "error" }, problem.message, problem.help ? quietly(` — ${problem.help}`) : "");
+  return problem && h("p", { class: "error" }, reason(problem));
 }
 
 function lookAgain() {
@@ -43,7 +41,7 @@ const FACES = {
   asked: () => [h("p", { class: "quiet" }, "Looking for a container engine…")],
 
   there: ({ name, version, machine }) => [h("p", {}, h("span", { class: "dot running", "aria-hidden": "true" }), `${name} ${version ?? ""}`,
-    machine === "not_needed" ? "" : quietly(` in its machine, which is ${machine.replace("_", " ")}`))],
+    machine === "not_needed" ? "" : h("span", { class: "quiet" }, ` in its machine, which is ${machine.replace("_", " ")}`))],
 
   needed: ({ name, machine, plan, problem }) => {
     const made = machine !== "absent";
@@ -58,7 +56,7 @@ const FACES = {
   missing: ({ backend, problem }) => {
     const install = problem?.code === "not_installed" && INSTALL[backend]?.[system()];
     return [h("div", { class: "panel error" },
-      h("p", {}, h("strong", {}, "Containers cannot run here."), " ", problem?.message, problem?.help ? ` — ${problem.help}` : ""),
+      h("p", {}, h("strong", {}, "Containers cannot run here."), " ", problem && reason(problem)),
       install && h("p", {}, "For example: ", h("code", {}, install[0]), " — ", h("a", { href: install[1], target: "_blank", rel: "noopener noreferrer" }, "how it is installed")),
       h("div", { class: "buttons" }, h("button", { onclick: lookAgain }, "Look again")))];
   },

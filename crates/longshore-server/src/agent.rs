@@ -174,14 +174,16 @@ impl Known {
 
     /// The run of its service, if it runs.
     pub(crate) fn run(&self, service: &str) -> Option<Run> {
-        let of_it = |container: &&Container| container.service() == Some(service);
-        self.containers.iter().filter(of_it).find(|container| runs(container)).map(Run::of)
+        self.of(service).find(|container| runs(container)).map(Run::of)
     }
 
     /// With what its service has ended, if it has.
     pub(crate) fn exit_code(&self, service: &str) -> Option<i64> {
-        let of_it = |container: &&Container| container.service() == Some(service);
-        self.containers.iter().filter(of_it).find_map(|container| container.exit_code)
+        self.of(service).find_map(|container| container.exit_code)
+    }
+
+    fn of(&self, service: &str) -> impl Iterator<Item = &Container> {
+        self.containers.iter().filter(move |container| container.service() == Some(service))
     }
 
     /// What it is doing.
@@ -216,14 +218,9 @@ impl Known {
         }
     }
 
-    /// A container that ended by itself with an error although it was to run. By a signal it was ended by somebody.
+    /// A container that fell although it was to run.
     fn fell(&self) -> Option<&Container> {
-        const ENDED_BY_SOMEBODY: [i64; 4] = [0, 130, 137, 143];
-        let fell = |container: &&Container| {
-            container.state == ContainerState::Exited
-                && container.exit_code.is_some_and(|code| !ENDED_BY_SOMEBODY.contains(&code))
-        };
-        self.containers.iter().find(fell).filter(|_| self.record.wanted == Wanted::Running)
+        self.containers.iter().find(|one| fell(one)).filter(|_| self.record.wanted == Wanted::Running)
     }
 
     /// What is the matter with it.
@@ -270,6 +267,13 @@ impl Known {
             containers: self.containers.iter().map(container).collect(),
         }
     }
+}
+
+/// Whether it ended by itself with an error. By a signal it was ended by somebody.
+pub(crate) fn fell(container: &Container) -> bool {
+    const ENDED_BY_SOMEBODY: [i64; 4] = [0, 130, 137, 143];
+    container.state == ContainerState::Exited
+        && container.exit_code.is_some_and(|code| !ENDED_BY_SOMEBODY.contains(&code))
 }
 
 /// A container that the engine starts again by itself is taken for one that runs.

@@ -6,6 +6,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use longshore::{Container, ContainerRuntime, ContainerState, HealthStatus, ProjectName, labels};
 
 use crate::{
+    agent::fell,
     api::{Problem, ProjectInfo, ProjectList, ServiceInfo, ServiceState},
     fleet::Fleet,
 };
@@ -67,11 +68,10 @@ fn services(containers: &[Container]) -> Vec<ServiceInfo> {
     services.into_iter().map(info).collect()
 }
 
-/// The services that its label names, which is like `db:service_healthy:false,cache:service_started:true`.
+/// The services that its label names.
 fn dependencies(container: &Container) -> BTreeSet<&str> {
     let label = container.label(labels::DEPENDS_ON).unwrap_or_default();
-    let names = label.split(',').filter_map(|part| part.split(':').next()).map(str::trim);
-    names.filter(|name| !name.is_empty()).collect()
+    labels::depends_on(label).map(|needed| needed.service).collect()
 }
 
 fn badness(health: HealthStatus) -> u8 {
@@ -88,11 +88,7 @@ fn state(container: &Container) -> ServiceState {
         (ContainerState::Running, Some(HealthStatus::Starting)) => ServiceState::Starting,
         (ContainerState::Running, _) => ServiceState::Running,
         (ContainerState::Restarting | ContainerState::Created, _) => ServiceState::Starting,
-        (ContainerState::Exited, _)
-            if container.exit_code.is_some_and(|code| ![0, 130, 137, 143].contains(&code)) =>
-        {
-            ServiceState::Failed
-        }
+        (ContainerState::Exited, _) if fell(container) => ServiceState::Failed,
         (ContainerState::Dead, _) => ServiceState::Failed,
         _ => ServiceState::Stopped,
     }

@@ -3,6 +3,8 @@
 //! Seen on docker compose 2.26: a container without [`CONFIG_HASH`] is in none of its lists, and one without
 //! [`ONEOFF`] is left behind by its `down`.
 
+use compose_file::Condition;
+
 /// The project's name.
 pub const PROJECT: &str = "com.docker.compose.project";
 /// The service's name.
@@ -35,3 +37,50 @@ pub const VOLUME: &str = "com.docker.compose.volume";
 pub const OWNER: &str = "io.longshore.owner";
 /// On a container of ours: a short hash for each attribute it was made from, so that a plan can name what changed.
 pub const PARTS: &str = "io.longshore.config-parts";
+
+/// A service that a container's label [`DEPENDS_ON`] names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needed<'a> {
+    /// Its name.
+    pub service: &'a str,
+    /// What is waited for.
+    pub condition: Condition,
+    /// Whether both are restarted together.
+    pub restart: bool,
+}
+
+/// What a label [`DEPENDS_ON`] says, in its order. A condition that is not known is that of `docker compose` without one.
+pub fn depends_on(label: &str) -> impl Iterator<Item = Needed<'_>> {
+    label.split(',').filter_map(|part| {
+        let mut fields = part.split(':').map(str::trim);
+        let service = fields.next().filter(|name| !name.is_empty())?;
+        let condition = match fields.next() {
+            Some("service_healthy") => Condition::ServiceHealthy,
+            Some("service_completed_successfully") => Condition::ServiceCompletedSuccessfully,
+            _ => Condition::ServiceStarted,
+        };
+        Some(Needed { service, condition, restart: fields.next() == Some("true") })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_names_what_is_needed() {
+        let needed = |service, condition, restart| Needed { service, condition, restart };
+        let all: Vec<Needed<'_>> =
+            depends_on("db:service_healthy:true,a:service_started:false,b,,c:odd").collect();
+        assert_eq!(
+            all,
+            [
+                needed("db", Condition::ServiceHealthy, true),
+                needed("a", Condition::ServiceStarted, false),
+                needed("b", Condition::ServiceStarted, false),
+                needed("c", Condition::ServiceStarted, false),
+            ]
+        );
+        assert_eq!(depends_on("").count(), 0);
+    }
+}

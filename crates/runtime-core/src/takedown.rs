@@ -20,19 +20,8 @@ fn dependencies(target: &Target, containers: &[Container]) -> BTreeMap<String, B
     for container in containers {
         let Some(service) = container.service() else { continue };
         let entry = all.entry(service.to_owned()).or_default();
-        for part in container.label(labels::DEPENDS_ON).unwrap_or_default().split(',') {
-            let mut fields = part.split(':');
-            let (Some(name), condition) = (fields.next().filter(|name| !name.is_empty()), fields.next())
-            else {
-                continue;
-            };
-            let condition = match condition {
-                Some("service_healthy") => Condition::ServiceHealthy,
-                Some("service_completed_successfully") => Condition::ServiceCompletedSuccessfully,
-                _ => Condition::ServiceStarted,
-            };
-            entry.insert(name.to_owned(), condition);
-        }
+        let needed = labels::depends_on(container.label(labels::DEPENDS_ON).unwrap_or_default());
+        entry.extend(needed.map(|needed| (needed.service.to_owned(), needed.condition)));
     }
     if let Some(project) = &target.project {
         for service in project.services.values().chain(project.disabled_services.values()) {
@@ -223,12 +212,10 @@ fn restarts_with(target: &Target, containers: &[Container], service: &str, neede
         return service.depends_on.get(needed).is_some_and(|needs| needs.restart);
     }
     let of_service = containers.iter().filter(|container| container.service() == Some(service));
-    of_service.filter_map(|container| container.label(labels::DEPENDS_ON)).any(|label| {
-        label.split(',').any(|part| {
-            let mut fields = part.split(':');
-            fields.next() == Some(needed) && fields.nth(1) == Some("true")
-        })
-    })
+    of_service
+        .filter_map(|container| container.label(labels::DEPENDS_ON))
+        .flat_map(labels::depends_on)
+        .any(|one| one.service == needed && one.restart)
 }
 
 /// Decides what `kill` does: the running containers of the target's services get the signal, one-offs too.

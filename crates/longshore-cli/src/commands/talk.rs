@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use futures_util::StreamExt;
 use longshore::{
     Afterwards, ContainerId, ContainerName, ContainerRuntime, Dependencies, ExecSpec, Member, Orphans,
-    RunAliases, RunOptions, RunPorts, RunTalk, Session, SessionEvent, SignalName, compose_file,
+    RunAliases, RunOptions, RunPorts, RunTalk, Session, SessionEvent, SignalName, Target, compose_file,
 };
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -24,10 +24,7 @@ pub(crate) async fn exec(args: &Exec, context: &Context) -> Result<ExitCode, Fai
     let Some((service, command)) = args.words.split_first() else {
         return Err(Failure::Usage("name a service and a command".to_owned(), None));
     };
-    let target = context.target(std::slice::from_ref(service)).await?;
-    if let Some(project) = &target.project {
-        services::check([service], |name| project.services.contains_key(name))?;
-    }
+    let target = target_of(service, context).await?;
     let runtime = context.runtime().await?;
     let mut spec = ExecSpec::new(command);
     spec.user = args.talking.user.clone();
@@ -101,16 +98,22 @@ pub(crate) async fn run(args: &Run, context: &Context) -> Result<ExitCode, Failu
 
 /// Talks with the own process of a running container.
 pub(crate) async fn attach(args: &Attach, context: &Context) -> Result<ExitCode, Failure> {
-    let target = context.target(std::slice::from_ref(&args.service)).await?;
-    if let Some(project) = &target.project {
-        services::check([&args.service], |name| project.services.contains_key(name))?;
-    }
+    let target = target_of(&args.service, context).await?;
     let runtime = context.runtime().await?;
     let member = Member { service: args.service.clone(), index: args.index };
     let asking = async { Ok(runtime.talk(&target.name, &member, !args.no_stdin).await?) };
     let (container, session) = context.reading(asking).await?;
     let on_signal = if args.sig_proxy { OnSignal::GiveOn(&*runtime, &container.id) } else { OnSignal::End };
     talk(session, container.tty && terminal::is_there(), on_signal, context).await
+}
+
+/// The project of a service; where there is a file, it has that service.
+async fn target_of(service: &String, context: &Context) -> Result<Target, Failure> {
+    let target = context.target(std::slice::from_ref(service)).await?;
+    if let Some(project) = &target.project {
+        services::check([service], |name| project.services.contains_key(name))?;
+    }
+    Ok(target)
 }
 
 /// What Ctrl-C does while a process is talked with that has no terminal.

@@ -112,14 +112,7 @@ pub(crate) async fn create(args: &CreateContainers, context: &Context) -> Result
     options.services = args.services.iter().cloned().collect();
     options.scale = scale;
     options.start = Start::No;
-    if args.force_recreate {
-        options.recreate = Recreate::Always;
-    } else if args.no_recreate {
-        options.recreate = Recreate::Never;
-    }
-    if args.remove_orphans {
-        options.orphans = Orphans::Remove;
-    }
+    renew(&mut options, args.force_recreate, args.no_recreate, args.remove_orphans);
     bring_up(&project, &options, context).await
 }
 
@@ -146,6 +139,18 @@ async fn bring_up(project: &Project, options: &UpOptions, context: &Context) -> 
     Ok(ExitCode::Ok)
 }
 
+/// What becomes of containers that are there.
+fn renew(options: &mut UpOptions, force_recreate: bool, no_recreate: bool, remove_orphans: bool) {
+    if force_recreate {
+        options.recreate = Recreate::Always;
+    } else if no_recreate {
+        options.recreate = Recreate::Never;
+    }
+    if remove_orphans {
+        options.orphans = Orphans::Remove;
+    }
+}
+
 fn options(flags: &UpFlags) -> UpOptions {
     let mut options = UpOptions::default();
     options.services = flags.services.iter().cloned().collect();
@@ -154,14 +159,7 @@ fn options(flags: &UpFlags) -> UpOptions {
     if flags.no_deps {
         options.dependencies = Dependencies::Ignore;
     }
-    if flags.force_recreate {
-        options.recreate = Recreate::Always;
-    } else if flags.no_recreate {
-        options.recreate = Recreate::Never;
-    }
-    if flags.remove_orphans {
-        options.orphans = Orphans::Remove;
-    }
+    renew(&mut options, flags.force_recreate, flags.no_recreate, flags.remove_orphans);
     if flags.wait {
         options.wait = Wait::Healthy { timeout: flags.wait_timeout.map(Duration::from_secs) };
     }
