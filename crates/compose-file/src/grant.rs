@@ -1,6 +1,6 @@
 //! Secrets, configs and models: what they are, and which service has them.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use serde_json::Value;
 
@@ -106,6 +106,16 @@ pub enum FileSource {
     Environment(String),
     /// The text itself, which only a config may have.
     Content(String),
+}
+
+/// A text that nobody is shown: what prints it to find a mistake says nothing of it.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Hidden(pub String);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hidden")
+    }
 }
 
 /// Reads a secret, or a config, which may have its content in the file.

@@ -78,7 +78,7 @@ pub use devices::{BlkioConfig, BlkioRate, BlkioWeight, Device, DeviceRequest, Ul
 pub use diagnostic::*;
 pub use discover::DEFAULT_FILES;
 pub use findings::Diagnostics;
-pub use grant::{FileObject, FileSource, Grant, Model, ModelUse};
+pub use grant::{FileObject, FileSource, Grant, Hidden, Model, ModelUse};
 pub use load::{LoadError, LoadOptions, load, load_str, variables, variables_str};
 pub use model::*;
 pub use mount::short_mount;

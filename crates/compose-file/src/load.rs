@@ -14,6 +14,7 @@ use crate::{
     discover::{DEFAULT_FILES, default_files, dot_env, folder_of, named_files},
     files::{Files, Input, read_text},
     findings::{Findings, Place},
+    grant::{FileSource, Hidden},
     interpolate, merge,
     mount::Base,
     normalize,
@@ -199,6 +200,12 @@ fn assemble(
     let entries = normalize::read(&mut project, &root, &profiles(options, env), &mut findings);
     check::check(&project, &Places::new(&root, &entries), &mut findings);
     normalize::drop_unused(&mut project);
+    let files = project.secrets.values().chain(project.configs.values());
+    let named = files.filter_map(|file| match &file.source {
+        FileSource::Environment(name) => Some((name.clone(), Hidden(env.get(name)?.clone()))),
+        _ => None,
+    });
+    project.variables = named.collect();
     project.kept = std::mem::take(&mut findings.kept);
     if findings.has_errors() {
         return Err(LoadError::Invalid(Diagnostics(findings.into_list())));

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Diagnostic, FileObject, Model, findings::Kept};
+use crate::{Diagnostic, FileObject, Hidden, Model, findings::Kept};
 
 mod attach;
 mod service;
@@ -37,6 +37,8 @@ pub struct Project {
     pub configs: BTreeMap<String, FileObject>,
     /// The secrets that an enabled service uses, by key.
     pub secrets: BTreeMap<String, FileObject>,
+    /// The variables that configs and secrets have their content from, as far as they are set.
+    pub variables: BTreeMap<String, Hidden>,
     /// The models of the file, by key.
     pub models: BTreeMap<String, Model>,
     /// What the file has for others (`x-…`), as it is.
@@ -62,6 +64,7 @@ impl Project {
             volumes: BTreeMap::new(),
             configs: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            variables: BTreeMap::new(),
             models: BTreeMap::new(),
             extensions: BTreeMap::new(),
             warnings: Vec::new(),
