@@ -62,16 +62,7 @@ async fn volumes_go_if_told_so(case: Case) -> Outcome {
 
 async fn external_things_stay(case: Case) -> Outcome {
     let (network, volume) = (format!("{}-theirs-net", case.name()), format!("{}-theirs-vol", case.name()));
-    case.foreign_network(&NetworkSpec {
-        name: ResourceName::network(network.clone())?,
-        driver: None,
-        driver_opts: BTreeMap::new(),
-        internal: false,
-        enable_ipv6: false,
-        ipam: Vec::new(),
-        labels: BTreeMap::new(),
-    })
-    .await?;
+    case.foreign_network(&NetworkSpec::new(ResourceName::network(network.clone())?)).await?;
     case.foreign_volume(&VolumeSpec {
         name: ResourceName::volume(volume.clone())?,
         driver: None,

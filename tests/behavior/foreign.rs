@@ -36,15 +36,7 @@ fn everything() -> DownOptions {
 }
 
 fn network(name: &str) -> Result<NetworkSpec, Error> {
-    Ok(NetworkSpec {
-        name: ResourceName::network(name)?,
-        driver: None,
-        driver_opts: BTreeMap::new(),
-        internal: false,
-        enable_ipv6: false,
-        ipam: Vec::new(),
-        labels: BTreeMap::new(),
-    })
+    Ok(NetworkSpec::new(ResourceName::network(name)?))
 }
 
 /// A running container of somebody else.
@@ -53,12 +45,7 @@ async fn stranger(case: &Case, name: &str, networks: &[&str]) -> Result<Containe
     spec.command = Some(vec!["sleep".to_owned()]);
     for name in networks {
         let network = ResourceName::network(*name)?;
-        spec.networks.push(Attachment {
-            network,
-            aliases: Vec::new(),
-            ipv4_address: None,
-            ipv6_address: None,
-        });
+        spec.networks.push(Attachment::new(network));
     }
     Ok(case.foreign_container(&spec).await?)
 }

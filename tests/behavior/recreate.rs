@@ -238,10 +238,8 @@ async fn leave_a_replacement(case: &Case, project: &Project) -> Result<(Containe
     spec.labels.insert(labels::REPLACE.to_owned(), old.id.to_string());
     for network in &old.networks {
         spec.networks.push(runtime_core::Attachment {
-            network: ResourceName::network(network.clone())?,
             aliases: vec!["web".to_owned()],
-            ipv4_address: None,
-            ipv6_address: None,
+            ..runtime_core::Attachment::new(ResourceName::network(network.clone())?)
         });
     }
     let new = case.engine().create_container(&spec).await?;

@@ -660,6 +660,21 @@ services:
     assert_eq!(exited.unwrap()["exit_code"], 3);
 }
 
+#[test]
+fn an_attached_up_is_silent_of_what_is_not_to_be_shown() {
+    let shop = Shop::new(
+        "
+services:
+  loud: {image: example/a:1, labels: {io.longshore.mock.log: one, io.longshore.mock.exit: '0'}}
+  quiet: {image: example/a:1, attach: false, labels: {io.longshore.mock.log: two, io.longshore.mock.exit: '0'}}
+",
+    );
+    let ran = shop.mock(&["up"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let lines: BTreeSet<&str> = ran.stdout.lines().collect();
+    assert_eq!(lines, BTreeSet::from(["loud-1  | one", "loud-1 exited with code 0"]));
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_stops_an_attached_project_in_order() {

@@ -16,14 +16,14 @@ use futures_util::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Afterwards, AnonymousVolumes, AttachSpec, Attached, Availability, Call, Changes, Container,
+    Action, Afterwards, AnonymousVolumes, AttachSpec, Attached, Availability, Call, Changes, Container,
     ContainerFilter, ContainerId, ContainerRuntime, Desired, DownOptions, Ending, Endings, Engine,
-    EngineInfo, Error, ExecSpec, Foreground, Image, ImageId, Kept, KillOptions, LogOptions, MachineAtEnd,
-    MachineEnd, MachineHost, MachineProblem, MachineStatus, MachineStop, Member, Observed, OneOff, Pause,
-    Plan, ProcessTable, Progress, ProjectLogs, ProjectSummary, Projects, RemoveOptions, RemoveVolumes,
-    ResourceKind, RestartOptions, Result, RunOptions, RunTalk, RuntimeKind, Scope, Session, SessionEvent,
-    ShutdownOptions, ShutdownOutcome, SignalName, StopOptions, Subject, Target, UpOptions, UpOutcome, Wait,
-    Work,
+    EngineInfo, Error, ExecSpec, Foreground, Image, ImageId, Kept, KillOptions, Lacking, LogOptions,
+    MachineAtEnd, MachineEnd, MachineHost, MachineProblem, MachineStatus, MachineStop, Member, Observed,
+    OneOff, Pause, Plan, ProcessTable, Progress, ProjectLogs, ProjectSummary, Projects, RemoveOptions,
+    RemoveVolumes, ResourceKind, RestartOptions, Result, RunOptions, RunTalk, RuntimeKind, Scope, Session,
+    SessionEvent, ShutdownOptions, ShutdownOutcome, SignalName, StopOptions, Subject, Target, UpOptions,
+    UpOutcome, Wait, Wish, Work,
     execute::{Execution, execute},
     flight::Flight,
     labels,
@@ -155,6 +155,39 @@ impl<E: Engine> Compose<E> {
         call.cancel.run_until_cancelled(work).await.unwrap_or(Err(Error::Cancelled))
     }
 
+    fn plan_up(&self, project: &Project, options: &UpOptions, observed: &Observed) -> Result<Plan> {
+        self.possible(plan_up(Desired { project, options, owner: &self.shared.owner }, observed)?)
+    }
+
+    /// The plan with what the engine does without; one that has what it cannot do is refused before anything is made.
+    fn possible(&self, mut plan: Plan) -> Result<Plan> {
+        let engine = &*self.shared.engine;
+        let mut warnings = BTreeSet::new();
+        for step in &plan.steps {
+            let (wish, whose) = match &step.action {
+                Action::CreateContainer(creation) => {
+                    (Wish::Container(&creation.spec), format!("service {:?}", creation.service))
+                }
+                Action::CreateNetwork(spec) => {
+                    (Wish::Network(spec), format!("network {:?}", spec.name.as_str()))
+                }
+                Action::CreateVolume(spec) => {
+                    (Wish::Volume(spec), format!("volume {:?}", spec.name.as_str()))
+                }
+                _ => continue,
+            };
+            for lack in engine.lacks(wish) {
+                let what = format!("{whose}: {lack}");
+                match lack.outcome {
+                    Lacking::Refused => return Err(Error::Unsupported { engine: engine.kind(), what }),
+                    Lacking::Warned => warnings.insert(what),
+                };
+            }
+        }
+        plan.warnings.extend(warnings);
+        Ok(plan)
+    }
+
     async fn observe(&self, target: &Target, volumes: RemoveVolumes) -> Result<Observed> {
         let mut scope = Scope {
             project: target.name.clone(),
@@ -268,7 +301,7 @@ impl<E: Engine> Compose<E> {
         }
         let observed =
             self.unless_cancelled(call, self.shared.engine.observe(&scope_of_up(&planned))).await?;
-        let plan = plan_up(Desired { project: &planned, options, owner: &self.shared.owner }, &observed)?;
+        let plan = self.plan_up(&planned, options, &observed)?;
         let wait = match options.wait {
             Wait::Healthy { timeout } => timeout,
             Wait::Started => None,
@@ -366,7 +399,7 @@ impl<E: Engine> Compose<E> {
         let engine = &self.shared.engine;
         let observed = self.unless_cancelled(call, engine.observe(&scope_of_up(&project))).await?;
         let desired = Desired { project: &project, options: &options, owner: &self.shared.owner };
-        let plan = reconcile::plan_run(desired, run, &slug, &observed)?;
+        let plan = self.possible(reconcile::plan_run(desired, run, &slug, &observed)?)?;
         let execution = Execution { images: observed.images, wait: None };
         execute(&**engine, &plan, call, execution).await?;
         // Its name is its own, as its slug is, or was free when it was created.
@@ -515,7 +548,7 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
 
     async fn plan(&self, project: &Project, options: &UpOptions) -> Result<Plan> {
         let observed = self.asking(self.shared.engine.observe(&scope_of_up(project))).await?;
-        plan_up(Desired { project, options, owner: &self.shared.owner }, &observed)
+        self.plan_up(project, options, &observed)
     }
 
     async fn up(&self, project: &Project, options: &UpOptions, call: &Call) -> Result<UpOutcome> {

@@ -9,12 +9,15 @@ use std::{
 
 use async_trait::async_trait;
 use compose_file::{
-    HealthTest, Healthcheck, IpamPool, NetworkMode, Port, ProjectName, Protocol, RestartPolicy,
+    HealthTest, Healthcheck, IpamPool, NetworkMode, Port, ProjectName, Protocol, Recursive, RestartPolicy,
 };
 use futures_util::stream::BoxStream;
 use serde::Serialize;
 
-use crate::{ContainerName, Progress, ResourceName, Result, RuntimeKind, Session};
+use crate::{
+    ContainerName, Devices, ExternalLink, FileSpec, Keeping, Lack, MountsFrom, Namespaces, Progress,
+    Resolver, ResourceName, Resources, Result, RuntimeKind, Session, Wish,
+};
 
 /// An engine, resource by resource.
 ///
@@ -39,6 +42,11 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// interval for as long as it waits for the container.
     fn runs_healthchecks(&self) -> bool {
         true
+    }
+
+    /// What of a wish it cannot do. Asked after something was observed and before anything is made. Makes no call.
+    fn lacks(&self, _wish: Wish<'_>) -> Vec<Lack> {
+        Vec::new()
     }
 
     /// Asks the engine who it is: the proof that it answers.
@@ -526,6 +534,36 @@ pub struct ContainerSpec {
     pub cap_drop: Vec<String>,
     /// Lines for `/etc/hosts`.
     pub extra_hosts: Vec<(String, String)>,
+    /// The image's platform, like `linux/amd64`; `None` is the engine's own.
+    pub platform: Option<String>,
+    /// Ports that it is said to have, like `80/tcp`, and that are not published.
+    pub expose: Vec<String>,
+    /// The domain's name.
+    pub domainname: Option<String>,
+    /// A hardware address, where there are no networks that have it.
+    pub mac_address: Option<String>,
+    /// Containers of others that are found by another name.
+    pub external_links: Vec<ExternalLink>,
+    /// How names are looked up.
+    pub resolver: Resolver,
+    /// Groups that its user is in besides.
+    pub group_add: Vec<String>,
+    /// Options of the security modules, as `name=value`; a path of a seccomp profile is absolute.
+    pub security_opt: Vec<String>,
+    /// Settings of the kernel.
+    pub sysctls: BTreeMap<String, String>,
+    /// Whose namespaces it has.
+    pub namespaces: Namespaces,
+    /// Devices of the host.
+    pub devices: Devices,
+    /// How much it may use.
+    pub resources: Resources,
+    /// Containers whose mounts it has too.
+    pub volumes_from: Vec<MountsFrom>,
+    /// Files that are written into it before it starts.
+    pub files: Vec<FileSpec>,
+    /// What the engine is told besides.
+    pub keeping: Keeping,
     /// Whether its stdin is at its end when the first who talked with it has no more to say.
     pub stdin_once: bool,
     /// Whether the engine removes it, with its volumes that have no name, when it has ended.
@@ -606,6 +644,21 @@ impl ContainerSpec {
             cap_add: Vec::new(),
             cap_drop: Vec::new(),
             extra_hosts: Vec::new(),
+            platform: None,
+            expose: Vec::new(),
+            domainname: None,
+            mac_address: None,
+            external_links: Vec::new(),
+            resolver: Resolver::default(),
+            group_add: Vec::new(),
+            security_opt: Vec::new(),
+            sysctls: BTreeMap::new(),
+            namespaces: Namespaces::default(),
+            devices: Devices::default(),
+            resources: Resources::default(),
+            volumes_from: Vec::new(),
+            files: Vec::new(),
+            keeping: Keeping::default(),
             stdin_once: false,
             auto_remove: false,
         }
@@ -666,6 +719,33 @@ pub struct Attachment {
     pub ipv4_address: Option<std::net::Ipv4Addr>,
     /// A fixed address.
     pub ipv6_address: Option<std::net::Ipv6Addr>,
+    /// Addresses that are good on the link alone.
+    pub link_local_ips: Vec<String>,
+    /// A fixed hardware address.
+    pub mac_address: Option<String>,
+    /// The interface's name inside.
+    pub interface_name: Option<String>,
+    /// The network with the highest has the default gateway; 0 is usual.
+    pub gw_priority: i64,
+    /// Options of the network's driver.
+    pub driver_opts: BTreeMap<String, String>,
+}
+
+impl Attachment {
+    /// Being on a network, without a name or an address of its own.
+    pub fn new(network: ResourceName) -> Self {
+        Self {
+            network,
+            aliases: Vec::new(),
+            ipv4_address: None,
+            ipv6_address: None,
+            link_local_ips: Vec::new(),
+            mac_address: None,
+            interface_name: None,
+            gw_priority: 0,
+            driver_opts: BTreeMap::new(),
+        }
+    }
 }
 
 /// One mount of a container.
@@ -689,9 +769,25 @@ pub enum MountSourceSpec {
         name: ResourceName,
         /// Whether the image's files are not copied into a new volume.
         nocopy: bool,
+        /// The folder of it that is shown, in place of all of it.
+        subpath: Option<String>,
+        /// Labels of a volume that is made for it.
+        labels: BTreeMap<String, String>,
     },
     /// A volume without a name.
     Anonymous,
+    /// The files of an image.
+    Image {
+        /// The image.
+        image: String,
+        /// The folder of it that is shown, in place of all of it.
+        subpath: Option<String>,
+    },
+    /// A named pipe, on Windows.
+    NamedPipe {
+        /// Its path.
+        path: String,
+    },
     /// A file or folder of the host. Where a missing one is to be made, core has made it.
     Bind {
         /// Its absolute path.
@@ -700,6 +796,8 @@ pub enum MountSourceSpec {
         propagation: Option<String>,
         /// The SELinux relabelling, `z` or `Z`.
         selinux: Option<char>,
+        /// Whether mounts beneath come too; `None` is the engine's default.
+        recursive: Option<Recursive>,
     },
     /// Memory.
     Tmpfs {
@@ -712,6 +810,7 @@ pub enum MountSourceSpec {
 
 /// What a network is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NetworkSpec {
     /// Its name.
     pub name: ResourceName,
@@ -721,12 +820,39 @@ pub struct NetworkSpec {
     pub driver_opts: BTreeMap<String, String>,
     /// Whether it leads nowhere else.
     pub internal: bool,
+    /// Whether other containers than compose's may be attached, on Swarm.
+    pub attachable: bool,
+    /// Whether it has IPv4; `None` is the engine's own choice.
+    pub enable_ipv4: Option<bool>,
     /// Whether it has IPv6.
     pub enable_ipv6: bool,
+    /// Who gives addresses; `None` is the engine's own.
+    pub ipam_driver: Option<String>,
+    /// Options of who gives addresses.
+    pub ipam_options: BTreeMap<String, String>,
     /// Subnets.
     pub ipam: Vec<IpamPool>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+}
+
+impl NetworkSpec {
+    /// A network of that name, everything else as the engine has it.
+    pub fn new(name: ResourceName) -> Self {
+        Self {
+            name,
+            driver: None,
+            driver_opts: BTreeMap::new(),
+            internal: false,
+            attachable: false,
+            enable_ipv4: None,
+            enable_ipv6: false,
+            ipam_driver: None,
+            ipam_options: BTreeMap::new(),
+            ipam: Vec::new(),
+            labels: BTreeMap::new(),
+        }
+    }
 }
 
 /// What a volume is made from.

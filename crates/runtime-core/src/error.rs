@@ -571,6 +571,24 @@ impl fmt::Display for ResourceKind {
     }
 }
 
+/// The shortest value that is looked for: a shorter one is found in any sentence, and hides nothing.
+const SHORTEST_VALUE: usize = 4;
+
+/// What an engine or a command said, without the values of environment variables, which it may repeat.
+pub fn hide_values<'a>(said: &str, values: impl Iterator<Item = &'a String>) -> String {
+    let mut values: Vec<&str> =
+        values.map(String::as_str).filter(|value| value.len() >= SHORTEST_VALUE).collect();
+    // A value that holds another one goes first, or its rest would stay.
+    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    let mut said = said.to_owned();
+    for value in values {
+        if said.contains(value) {
+            said = said.replace(value, "***");
+        }
+    }
+    said
+}
+
 /// A command that ran and failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandFailure {

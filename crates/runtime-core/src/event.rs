@@ -163,6 +163,8 @@ pub enum Work {
     Recreate,
     /// It is started.
     Start,
+    /// A command is run in it because of that.
+    RunHook,
     /// It is stopped.
     Stop,
     /// It is sent a signal.

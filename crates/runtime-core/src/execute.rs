@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, pin::pin, time::Duration};
 
+use compose_file::{Namespace, NetworkMode};
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tokio::{sync::broadcast, time::Instant};
 
 use crate::{
-    Action, Awaiting, Call, Container, ContainerId, ContainerName, ContainerRef, ContainerSpec,
-    ContainerState, Creation, Engine, EngineEvent, Error, ImageId, Need, OnFailure, Phase, Plan, Result,
-    StepId, Subject, labels, readiness,
+    Action, Awaiting, Call, CommandFailure, Container, ContainerId, ContainerName, ContainerRef,
+    ContainerSpec, ContainerState, Creation, Engine, EngineEvent, Error, HookRun, ImageId, MountsFrom, Need,
+    OnFailure, Phase, Plan, Result, Share, StepId, Subject, hide_values, labels, readiness,
 };
 
 /// How often a container is looked for that the engine is still making, and the time between two looks.
@@ -16,6 +17,10 @@ const UNFINISHED_LOOKS: u32 = 50;
 const UNFINISHED_PAUSE: Duration = Duration::from_millis(200);
 /// How long brief calls in flight may take to end when the call is cancelled.
 const SETTLING: Duration = Duration::from_secs(10);
+
+/// The last lines of a hook's output that an error keeps, and how much of each.
+const HOOK_LINES: usize = 20;
+const HOOK_LINE: usize = 2048;
 
 /// What is known besides the plan.
 #[derive(Debug, Clone, Default)]
@@ -199,12 +204,11 @@ trait CloneFor {
 impl CloneFor for BTreeMap<StepId, ContainerId> {
     /// The ids that an action refers to, so that a step owns what it needs and later results do not move under it.
     fn clone_for(&self, action: &Action) -> Self {
-        match action.uses() {
-            Some(ContainerRef::Created(step)) => {
-                self.get(step).map(|id| (*step, id.clone())).into_iter().collect()
-            }
-            _ => Self::new(),
-        }
+        let made = action.uses().filter_map(|used| match used {
+            ContainerRef::Created(step) => Some((*step, self.get(step)?.clone())),
+            ContainerRef::Existing(_) => None,
+        });
+        made.collect()
     }
 }
 
@@ -292,6 +296,7 @@ impl<E: Engine> Running<'_, E> {
                 let id = self.containers.id(&replica.container)?;
                 engine.start_container(&id).await?;
             }
+            Action::RunHook(run) => self.run_hook(run).await?,
             Action::StopContainer { replica, grace } => {
                 gone_is_fine(engine.stop_container(&self.containers.id(&replica.container)?, *grace).await)?;
             }
@@ -329,11 +334,33 @@ impl<E: Engine> Running<'_, E> {
 
     /// The same error with the container's name where the engine was given, and repeats, its id.
     fn by_name(&self, error: Error, action: &Action) -> Error {
-        let id = action.uses().and_then(|container| self.containers.id(container).ok());
+        let id = action.uses().next().and_then(|container| self.containers.id(container).ok());
         match (id, action.subject()) {
             (Some(id), Subject::Container { name, .. }) => error.with_name_for(&id.0, &name),
             _ => error,
         }
+    }
+
+    /// Runs a hook to its end; one that fails says so with the end of what it said.
+    async fn run_hook(&self, run: &HookRun) -> Result<()> {
+        let id = self.containers.id(&run.replica.container)?;
+        let output = match self.engine.exec(&id, &run.exec).await {
+            // What stops anyway has stopped, or is gone.
+            Err(Error::NotFound { .. }) if run.attribute == "pre_stop" => return Ok(()),
+            output => output?,
+        };
+        if output.exit_code == 0 {
+            return Ok(());
+        }
+        let said = [output.stdout, output.stderr].concat();
+        let said = hide_values(&String::from_utf8_lossy(&said), run.exec.environment.values());
+        let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+        let tail = &lines[lines.len().saturating_sub(HOOK_LINES)..];
+        Err(Error::Command(CommandFailure {
+            command: format!("{}[{}] of service {}", run.attribute, run.number, run.replica.service),
+            exit_code: i32::try_from(output.exit_code).ok(),
+            stderr: tail.iter().map(|line| line.chars().take(HOOK_LINE).collect()).collect(),
+        }))
     }
 
     async fn create(&self, creation: &Creation) -> Result<ContainerId> {
@@ -351,8 +378,17 @@ impl<E: Engine> Running<'_, E> {
         if let Some(image) = &self.image {
             spec.labels.insert(labels::IMAGE.to_owned(), image.as_str().to_owned());
         }
-        if let Some(provider) = &creation.network_of {
-            spec.network_mode = Some(compose_file::NetworkMode::Container(self.containers.id(provider)?.0));
+        for (share, provider) in &creation.shares {
+            let id = self.containers.id(provider)?.0;
+            match share {
+                Share::Network => spec.network_mode = Some(NetworkMode::Container(id)),
+                Share::Ipc => spec.namespaces.ipc = Some(Namespace::Container(id)),
+                Share::Pid => spec.namespaces.pid = Some(Namespace::Container(id)),
+                Share::Uts => spec.namespaces.uts = Some(Namespace::Container(id)),
+                Share::Mounts { writable } => {
+                    spec.volumes_from.push(MountsFrom { container: id, writable: *writable });
+                }
+            }
         }
         self.name(Naming::Create(&spec)).await.or_else(|Refused { error, by }| match by {
             // A call that was cancelled may be carried out by the engine after the next one has looked, and another process

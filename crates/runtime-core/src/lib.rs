@@ -9,6 +9,7 @@
 //! clock. Doing is dumb: the executor has no opinion.
 
 mod compose;
+mod confine;
 mod engine;
 mod error;
 mod event;
@@ -34,6 +35,7 @@ mod takedown;
 mod watch;
 
 pub use compose::Compose;
+pub use confine::*;
 pub use engine::*;
 pub use error::*;
 pub use event::*;

@@ -177,6 +177,10 @@ pub(crate) fn project_of_run(project: &Project, options: &RunOptions, slug: &str
 
 fn apply(service: &mut Service, options: &RunOptions) {
     service.restart = RestartPolicy::No;
+    if let Some(deploy) = &mut service.deploy {
+        // It would win over that; docker compose leaves it out too.
+        deploy.restart_policy = None;
+    }
     service.scale = 1;
     service.tty = options.tty;
     service.stdin_open = options.stdin;

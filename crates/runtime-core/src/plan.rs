@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
 
-use compose_file::{Condition, ProjectName};
+use compose_file::{Condition, Hook, ProjectName};
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::{
-    AnonymousVolumes, ContainerId, ContainerName, ContainerSpec, NetworkSpec, ResourceName, SignalName,
-    Subject, VolumeSpec, Work,
+    AnonymousVolumes, ContainerId, ContainerName, ContainerSpec, ExecSpec, NetworkSpec, ResourceName,
+    SignalName, Subject, VolumeSpec, Work, spec,
 };
 
 /// Steps that make the engine's state the wanted one. Nothing in it looks at the engine again: executing it is doing
@@ -68,10 +68,10 @@ impl Plan {
         };
         self.steps.iter().enumerate().all(|(index, step)| {
             let in_order = step.after.iter().all(|after| after.step.0 < index);
-            let made_before = match step.action.uses() {
-                Some(ContainerRef::Created(maker)) => comes_after(index, *maker),
-                _ => true,
-            };
+            let made_before = step.action.uses().all(|used| match used {
+                ContainerRef::Created(maker) => comes_after(index, *maker),
+                ContainerRef::Existing(_) => true,
+            });
             in_order && made_before
         })
     }
@@ -83,6 +83,34 @@ impl Plan {
             _ => None,
         });
         started.collect()
+    }
+
+    /// The hooks of a container, one after the other. Returns the last step.
+    pub(crate) fn push_hooks(
+        &mut self,
+        (attribute, hooks): (&'static str, &[Hook]),
+        replica: &Replica,
+        cause: &Cause,
+        after: &[After],
+    ) -> Option<StepId> {
+        let mut last = None;
+        for (number, hook) in hooks.iter().enumerate() {
+            let run = HookRun {
+                replica: replica.clone(),
+                attribute,
+                number,
+                exec: ExecSpec {
+                    user: hook.user.clone(),
+                    working_dir: hook.working_dir.clone(),
+                    environment: spec::set(&hook.environment).collect(),
+                    privileged: hook.privileged,
+                    ..ExecSpec::new(hook.command.iter().flatten())
+                },
+            };
+            let after = last.map_or_else(|| after.to_vec(), |step: StepId| vec![step.succeeded()]);
+            last = Some(self.push(Action::RunHook(Box::new(run)), cause.clone(), after));
+        }
+        last
     }
 
     pub(crate) fn push(
@@ -188,6 +216,8 @@ pub enum Action {
     CreateContainer(Box<Creation>),
     /// Starts a container.
     StartContainer(Replica),
+    /// Runs a command in a container.
+    RunHook(Box<HookRun>),
     /// Stops a container.
     StopContainer {
         /// Which.
@@ -233,10 +263,49 @@ pub struct Creation {
     pub final_name: String,
     /// What it is made from.
     pub spec: ContainerSpec,
-    /// The container whose network it shares.
-    pub network_of: Option<ContainerRef>,
+    /// The containers that it shares something with.
+    pub shares: Vec<(Share, ContainerRef)>,
     /// Folders of the host to make if they are missing.
     pub host_paths: Vec<PathBuf>,
+}
+
+/// What a container has of another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Share {
+    /// Its network.
+    Network,
+    /// Its shared memory.
+    Ipc,
+    /// Its processes.
+    Pid,
+    /// Its hostname.
+    Uts,
+    /// Its mounts.
+    Mounts {
+        /// Whether writing is allowed or refused; `None` is as the other has them.
+        writable: Option<bool>,
+    },
+}
+
+impl Share {
+    /// Whether the engine does not let go of the other container while this one is there.
+    pub(crate) fn is_namespace(self) -> bool {
+        !matches!(self, Self::Mounts { .. })
+    }
+}
+
+/// A command in a container at a moment of its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookRun {
+    /// In which container.
+    pub replica: Replica,
+    /// The attribute that has it, `post_start` or `pre_stop`.
+    pub attribute: &'static str,
+    /// Its place there, from 0.
+    pub number: usize,
+    /// The command.
+    pub exec: ExecSpec,
 }
 
 /// What is waited for.
@@ -257,10 +326,11 @@ pub struct Awaiting {
 }
 
 impl Action {
-    /// The container that it needs to be there.
-    pub(crate) fn uses(&self) -> Option<&ContainerRef> {
-        match self {
-            Self::CreateContainer(creation) => creation.network_of.as_ref(),
+    /// The containers that it needs to be there.
+    pub(crate) fn uses(&self) -> impl Iterator<Item = &ContainerRef> {
+        let (one, shares): (Option<&ContainerRef>, &[_]) = match self {
+            Self::CreateContainer(creation) => (None, &creation.shares),
+            Self::RunHook(run) => (Some(&run.replica.container), &[]),
             Self::StartContainer(replica)
             | Self::StopContainer { replica, .. }
             | Self::KillContainer { replica, .. }
@@ -268,19 +338,20 @@ impl Action {
             | Self::UnpauseContainer(replica)
             | Self::RemoveContainer { replica, .. }
             | Self::RenameContainer { replica, .. }
-            | Self::Await(Awaiting { replica, .. }) => Some(&replica.container),
+            | Self::Await(Awaiting { replica, .. }) => (Some(&replica.container), &[]),
             Self::CreateNetwork(_)
             | Self::RemoveNetwork(_)
             | Self::CreateVolume(_)
             | Self::RemoveVolume(_)
             | Self::RemoveAnonymousVolume(_)
-            | Self::PullImage(_) => None,
-        }
+            | Self::PullImage(_) => (None, &[]),
+        };
+        one.into_iter().chain(shares.iter().map(|(_, container)| container))
     }
 
     /// Whether the engine does it at once, not when somebody else is ready: a registry, or a program.
     pub(crate) fn is_brief(&self) -> bool {
-        !matches!(self, Self::PullImage(_) | Self::StopContainer { .. } | Self::Await(_))
+        !matches!(self, Self::PullImage(_) | Self::StopContainer { .. } | Self::RunHook(_) | Self::Await(_))
     }
 
     /// What the step is about.
@@ -294,6 +365,7 @@ impl Action {
             Self::CreateContainer(creation) => {
                 Subject::Container { service: creation.service.clone(), name: creation.final_name.clone() }
             }
+            Self::RunHook(run) => run.replica.subject(),
             Self::StartContainer(replica)
             | Self::StopContainer { replica, .. }
             | Self::KillContainer { replica, .. }
@@ -315,6 +387,7 @@ impl Action {
             | Self::RemoveContainer { .. } => Work::Remove,
             Self::PullImage(_) => Work::Pull,
             Self::StartContainer(_) => Work::Start,
+            Self::RunHook(_) => Work::RunHook,
             Self::StopContainer { .. } => Work::Stop,
             Self::KillContainer { .. } => Work::Kill,
             Self::PauseContainer(_) => Work::Pause,
@@ -407,6 +480,7 @@ impl Step {
                 Work::Pull => "pull",
                 Work::Create => "create",
                 Work::Start => "start",
+                Work::RunHook => "run a hook in",
                 Work::Stop => "stop",
                 Work::Kill => "kill",
                 Work::Pause => "pause",

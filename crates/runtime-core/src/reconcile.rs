@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
-use compose_file::{Condition, NetworkMode, Project, Protocol, PullPolicy, RestartPolicy, Service};
+use compose_file::{Condition, Project, Protocol, PullPolicy, RestartPolicy, Service};
 
 use crate::{
     Action, After, Afterwards, AnonymousVolumes, Awaiting, Cause, Container, ContainerName, ContainerRef,
     ContainerSpec, ContainerState, Creation, Dependencies, Error, HealthStatus, MountSourceSpec, MountSpec,
     Observed, OnFailure, Orphans, Plan, Recreate, Replica, Resource, ResourceKind, ResourceName, Result,
-    RunAliases, RunOptions, RunTalk, Scope, Start, StepId, UpOptions, Wait, labels, spec,
+    RunAliases, RunOptions, RunTalk, Scope, Share, Start, StepId, UpOptions, Wait, labels, spec,
 };
 
 /// What the planner of `up` is given.
@@ -32,7 +32,13 @@ pub fn scope_of_up(project: &Project) -> Scope {
         project: project.name.clone(),
         networks: project.networks.values().map(|network| network.name.clone()).collect(),
         volumes: project.volumes.values().map(|volume| volume.name.clone()).collect(),
-        images: project.services.values().map(|service| service.image.clone()).collect(),
+        // A provider makes its service without one.
+        images: project
+            .services
+            .values()
+            .map(|service| service.image.clone())
+            .filter(|image| !image.is_empty())
+            .collect(),
     }
 }
 
@@ -151,6 +157,8 @@ struct Planner<'a> {
     volumes: BTreeMap<String, StepId>,
     images: BTreeMap<String, StepId>,
     services: BTreeMap<String, Converged>,
+    /// The names by which services are called by others, by service.
+    links: BTreeMap<&'a str, Vec<&'a str>>,
     /// The steps that remove orphans.
     orphans: Vec<StepId>,
     /// The steps that free a port of the host.
@@ -170,10 +178,14 @@ impl<'a> Planner<'a> {
             volumes: BTreeMap::new(),
             images: BTreeMap::new(),
             services: BTreeMap::new(),
+            links: BTreeMap::new(),
             orphans: Vec::new(),
             freed_ports: HashMap::new(),
             waits: BTreeMap::new(),
         };
+        for link in desired.project.services.values().flat_map(|service| &service.links) {
+            planner.links.entry(&link.name).or_default().extend(link.alias.as_deref());
+        }
         planner.orphans();
         planner.resources()?;
         Ok(planner)
@@ -295,6 +307,9 @@ impl<'a> Planner<'a> {
                     self.volumes.insert(volume.name.clone(), step);
                 }
             }
+        }
+        for service in &services {
+            self.plan.warnings.extend(spec::ignored(service));
         }
         for service in services {
             if self.wanted(service) == 0 || self.images.contains_key(&service.image) {
@@ -488,10 +503,17 @@ impl<'a> Planner<'a> {
                 }
             }
         }
-        if let Some(NetworkMode::Service(provider)) = &service.network_mode
-            && self.services.get(provider).is_some_and(|converged| converged.recreated)
+        let is_recreated =
+            |shared: &spec::Shared<'_>| self.services.get(shared.service).is_some_and(|one| one.recreated);
+        if let Some(shared) = spec::shared(service).into_iter().find(is_recreated) {
+            return Some(Cause::Recreated(shared.service.to_owned()));
+        }
+        // Who made it may have been interrupted before its files were written; nothing of it has run.
+        if container.state == ContainerState::Created
+            && options.start == Start::Yes
+            && spec::has_written_files(self.project(), service)
         {
-            return Some(Cause::Recreated(provider.clone()));
+            return Some(Cause::NotRunning("created"));
         }
         if container.state == ContainerState::Dead {
             return Some(Cause::NotRunning("dead"));
@@ -507,26 +529,36 @@ impl<'a> Planner<'a> {
         cause: Cause,
         after: &[After],
     ) -> Result<StepId> {
-        let (mut container, host_paths) =
-            spec::container_spec(self.project(), service, number, self.desired.owner)?;
+        let linked = self.links.get(service.name.as_str()).map_or(&[][..], Vec::as_slice);
+        let spec::Made { spec: mut container, host_paths, warnings } =
+            spec::container_spec(self.project(), service, number, (self.desired.owner, linked))?;
+        for warning in warnings {
+            if !self.plan.warnings.contains(&warning) {
+                self.plan.warnings.push(warning);
+            }
+        }
         let final_name = container.name.to_string();
         if let Some(old) = old {
             container.name = ContainerName::new(format!("{}_{final_name}", old.id.short()))?;
             container.labels.insert(labels::REPLACE.to_owned(), old.id.to_string());
             carry_over(&mut container, old)?;
         }
-        let network_of = match &service.network_mode {
-            Some(NetworkMode::Service(provider)) => {
-                let provided = self.services.get(provider).and_then(|converged| converged.slots.first());
-                Some(provided.map(|slot| slot.replica.container.clone()).ok_or_else(|| {
-                    Error::InvalidProject(format!(
-                        "service {:?} shares the network of {provider:?}, which has no container",
-                        service.name
-                    ))
-                })?)
-            }
-            _ => None,
-        };
+        let mut shares = Vec::new();
+        for spec::Shared { service: provider, share } in spec::shared(service) {
+            let provided = self.services.get(provider).and_then(|converged| converged.slots.first());
+            let container = provided.map(|slot| slot.replica.container.clone()).ok_or_else(|| {
+                let what = match share {
+                    Share::Mounts { .. } => "mounts",
+                    Share::Network => "network",
+                    _ => "namespace",
+                };
+                Error::InvalidProject(format!(
+                    "service {:?} shares the {what} of {provider:?}, which has no container",
+                    service.name
+                ))
+            })?;
+            shares.push((share, container));
+        }
         let mut after = after.to_vec();
         after.extend(
             container
@@ -546,11 +578,12 @@ impl<'a> Planner<'a> {
                 .map(|step| step.succeeded()),
         );
         after.extend(self.images.get(&service.image).map(|step| step.succeeded()));
-        if let Some(ContainerRef::Created(step)) = network_of {
-            after.push(step.succeeded());
-        }
+        after.extend(shares.iter().filter_map(|(_, container)| match container {
+            ContainerRef::Created(step) => Some(step.succeeded()),
+            ContainerRef::Existing(_) => None,
+        }));
         let creation =
-            Creation { service: service.name.clone(), final_name, spec: container, network_of, host_paths };
+            Creation { service: service.name.clone(), final_name, spec: container, shares, host_paths };
         Ok(self.plan.push(Action::CreateContainer(Box::new(creation)), cause, after))
     }
 
@@ -558,6 +591,11 @@ impl<'a> Planner<'a> {
     fn remove(&mut self, replica: Replica, container: &Container, cause: Cause, after: &[After]) -> StepId {
         let mut after = after.to_vec();
         if container.state.is_running() {
+            let hooks = container.service().and_then(|name| self.project().services.get(name));
+            let hooks = ("pre_stop", hooks.map_or(&[][..], |service| &service.pre_stop));
+            if let Some(last) = self.plan.push_hooks(hooks, &replica, &cause, &after) {
+                after = vec![last.succeeded()];
+            }
             let grace = self.desired.options.timeout;
             let stop = Action::StopContainer { replica: replica.clone(), grace };
             let stop = self.plan.push(stop, cause.clone(), after);
@@ -576,7 +614,11 @@ impl<'a> Planner<'a> {
     /// Removes the old containers that use the network of a service's old ones, which Podman does not let go before them.
     fn remove_users_of(&mut self, provider: &str, after: &[After]) -> Vec<After> {
         let services = &self.project().services;
-        let uses = |name: &&String| services.get(*name).and_then(namespace_provider) == Some(provider);
+        let uses = |name: &&String| {
+            services.get(*name).is_some_and(|service| {
+                spec::shared(service).iter().any(|one| one.service == provider && one.share.is_namespace())
+            })
+        };
         let users: Vec<String> = self.services.keys().filter(uses).cloned().collect();
         let mut removed = Vec::new();
         for user in users {
@@ -648,11 +690,14 @@ impl<'a> Planner<'a> {
             } else if let (Some(now), true, true) = (&slot.now, starts, restarted_with.is_some())
                 && now.state.is_running()
             {
+                let hooks = ("pre_stop", &service.pre_stop[..]);
+                let last = self.plan.push_hooks(hooks, &slot.replica, &cause, &[]);
                 let stop = Action::StopContainer {
                     replica: slot.replica.clone(),
                     grace: self.desired.options.timeout,
                 };
-                after.push(self.plan.push(stop, cause.clone(), []).succeeded());
+                let stopped = self.plan.push(stop, cause.clone(), last.map(StepId::succeeded));
+                after.push(stopped.succeeded());
             }
             if !starts {
                 continue;
@@ -670,8 +715,11 @@ impl<'a> Planner<'a> {
                     }
                 }
             }
-            let start = self.plan.push(Action::StartContainer(slot.replica.clone()), cause, after);
-            slot.started = Some(start);
+            let start = self.plan.push(Action::StartContainer(slot.replica.clone()), cause.clone(), after);
+            // Dependents see it started when its hooks are over, as in docker compose.
+            let hooks = ("post_start", &service.post_start[..]);
+            let last = self.plan.push_hooks(hooks, &slot.replica, &cause, &[start.succeeded()]);
+            slot.started = Some(last.unwrap_or(start));
         }
         self.services.insert(service.name.clone(), converged);
     }
@@ -682,7 +730,7 @@ impl<'a> Planner<'a> {
     }
 
     fn is_one_shot(&self, service: &Service) -> bool {
-        service.restart == RestartPolicy::No
+        spec::restart(service) == RestartPolicy::No
             && self.project().services.values().any(|other| {
                 other
                     .depends_on
@@ -694,8 +742,9 @@ impl<'a> Planner<'a> {
     /// The steps after which a service's containers can be started.
     fn dependencies_of(&mut self, service: &'a Service) -> Vec<After> {
         let mut after = Vec::new();
-        if let Some(name) = namespace_provider(service) {
-            let started = self.services.get(name).into_iter().flat_map(|converged| &converged.slots);
+        for shared in spec::shared(service) {
+            let provider = self.services.get(shared.service);
+            let started = provider.into_iter().flat_map(|converged| &converged.slots);
             after.extend(started.filter_map(|slot| slot.started).map(StepId::succeeded));
         }
         for (name, dependency) in &service.depends_on {
@@ -791,7 +840,7 @@ impl<'a> Planner<'a> {
                     condition,
                     waiting: Vec::new(),
                     optional: false,
-                    may_complete: service.restart == RestartPolicy::No,
+                    may_complete: spec::restart(service) == RestartPolicy::No,
                     interval: check_interval(service),
                 };
                 let after = slot.started.map(StepId::succeeded);
@@ -805,7 +854,12 @@ impl<'a> Planner<'a> {
 /// their data is nobody's to lose because something else has changed.
 fn carry_over(spec: &mut ContainerSpec, old: &Container) -> Result<()> {
     for (path, name) in old.anonymous_volumes() {
-        let volume = MountSourceSpec::Volume { name: ResourceName::volume(name)?, nocopy: false };
+        let volume = MountSourceSpec::Volume {
+            name: ResourceName::volume(name)?,
+            nocopy: false,
+            subpath: None,
+            labels: BTreeMap::new(),
+        };
         match spec.mounts.iter_mut().find(|mount| mount.target == path) {
             Some(mount) if mount.source == MountSourceSpec::Anonymous => mount.source = volume,
             Some(_) => {}
@@ -840,14 +894,8 @@ fn satisfies(container: &Container, condition: Condition) -> bool {
 }
 
 fn prerequisites(service: &Service) -> impl Iterator<Item = &str> {
-    service.depends_on.keys().map(String::as_str).chain(namespace_provider(service))
-}
-
-fn namespace_provider(service: &Service) -> Option<&str> {
-    match &service.network_mode {
-        Some(NetworkMode::Service(name)) => Some(name),
-        _ => None,
-    }
+    let shared = spec::shared(service).into_iter().map(|shared| shared.service);
+    service.depends_on.keys().map(String::as_str).chain(shared)
 }
 
 pub(crate) fn is_oneoff(container: &Container) -> bool {

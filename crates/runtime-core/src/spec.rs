@@ -4,14 +4,18 @@ use std::{
     collections::{BTreeMap, BTreeSet, hash_map::DefaultHasher},
     fmt::Debug,
     hash::{Hash, Hasher},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
-use compose_file::{MountSource, Network, NetworkMode, Project, ProjectName, Service, Volume};
+use compose_file::{
+    Bytes, DeviceRequest, FileObject, FileSource, Hidden, Mount, MountSource, MountsOwner, Namespace,
+    Network, NetworkMode, Project, ProjectName, RestartPolicy, Service, Volume,
+};
 
 use crate::{
-    Attachment, ContainerName, ContainerSpec, Error, MountSourceSpec, MountSpec, NetworkSpec, ResourceKind,
-    ResourceName, Result, VolumeSpec, labels,
+    Attachment, ContainerName, ContainerSpec, Devices, Error, ExternalLink, FileSpec, Keeping,
+    MountSourceSpec, MountSpec, MountsFrom, Namespaces, NetworkSpec, Resolver, ResourceKind, ResourceName,
+    Resources, Result, Share, VolumeSpec, labels,
 };
 
 /// The name of a service's container.
@@ -22,72 +26,102 @@ pub(crate) fn container_name(project: &ProjectName, service: &Service, number: u
     }
 }
 
-/// Everything of a container that the project decides. The image's label is set when the image is known.
+/// Everything of a container that the project decides.
+#[derive(Debug)]
+pub(crate) struct Made {
+    /// What it is made from. The image's label is set when the image is known, other containers when they are there.
+    pub(crate) spec: ContainerSpec,
+    /// Folders of the host to make if they are missing.
+    pub(crate) host_paths: Vec<PathBuf>,
+    /// What is done without.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// `linked` are the names by which other services call it (`links`).
 pub(crate) fn container_spec(
     project: &Project,
     service: &Service,
     number: u32,
-    owner: &str,
-) -> Result<(ContainerSpec, Vec<PathBuf>)> {
+    (owner, linked): (&str, &[&str]),
+) -> Result<Made> {
     startable(service)?;
     let name = container_name(&project.name, service, number);
     let mut spec = ContainerSpec::new(ContainerName::new(name.clone())?, service.image.clone());
     spec.entrypoint = service.entrypoint.clone();
     spec.command = service.command.clone();
-    spec.environment =
-        service.environment.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect();
+    spec.environment = set(&service.environment).collect();
     spec.labels = container_labels(project, service, number, owner);
     spec.ports = service.ports.clone();
+    spec.expose = service.expose.clone();
     spec.network_mode = service.network_mode.clone().filter(|mode| !matches!(mode, NetworkMode::Service(_)));
-    for (key, settings) in &service.networks {
-        let network =
-            project.networks.get(key).ok_or_else(|| undefined(service, ResourceKind::Network, key))?;
-        // The container's own name is an alias too: an engine's DNS need not follow a rename.
-        let mut aliases = vec![service.name.clone(), name.clone()];
-        aliases.extend(settings.aliases.iter().cloned());
-        let mut seen = BTreeSet::new();
-        aliases.retain(|alias| seen.insert(alias.clone()));
-        spec.networks.push(Attachment {
-            network: ResourceName::network(network.name.clone())?,
-            aliases,
-            ipv4_address: settings.ipv4_address,
-            ipv6_address: settings.ipv6_address,
-        });
-    }
+    attach(project, service, linked, &mut spec)?;
     let mut host_paths = Vec::new();
     for mount in &service.volumes {
-        let source = match &mount.source {
-            MountSource::Volume { key, nocopy, .. } => {
-                let volume =
-                    project.volumes.get(key).ok_or_else(|| undefined(service, ResourceKind::Volume, key))?;
-                MountSourceSpec::Volume { name: ResourceName::volume(volume.name.clone())?, nocopy: *nocopy }
-            }
-            MountSource::Anonymous => MountSourceSpec::Anonymous,
-            MountSource::Bind { path, create_host_path, propagation, selinux, .. } => {
-                if *create_host_path {
-                    host_paths.push(path.clone());
+        spec.mounts.push(mount_spec(project, service, mount, &mut host_paths)?);
+    }
+    let mut warnings = Vec::new();
+    for (kind, grants, objects, folder) in [
+        ("secret", &service.secrets, &project.secrets, "/run/secrets/"),
+        ("config", &service.configs, &project.configs, "/"),
+    ] {
+        for grant in grants {
+            let object = objects.get(&grant.source).ok_or_else(|| {
+                Error::InvalidProject(format!(
+                    "service {:?} refers to undefined {kind} {:?}",
+                    service.name, grant.source
+                ))
+            })?;
+            let target = grant.target.as_deref().unwrap_or(&grant.source);
+            let target =
+                if target.starts_with('/') { target.to_owned() } else { format!("{folder}{target}") };
+            let content = match &object.source {
+                FileSource::File(path) => {
+                    if grant.uid.is_some() || grant.gid.is_some() || grant.mode.is_some() {
+                        warnings.push(format!(
+                            "service {:?}: uid, gid and mode of {kind} {:?} are ignored: it is a file of the host, mounted as it is",
+                            service.name, grant.source
+                        ));
+                    }
+                    let source = MountSourceSpec::Bind {
+                        path: path.clone(),
+                        propagation: None,
+                        selinux: None,
+                        recursive: None,
+                    };
+                    spec.mounts.push(MountSpec { source, target, read_only: true });
+                    continue;
                 }
-                MountSourceSpec::Bind {
-                    path: path.clone(),
-                    propagation: propagation.clone(),
-                    selinux: *selinux,
+                FileSource::Content(text) => Hidden(text.clone()),
+                FileSource::Environment(name) => project.variables.get(name).cloned().ok_or_else(|| {
+                    Error::InvalidProject(format!(
+                        "{kind} {:?} is the variable {name}, which is not set",
+                        grant.source
+                    ))
+                })?,
+                _ => {
+                    return Err(Error::InvalidProject(format!(
+                        "service {:?} has {kind} {:?}, which is external: that is Swarm's",
+                        service.name, grant.source
+                    )));
                 }
-            }
-            MountSource::Tmpfs { size, mode } => MountSourceSpec::Tmpfs { size: *size, mode: *mode },
-            other => {
-                return Err(Error::InvalidProject(format!(
-                    "service {:?} mounts {other:?}, which no engine knows",
-                    service.name
-                )));
-            }
-        };
-        spec.mounts.push(MountSpec { source, target: mount.target.clone(), read_only: mount.read_only });
+            };
+            let id = |id: &Option<String>| match id.as_deref().unwrap_or("0").parse() {
+                Ok(number) => Ok(number),
+                Err(_) => Err(Error::InvalidProject(format!(
+                    "service {:?}: uid and gid of {kind} {:?} must be numbers",
+                    service.name, grant.source
+                ))),
+            };
+            let (uid, gid) = (id(&grant.uid)?, id(&grant.gid)?);
+            spec.files.push(FileSpec { target, content, uid, gid, mode: grant.mode.unwrap_or(0o444) });
+        }
     }
     spec.healthcheck = service.healthcheck.clone();
-    spec.restart = service.restart;
+    spec.restart = restart(service);
     spec.stop_signal = service.stop_signal.clone();
     spec.stop_grace_period = service.stop_grace_period;
     spec.hostname = service.hostname.clone();
+    spec.domainname = service.domainname.clone();
     spec.working_dir = service.working_dir.clone();
     spec.user = service.user.clone();
     spec.init = service.init;
@@ -98,20 +132,285 @@ pub(crate) fn container_spec(
     spec.cap_add = service.cap_add.clone();
     spec.cap_drop = service.cap_drop.clone();
     spec.extra_hosts = service.extra_hosts.clone();
-    Ok((spec, host_paths))
+    spec.platform = service.platform.clone();
+    spec.group_add = service.group_add.clone();
+    spec.security_opt =
+        service.security_opt.iter().map(|option| security_option(option, &project.working_dir)).collect();
+    spec.sysctls = service.sysctls.clone();
+    spec.resolver = Resolver {
+        servers: service.dns.clone(),
+        options: service.dns_opt.clone(),
+        search: service.dns_search.clone(),
+    };
+    let own = |namespace: &Option<Namespace>| {
+        namespace.clone().filter(|namespace| !matches!(namespace, Namespace::Service(_)))
+    };
+    spec.namespaces = Namespaces {
+        ipc: own(&service.ipc),
+        pid: own(&service.pid),
+        uts: own(&service.uts),
+        user: service.userns_mode.clone(),
+        cgroup: service.cgroup,
+        cgroup_parent: service.cgroup_parent.clone(),
+    };
+    spec.volumes_from = service
+        .volumes_from
+        .iter()
+        .filter_map(|from| match &from.owner {
+            MountsOwner::Container(name) => {
+                Some(MountsFrom { container: name.clone(), writable: from.writable })
+            }
+            _ => None,
+        })
+        .collect();
+    spec.resources = resources(service);
+    spec.devices = Devices {
+        mapped: service.devices.clone(),
+        cgroup_rules: service.device_cgroup_rules.clone(),
+        requests: service.gpus.iter().map(graphic_cards).chain(reserved_devices(service)).collect(),
+    };
+    spec.keeping = Keeping {
+        runtime: service.runtime.clone(),
+        logging: service.logging.clone().unwrap_or_default(),
+        annotations: service.annotations.clone(),
+        storage_opt: service.storage_opt.clone(),
+        isolation: service.isolation.clone(),
+        credential_spec: service.credential_spec.clone(),
+    };
+    Ok(Made { spec, host_paths, warnings })
+}
+
+/// Whether files are written into a service's containers after they are created.
+pub(crate) fn has_written_files(project: &Project, service: &Service) -> bool {
+    let is_written = |object: Option<&FileObject>| {
+        object.is_some_and(|object| !matches!(object.source, FileSource::File(_)))
+    };
+    service.secrets.iter().any(|grant| is_written(project.secrets.get(&grant.source)))
+        || service.configs.iter().any(|grant| is_written(project.configs.get(&grant.source)))
+}
+
+/// The variables that have a value.
+pub(crate) fn set(
+    environment: &BTreeMap<String, Option<String>>,
+) -> impl Iterator<Item = (String, String)> + '_ {
+    environment.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
+}
+
+/// Puts a container on its networks, that of the highest priority first, as docker compose does.
+fn attach(project: &Project, service: &Service, linked: &[&str], spec: &mut ContainerSpec) -> Result<()> {
+    let mut networks: Vec<_> = service.networks.iter().collect();
+    networks.sort_by_key(|(_, settings)| std::cmp::Reverse(settings.priority));
+    for (key, settings) in networks {
+        let network =
+            project.networks.get(key).ok_or_else(|| undefined(service, ResourceKind::Network, key))?;
+        // The container's own name is an alias too: an engine's DNS need not follow a rename.
+        let mut aliases = vec![service.name.clone(), spec.name.to_string()];
+        aliases.extend(settings.aliases.iter().cloned());
+        // Docker keeps the names of links to one container; here they are names on the network, which Podman has too.
+        aliases.extend(linked.iter().map(|alias| (*alias).to_owned()));
+        let mut seen = BTreeSet::new();
+        aliases.retain(|alias| seen.insert(alias.clone()));
+        spec.networks.push(Attachment {
+            aliases,
+            ipv4_address: settings.ipv4_address,
+            ipv6_address: settings.ipv6_address,
+            link_local_ips: settings.link_local_ips.clone(),
+            mac_address: settings.mac_address.clone(),
+            interface_name: settings.interface_name.clone(),
+            gw_priority: settings.gw_priority,
+            driver_opts: settings.driver_opts.clone(),
+            ..Attachment::new(ResourceName::network(network.name.clone())?)
+        });
+    }
+    match spec.networks.first_mut() {
+        Some(first) => first.mac_address = first.mac_address.take().or(service.mac_address.clone()),
+        None => spec.mac_address = service.mac_address.clone(),
+    }
+    spec.external_links = service
+        .external_links
+        .iter()
+        .map(|link| ExternalLink {
+            container: link.name.clone(),
+            alias: link.alias.clone().unwrap_or_else(|| link.name.clone()),
+        })
+        .collect();
+    Ok(())
+}
+
+fn mount_spec(
+    project: &Project,
+    service: &Service,
+    mount: &Mount,
+    host_paths: &mut Vec<PathBuf>,
+) -> Result<MountSpec> {
+    let source = match &mount.source {
+        MountSource::Volume { key, nocopy, subpath, labels } => {
+            let volume =
+                project.volumes.get(key).ok_or_else(|| undefined(service, ResourceKind::Volume, key))?;
+            MountSourceSpec::Volume {
+                name: ResourceName::volume(volume.name.clone())?,
+                nocopy: *nocopy,
+                subpath: subpath.clone(),
+                labels: labels.clone(),
+            }
+        }
+        MountSource::Anonymous => MountSourceSpec::Anonymous,
+        MountSource::Bind { path, create_host_path, propagation, selinux, recursive } => {
+            if *create_host_path {
+                host_paths.push(path.clone());
+            }
+            MountSourceSpec::Bind {
+                path: path.clone(),
+                propagation: propagation.clone(),
+                selinux: *selinux,
+                recursive: *recursive,
+            }
+        }
+        MountSource::Tmpfs { size, mode } => MountSourceSpec::Tmpfs { size: *size, mode: *mode },
+        MountSource::Image { image, subpath } => {
+            MountSourceSpec::Image { image: image.clone(), subpath: subpath.clone() }
+        }
+        MountSource::NamedPipe { path } => MountSourceSpec::NamedPipe { path: path.clone() },
+        _ => {
+            return Err(Error::InvalidProject(format!(
+                "service {:?} mounts a cluster volume at {}: that is Swarm's",
+                service.name, mount.target
+            )));
+        }
+    };
+    Ok(MountSpec { source, target: mount.target.clone(), read_only: mount.read_only })
+}
+
+/// When it is started again: `deploy.restart_policy` wins over `restart`, as in docker compose.
+pub(crate) fn restart(service: &Service) -> RestartPolicy {
+    let policy = service.deploy.as_ref().and_then(|deploy| deploy.restart_policy.as_ref());
+    let Some(policy) = policy else { return service.restart };
+    let times = policy.max_attempts.and_then(|times| u32::try_from(times).ok()).filter(|times| *times > 0);
+    match policy.condition.as_deref() {
+        Some("none") => RestartPolicy::No,
+        Some("on-failure") => RestartPolicy::OnFailure(times),
+        Some("any") => RestartPolicy::Always,
+        _ => service.restart,
+    }
+}
+
+/// A security option as `name=value`, which both engines take; docker compose reads a seccomp profile from the project's folder.
+fn security_option(option: &str, folder: &Path) -> String {
+    let (name, value) = match option.split_once(['=', ':']) {
+        Some(parts) => parts,
+        None => return option.to_owned(),
+    };
+    if name == "seccomp" && value != "unconfined" {
+        return format!("seccomp={}", folder.join(value).display());
+    }
+    format!("{name}={value}")
+}
+
+/// The limits of `deploy.resources` win over the older attributes, as in docker compose.
+fn resources(service: &Service) -> Resources {
+    let deploy = service.deploy.as_ref().map(|deploy| &deploy.resources);
+    let limits = deploy.and_then(|resources| resources.limits.as_ref());
+    let reservations = deploy.and_then(|resources| resources.reservations.as_ref());
+    let bytes = |bytes: Option<Bytes>| bytes.map(|bytes| bytes.0);
+    Resources {
+        cpus: limits.and_then(|limits| limits.cpus).or(service.cpus),
+        cpu_count: service.cpu_count,
+        cpu_percent: service.cpu_percent,
+        cpu_period: service.cpu_period,
+        cpu_quota: service.cpu_quota,
+        cpu_rt_period: service.cpu_rt_period,
+        cpu_rt_runtime: service.cpu_rt_runtime,
+        cpu_shares: service.cpu_shares,
+        cpuset: service.cpuset.clone(),
+        memory: bytes(limits.and_then(|limits| limits.memory).or(service.mem_limit)),
+        memory_reservation: bytes(
+            reservations.and_then(|reserved| reserved.memory).or(service.mem_reservation),
+        ),
+        memory_swap: service.memswap_limit,
+        swappiness: service.mem_swappiness,
+        oom_kill_disable: service.oom_kill_disable,
+        oom_score_adj: service.oom_score_adj,
+        pids: limits.and_then(|limits| limits.pids).or(service.pids_limit),
+        ulimits: service.ulimits.clone(),
+        shm_size: bytes(service.shm_size),
+        blkio: service.blkio_config.clone().unwrap_or_default(),
+    }
+}
+
+/// A graphic card is able to be one without saying it, as docker compose has it.
+fn graphic_cards(request: &DeviceRequest) -> DeviceRequest {
+    let mut request = request.clone();
+    if !request.capabilities.iter().any(|one| one == "gpu") {
+        request.capabilities.push("gpu".to_owned());
+    }
+    request
+}
+
+fn reserved_devices(service: &Service) -> impl Iterator<Item = DeviceRequest> + '_ {
+    let reservations = service.deploy.as_ref().and_then(|deploy| deploy.resources.reservations.as_ref());
+    reservations.into_iter().flat_map(|reserved| reserved.devices.iter().cloned())
+}
+
+/// What a service says to Swarm, which docker compose ignores too.
+pub(crate) fn ignored(service: &Service) -> Vec<String> {
+    let Some(deploy) = &service.deploy else { return Vec::new() };
+    let restart = deploy.restart_policy.as_ref();
+    let reserved = deploy.resources.reservations.as_ref();
+    let said = [
+        ("mode", deploy.mode.as_deref().is_some_and(|mode| mode != "replicated")),
+        ("labels", !deploy.labels.is_empty()),
+        ("update_config", deploy.update_config.is_some()),
+        ("rollback_config", deploy.rollback_config.is_some()),
+        ("placement", deploy.placement != Default::default()),
+        ("endpoint_mode", deploy.endpoint_mode.is_some()),
+        ("restart_policy.delay", restart.is_some_and(|policy| policy.delay.is_some())),
+        ("restart_policy.window", restart.is_some_and(|policy| policy.window.is_some())),
+        ("resources.reservations.cpus", reserved.is_some_and(|reserved| reserved.cpus.is_some())),
+        (
+            "resources.reservations.generic_resources",
+            reserved.is_some_and(|reserved| !reserved.generic_resources.is_empty()),
+        ),
+    ];
+    let said = said.into_iter().filter(|(_, is)| *is);
+    said.map(|(what, _)| format!("service {:?}: deploy.{what} is Swarm's, and is ignored", service.name))
+        .collect()
+}
+
+/// Something of another service's container that a container has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shared<'s> {
+    pub(crate) service: &'s str,
+    pub(crate) share: Share,
+}
+
+/// What a service's containers share with those of other services.
+pub(crate) fn shared(service: &Service) -> Vec<Shared<'_>> {
+    let mut all = Vec::new();
+    if let Some(NetworkMode::Service(name)) = &service.network_mode {
+        all.push(Shared { service: name, share: Share::Network });
+    }
+    for (share, namespace) in
+        [(Share::Ipc, &service.ipc), (Share::Pid, &service.pid), (Share::Uts, &service.uts)]
+    {
+        if let Some(Namespace::Service(name)) = namespace {
+            all.push(Shared { service: name, share });
+        }
+    }
+    for from in &service.volumes_from {
+        if let MountsOwner::Service(name) = &from.owner {
+            all.push(Shared { service: name, share: Share::Mounts { writable: from.writable } });
+        }
+    }
+    all
 }
 
 /// Whether an engine is given all that a service would not do without what its file says.
 fn startable(service: &Service) -> Result<()> {
-    let network = matches!(service.network_mode, Some(NetworkMode::Other(_)));
     let missing = [
-        ("secrets", !service.secrets.is_empty()),
-        ("configs", !service.configs.is_empty()),
-        ("volumes_from", !service.volumes_from.is_empty()),
         ("models", !service.models.is_empty()),
         ("a provider", service.provider.is_some()),
+        ("use_api_socket", service.use_api_socket),
         ("an image that is built", service.is_only_built()),
-        ("a network_mode of its engine's own", network),
     ];
     match missing.into_iter().find(|(_, is)| *is) {
         Some((what, _)) => Err(Error::InvalidProject(format!(
@@ -201,6 +500,9 @@ fn parts(service: &Service) -> String {
         ("tty", short(&(s.tty, s.stdin_open))),
         ("privileges", short(&(s.privileged, &s.cap_add, &s.cap_drop))),
         ("extra_hosts", short(&s.extra_hosts)),
+        ("secrets", short(&(&s.secrets, &s.configs))),
+        ("resources", short(&resources(s))),
+        ("deploy", short(&s.deploy)),
     ]
     .map(|(name, hash)| format!("{name}={hash}"))
     .join(",")
@@ -243,7 +545,11 @@ pub(crate) fn network_spec(
         driver: network.driver.clone(),
         driver_opts: network.driver_opts.clone(),
         internal: network.internal,
+        attachable: network.attachable,
+        enable_ipv4: network.enable_ipv4,
         enable_ipv6: network.enable_ipv6.unwrap_or_default(),
+        ipam_driver: network.ipam_driver.clone(),
+        ipam_options: network.ipam_options.clone(),
         ipam: network.ipam.clone(),
         labels: resource_labels(&network.labels, project, (labels::NETWORK, key), owner),
     })

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use compose_file::Condition;
+use compose_file::{Condition, Hook, Service};
 
 use crate::{
     Action, AnonymousVolumes, Awaiting, Cause, Container, ContainerState, Dependents, DownOptions,
@@ -31,6 +31,28 @@ fn dependencies(target: &Target, containers: &[Container]) -> BTreeMap<String, B
         }
     }
     all
+}
+
+/// A service as the file has it, where there is one.
+fn in_file<'t>(target: &'t Target, service: &str) -> Option<&'t Service> {
+    let project = target.project.as_ref()?;
+    project.services.get(service).or_else(|| project.disabled_services.get(service))
+}
+
+/// What the file has run in a container before it stops.
+fn pre_stop<'t>(target: &'t Target, container: &Container) -> (&'static str, &'t [Hook]) {
+    ("pre_stop", hooked(target, container).map_or(&[], |service| &service.pre_stop))
+}
+
+/// What the file has run in a container after it starts.
+fn post_start<'t>(target: &'t Target, container: &Container) -> (&'static str, &'t [Hook]) {
+    ("post_start", hooked(target, container).map_or(&[], |service| &service.post_start))
+}
+
+/// The service whose hooks are a container's. A one-off has none: it may run anything else.
+fn hooked<'t>(target: &'t Target, container: &Container) -> Option<&'t Service> {
+    let service = container.service().filter(|_| !is_oneoff(container))?;
+    in_file(target, service)
 }
 
 /// Services in waves: each after the services it depends on. Labels of strangers may hold a cycle; it ends in one wave.
@@ -117,6 +139,11 @@ impl TakeDown<'_> {
                         let go_on = Action::UnpauseContainer(replica.clone());
                         after = vec![self.plan.push(go_on, Cause::Requested, after).ended()];
                     }
+                    let hooks = pre_stop(self.target, container);
+                    if let Some(last) = self.plan.push_hooks(hooks, &replica, &Cause::Requested, &after) {
+                        // It is stopped all the same; the hook's failure is the call's.
+                        after = vec![last.ended()];
+                    }
                     let stop = Action::StopContainer { replica: replica.clone(), grace: self.grace };
                     let step = self.plan.push(stop, Cause::Requested, after);
                     stopped.push((service, step));
@@ -191,12 +218,19 @@ pub fn plan_restart(target: &Target, options: &RestartOptions, observed: &Observ
                 let go_on = Action::UnpauseContainer(replica.clone());
                 after = vec![plan.push(go_on, Cause::Requested, after).succeeded()];
             }
+            let cause = Cause::Requested;
             if container.state.is_running() {
+                let hooks = pre_stop(target, container);
+                if let Some(last) = plan.push_hooks(hooks, &replica, &cause, &after) {
+                    after = vec![last.succeeded()];
+                }
                 let stop = Action::StopContainer { replica: replica.clone(), grace: options.timeout };
-                after = vec![plan.push(stop, Cause::Requested, after).succeeded()];
+                after = vec![plan.push(stop, cause.clone(), after).succeeded()];
             }
-            let step = plan.push(Action::StartContainer(replica), Cause::Requested, after);
-            started.entry(service).or_default().push(step);
+            let start = plan.push(Action::StartContainer(replica.clone()), cause.clone(), after);
+            let hooks = post_start(target, container);
+            let last = plan.push_hooks(hooks, &replica, &cause, &[start.succeeded()]);
+            started.entry(service).or_default().push(last.unwrap_or(start));
         }
     }
     plan
@@ -204,11 +238,7 @@ pub fn plan_restart(target: &Target, options: &RestartOptions, observed: &Observ
 
 /// Whether a service says of one that it depends on that they are restarted together.
 fn restarts_with(target: &Target, containers: &[Container], service: &str, needed: &str) -> bool {
-    let in_file = target
-        .project
-        .as_ref()
-        .and_then(|project| project.services.get(service).or_else(|| project.disabled_services.get(service)));
-    if let Some(service) = in_file {
+    if let Some(service) = in_file(target, service) {
         return service.depends_on.get(needed).is_some_and(|needs| needs.restart);
     }
     let of_service = containers.iter().filter(|container| container.service() == Some(service));
@@ -389,8 +419,12 @@ pub fn plan_start(target: &Target, observed: &Observed) -> Plan {
                         .values()
                         .any(|needs| needs.get(service) == Some(&Condition::ServiceCompletedSuccessfully));
                 let step = (named && !container.state.is_running() && !completed).then(|| {
-                    let start = Action::StartContainer(existing(container));
-                    plan.push(start, Cause::NotRunning(container.state.as_str()), after.iter().copied())
+                    let replica = existing(container);
+                    let cause = Cause::NotRunning(container.state.as_str());
+                    let start = Action::StartContainer(replica.clone());
+                    let start = plan.push(start, cause.clone(), after.iter().copied());
+                    let hooks = post_start(target, container);
+                    plan.push_hooks(hooks, &replica, &cause, &[start.succeeded()]).unwrap_or(start)
                 });
                 started.entry(service).or_default().push((container, step));
             }

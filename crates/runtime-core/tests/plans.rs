@@ -260,8 +260,47 @@ fn ten_thousand_services_are_planned() {
 fn what_a_service_would_not_do_without_is_refused_by_name() {
     let mut project = project(&[("a", "x", &[])]);
     let service = project.services.get_mut("a").expect("it is there");
-    service.secrets.push(compose_file::Grant::default());
+    service.use_api_socket = true;
     let options = UpOptions::default();
     let error = plan_up(Desired { project: &project, options: &options, owner: "me" }, &Observed::default());
-    assert!(error.expect_err("it is refused").to_string().contains("service \"a\" has secrets"));
+    assert!(error.expect_err("it is refused").to_string().contains("service \"a\" has use_api_socket"));
+}
+
+#[test]
+fn rule_7_what_never_ran_and_may_lack_its_files_is_made_anew() {
+    let mut project = project(&[("a", "x", &[])]);
+    let mut config = compose_file::FileObject::default();
+    config.source = compose_file::FileSource::Content("text".into());
+    project.configs.insert("c".into(), config);
+    let mut grant = compose_file::Grant::default();
+    grant.source = "c".into();
+    project.services.get_mut("a").expect("it is there").configs.push(grant);
+    let mut there = observed(&project);
+    assert_eq!(up(&project, &there), "");
+    there.containers[0].state = ContainerState::Created;
+    assert!(up(&project, &there).starts_with("recreate container p-a-1 (it is created)"));
+}
+
+#[test]
+fn hooks_are_steps_between_a_start_and_who_waits_for_it() {
+    let mut project = project(&[("a", "x", &[]), ("b", "x", &[("a", Condition::ServiceStarted)])]);
+    let mut hook = compose_file::Hook::default();
+    hook.command = Some(vec!["/x".into()]);
+    let service = project.services.get_mut("a").expect("it is there");
+    service.post_start = vec![hook.clone()];
+    service.pre_stop = vec![hook];
+    let plan = up_with(&project, &UpOptions::default(), &Observed::default()).expect("a plan");
+    let at = |verb: &str, name: &str| {
+        let is = |step: &runtime_core::Step| step.verb() == verb && step.action.subject().name() == name;
+        plan.steps.iter().position(is).expect("it is there")
+    };
+    let (hook, start_b) = (at("run a hook in", "p-a-1"), at("start", "p-b-1"));
+    assert!(plan.steps[hook].after.iter().any(|after| after.step.0 == at("start", "p-a-1")));
+    assert!(plan.steps[start_b].after.iter().any(|after| after.step.0 == hook));
+    let stop = plan_stop(&Target::from(&project), &StopOptions::default(), &observed(&project)).to_string();
+    let lines: Vec<&str> = stop.lines().collect();
+    assert_eq!(
+        lines[1..],
+        ["run a hook in container p-a-1 (requested)", "stop container p-a-1 (requested)",]
+    );
 }

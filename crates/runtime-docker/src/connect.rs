@@ -13,6 +13,7 @@ use tokio::{
     time::timeout,
 };
 
+use crate::confine::Answering;
 use crate::failure::{Asked, explain};
 
 /// The oldest API that is supported: Docker 20.10's.
@@ -66,12 +67,20 @@ pub(crate) struct Connection {
     permits: Semaphore,
     /// Whether what answers is Podman.
     podman: AtomicBool,
+    /// Whether its containers are Windows'.
+    windows: AtomicBool,
 }
 
 impl Connection {
     pub(crate) fn new(config: DockerConfig) -> Self {
         let permits = Semaphore::new(config.parallel.max(1));
-        Self { config, client: OnceCell::new(), permits, podman: AtomicBool::new(false) }
+        Self {
+            config,
+            client: OnceCell::new(),
+            permits,
+            podman: AtomicBool::new(false),
+            windows: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn endpoint(&self) -> String {
@@ -81,6 +90,16 @@ impl Connection {
     /// Whether what answers is Podman. Known after the first call.
     pub(crate) fn is_podman(&self) -> bool {
         self.podman.load(Ordering::Relaxed)
+    }
+
+    /// Who answers; `None` before the first call.
+    pub(crate) fn answering(&self) -> Option<Answering> {
+        let spoken = self.client.get()?.client_version();
+        Some(Answering {
+            api: (spoken.major_version, spoken.minor_version),
+            is_podman: self.is_podman(),
+            is_windows: self.windows.load(Ordering::Relaxed),
+        })
     }
 
     /// Whether the engine runs no healthchecks: Podman has systemd's timers do it. Known after the first call.
@@ -127,6 +146,7 @@ impl Connection {
             let needed = format!("{}.{} (Docker 20.10)", OLDEST_API.0, OLDEST_API.1);
             return Err(Error::TooOld { what: "Docker's API".into(), found: spoken.to_string(), needed });
         }
+        self.windows.store(version.os.as_deref() == Some("windows"), Ordering::Relaxed);
         let podman = version.components.unwrap_or_default().iter().any(|part| part.name.contains("Podman"));
         self.podman.store(podman, Ordering::Relaxed);
         tracing::debug!(endpoint, api = %spoken, podman, "connected");

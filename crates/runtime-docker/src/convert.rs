@@ -1,7 +1,7 @@
 //! Docker's models and ours, each as the other. Pure.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::{Duration, SystemTime},
 };
 
@@ -9,18 +9,20 @@ use bollard::{
     errors::Error as Bollard,
     models::{
         ContainerCreateBody, ContainerInspectResponse, EndpointIpamConfig, EndpointSettings, HealthConfig,
-        HostConfig, Ipam, IpamConfig, Mount, MountBindOptions, MountTmpfsOptions, MountType,
-        MountVolumeOptions, NetworkCreateRequest, NetworkingConfig, PortBinding,
+        HostConfig, Ipam, IpamConfig, Mount, MountBindOptions, MountImageOptions, MountTmpfsOptions,
+        MountType, MountVolumeOptions, NetworkCreateRequest, NetworkingConfig, PortBinding,
         RestartPolicy as DockerRestart, RestartPolicyNameEnum, VolumeCreateRequest,
     },
 };
-use compose_file::{HealthTest, Healthcheck, NetworkMode, Protocol, RestartPolicy};
+use compose_file::{HealthTest, Healthcheck, NetworkMode, Protocol, Recursive, RestartPolicy};
 use runtime_core::{
     Attachment, Container, ContainerId, ContainerSpec, ContainerState, EngineAction, Health, HealthStatus,
     ImageId, MountSourceSpec, NetworkSpec, PublishedPort, VolumeSpec,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+use crate::confine::{self, INTERFACE_NAME};
 
 fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
@@ -32,13 +34,22 @@ pub(crate) fn whole_seconds(grace: Duration) -> i32 {
 }
 
 pub(crate) fn endpoint(attachment: &Attachment) -> EndpointSettings {
-    let fixed = attachment.ipv4_address.is_some() || attachment.ipv6_address.is_some();
+    let fixed = attachment.ipv4_address.is_some()
+        || attachment.ipv6_address.is_some()
+        || !attachment.link_local_ips.is_empty();
+    let mut driver_opts: HashMap<String, String> = attachment.driver_opts.clone().into_iter().collect();
+    driver_opts
+        .extend(attachment.interface_name.iter().map(|name| (INTERFACE_NAME.to_owned(), name.clone())));
     EndpointSettings {
         aliases: Some(attachment.aliases.clone()),
+        mac_address: attachment.mac_address.clone(),
+        gw_priority: (attachment.gw_priority != 0).then_some(attachment.gw_priority),
+        driver_opts: (!driver_opts.is_empty()).then_some(driver_opts),
         ipam_config: fixed.then(|| EndpointIpamConfig {
             ipv4_address: attachment.ipv4_address.map(|address| address.to_string()),
             ipv6_address: attachment.ipv6_address.map(|address| address.to_string()),
-            ..EndpointIpamConfig::default()
+            link_local_ips: (!attachment.link_local_ips.is_empty())
+                .then(|| attachment.link_local_ips.clone()),
         }),
         ..EndpointSettings::default()
     }
@@ -60,8 +71,8 @@ fn health(check: &Healthcheck) -> HealthConfig {
     }
 }
 
-/// What a container is created from, on the first of its networks; API 1.41 takes one.
-pub(crate) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
+/// What a container is created from, on the first of its networks; API 1.41 takes one. `security_opt` is as Docker takes it.
+pub(crate) fn body(spec: &ContainerSpec, security_opt: &[String]) -> ContainerCreateBody {
     let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for port in &spec.ports {
         let host_port = port.published.map(|host| {
@@ -79,13 +90,25 @@ pub(crate) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         Some(NetworkMode::Host) => Some("host".to_owned()),
         Some(NetworkMode::None) => Some("none".to_owned()),
         Some(NetworkMode::Container(other)) => Some(format!("container:{other}")),
+        Some(NetworkMode::Other(name)) => Some(name.clone()),
         _ => spec.networks.first().map(|attachment| attachment.network.to_string()),
     };
+    // Docker knows links of a container on each network by itself.
+    let links: Vec<String> =
+        spec.external_links.iter().map(|link| format!("{}:{}", link.container, link.alias)).collect();
+    let mut exposed: BTreeSet<String> = bindings.keys().cloned().collect();
+    exposed.extend(spec.expose.iter().map(|port| match port.split_once('/') {
+        Some(_) => port.clone(),
+        None => format!("{port}/tcp"),
+    }));
     let networking = spec.networks.first().map(|attachment| NetworkingConfig {
-        endpoints_config: Some(HashMap::from([(attachment.network.to_string(), endpoint(attachment))])),
+        endpoints_config: Some(HashMap::from([(
+            attachment.network.to_string(),
+            EndpointSettings { links: (!links.is_empty()).then_some(links), ..endpoint(attachment) },
+        )])),
     });
     let (binds, mounts, tmpfs) = mounts(spec);
-    let host = HostConfig {
+    let mut host = HostConfig {
         auto_remove: spec.auto_remove.then_some(true),
         binds: Some(binds),
         mounts: Some(mounts),
@@ -100,13 +123,15 @@ pub(crate) fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         extra_hosts: Some(
             spec.extra_hosts.iter().map(|(host, address)| format!("{host}:{address}")).collect(),
         ),
-        port_bindings: Some(bindings.clone()),
+        port_bindings: Some(bindings),
         ..HostConfig::default()
     };
+    confine::fill(spec, security_opt, &mut host);
     ContainerCreateBody {
         hostname: spec.hostname.clone(),
+        domainname: spec.domainname.clone(),
         user: spec.user.clone(),
-        exposed_ports: Some(bindings.into_keys().collect()),
+        exposed_ports: Some(exposed.into_iter().collect()),
         tty: Some(spec.tty),
         open_stdin: Some(spec.stdin_open),
         stdin_once: spec.stdin_once.then_some(true),
@@ -138,25 +163,43 @@ fn mounts(spec: &ContainerSpec) -> (Vec<String>, Vec<Mount>, HashMap<String, Str
             ..Mount::default()
         };
         match &mount.source {
-            MountSourceSpec::Volume { name, nocopy } => {
+            MountSourceSpec::Volume { name, nocopy, subpath, labels } => {
                 out.typ = Some(MountType::VOLUME);
                 out.source = Some(name.to_string());
-                out.volume_options = nocopy
-                    .then(|| MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() });
+                out.volume_options =
+                    (*nocopy || subpath.is_some() || !labels.is_empty()).then(|| MountVolumeOptions {
+                        no_copy: nocopy.then_some(true),
+                        subpath: subpath.clone(),
+                        labels: (!labels.is_empty()).then(|| labels.clone().into_iter().collect()),
+                        ..MountVolumeOptions::default()
+                    });
+            }
+            MountSourceSpec::Image { image, subpath } => {
+                out.typ = Some(MountType::IMAGE);
+                out.source = Some(image.clone());
+                out.image_options = subpath.is_some().then(|| MountImageOptions { subpath: subpath.clone() });
+            }
+            MountSourceSpec::NamedPipe { path } => {
+                out.typ = Some(MountType::NPIPE);
+                out.source = Some(path.clone());
             }
             // Only the text form knows SELinux's relabelling.
-            MountSourceSpec::Bind { path, propagation, selinux: Some(label) } => {
+            MountSourceSpec::Bind { path, propagation, selinux: Some(label), .. } => {
                 let mut options =
                     vec![label.to_string(), if mount.read_only { "ro" } else { "rw" }.to_owned()];
                 options.extend(propagation.clone());
                 binds.push(format!("{}:{}:{}", path.display(), mount.target, options.join(",")));
                 continue;
             }
-            MountSourceSpec::Bind { path, propagation, selinux: None } => {
+            MountSourceSpec::Bind { path, propagation, selinux: None, recursive } => {
                 out.typ = Some(MountType::BIND);
                 out.source = Some(path.display().to_string());
-                out.bind_options = propagation.as_ref().map(|word| MountBindOptions {
-                    propagation: word.parse().ok(),
+                let is = |word| (*recursive == Some(word)).then_some(true);
+                out.bind_options = (propagation.is_some() || recursive.is_some()).then(|| MountBindOptions {
+                    propagation: propagation.as_ref().and_then(|word| word.parse().ok()),
+                    non_recursive: is(Recursive::Disabled),
+                    read_only_non_recursive: is(Recursive::Writable),
+                    read_only_force_recursive: is(Recursive::Readonly),
                     ..MountBindOptions::default()
                 });
             }
@@ -194,15 +237,22 @@ pub(crate) fn network(spec: &NetworkSpec) -> NetworkCreateRequest {
         subnet: pool.subnet.clone(),
         ip_range: pool.ip_range.clone(),
         gateway: pool.gateway.clone(),
-        ..IpamConfig::default()
+        auxiliary_addresses: (!pool.aux_addresses.is_empty())
+            .then(|| pool.aux_addresses.clone().into_iter().collect()),
     };
+    let has_ipam = !spec.ipam.is_empty() || spec.ipam_driver.is_some() || !spec.ipam_options.is_empty();
     NetworkCreateRequest {
         name: spec.name.to_string(),
         driver: Some(spec.driver.clone().unwrap_or_else(|| "bridge".into())),
         internal: Some(spec.internal),
         enable_ipv6: spec.enable_ipv6.then_some(true),
-        ipam: (!spec.ipam.is_empty())
-            .then(|| Ipam { config: Some(spec.ipam.iter().map(pool).collect()), ..Ipam::default() }),
+        attachable: spec.attachable.then_some(true),
+        enable_ipv4: spec.enable_ipv4,
+        ipam: has_ipam.then(|| Ipam {
+            driver: spec.ipam_driver.clone(),
+            config: (!spec.ipam.is_empty()).then(|| spec.ipam.iter().map(pool).collect()),
+            options: (!spec.ipam_options.is_empty()).then(|| spec.ipam_options.clone().into_iter().collect()),
+        }),
         options: Some(spec.driver_opts.clone().into_iter().collect()),
         labels: Some(spec.labels.clone().into_iter().collect()),
         ..NetworkCreateRequest::default()
@@ -351,7 +401,7 @@ mod tests {
         spec.ports = vec![Port { target: 80, published: host, host_ip: None, protocol: Protocol::Udp }];
         spec.entrypoint = Some(vec![]);
         spec.stop_grace_period = Some(Duration::from_millis(1500));
-        let body = body(&spec);
+        let body = body(&spec, &[]);
         assert_eq!(body.stop_timeout, Some(2));
         assert_eq!(body.entrypoint, Some(vec![String::new()]));
         let host = body.host_config.unwrap();

@@ -15,7 +15,8 @@ use bollard::{
         InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
         ListNetworksOptions, ListVolumesOptions, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
         RenameContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder, StartContainerOptions,
-        StopContainerOptionsBuilder, TopOptionsBuilder, WaitContainerOptionsBuilder,
+        StopContainerOptionsBuilder, TopOptionsBuilder, UploadToContainerOptionsBuilder,
+        WaitContainerOptionsBuilder,
     },
 };
 use compose_file::ProjectName;
@@ -23,13 +24,15 @@ use futures_util::{StreamExt, stream};
 use runtime_core::{
     AnonymousVolumes, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec,
     Engine, EngineEvent, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus, Image, ImageId,
-    LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, Resource, ResourceKind,
-    ResourceName, Result, RuntimeKind, Scope, Session, TerminalSize, VolumeSpec, labels, resubscribing,
+    Lack, LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, Resource, ResourceKind,
+    ResourceName, Result, RuntimeKind, Scope, Session, TerminalSize, VolumeSpec, Wish, archive, labels,
+    resubscribing,
 };
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     checks::{Check, Checks},
+    confine,
     connect::{Connection, DockerConfig},
     convert, exec,
     failure::{Asked, explain, has_gone_meanwhile, unexpected, without_values},
@@ -162,12 +165,22 @@ impl DockerEngine {
         let name = spec.name.as_str();
         // Known after the first request.
         self.connection().client().await?;
-        let mut body = convert::body(spec);
+        // Podman reads a seccomp profile itself.
+        let security_opt = if self.connection().is_podman() {
+            spec.security_opt.clone()
+        } else {
+            security_options(&spec.security_opt).await?
+        };
+        let mut body = convert::body(spec, &security_opt);
         if self.connection().is_podman() {
             // What is not told means no grace at all, over Podman's socket.
             body.stop_timeout = body.stop_timeout.or(Some(GRACE_SECONDS));
         }
-        let query = CreateContainerOptionsBuilder::new().name(name).build();
+        let mut query = CreateContainerOptionsBuilder::new().name(name);
+        if let Some(platform) = &spec.platform {
+            query = query.platform(platform);
+        }
+        let query = query.build();
         let created = self
             .ask("create container", ResourceKind::Container, name, |docker| {
                 docker.create_container(Some(query), body)
@@ -177,25 +190,42 @@ impl DockerEngine {
                 Error::Image { reason, .. } => Error::Image { image: spec.image.clone(), reason },
                 other => without_values(other, spec.environment.values()),
             })?;
+        for warning in created.warnings {
+            tracing::warn!(container = name, warning, "created");
+        }
         let id = ContainerId(created.id);
+        if let Err(error) = self.complete(&id, spec).await {
+            // Half a container is worse than none: the next attempt would find its name taken.
+            let _ = self.remove_container(&id, AnonymousVolumes::Remove).await;
+            return Err(error);
+        }
+        Ok(id)
+    }
+
+    /// Gives a container that was created what its creation does not take.
+    async fn complete(&self, id: &ContainerId, spec: &ContainerSpec) -> Result<()> {
+        if !spec.files.is_empty() {
+            let bytes = archive(&spec.files)
+                .map_err(|error| Error::InvalidProject(format!("{}: {error}", spec.name)))?;
+            // Files stay whose they are in the archive; else they would become the container's user's.
+            let query = UploadToContainerOptionsBuilder::new().path("/").copy_uidgid("false").build();
+            self.ask("write files into container", ResourceKind::Container, &id.0, |docker| {
+                docker.upload_to_container(&id.0, Some(query), bollard::body_full(bytes.into()))
+            })
+            .await?;
+        }
         for attachment in spec.networks.iter().skip(1) {
             let request = NetworkConnectRequest {
                 container: id.0.clone(),
                 endpoint_config: Some(convert::endpoint(attachment)),
             };
             let network = attachment.network.as_str();
-            let connected = self
-                .ask("connect to network", ResourceKind::Network, network, |docker| {
-                    docker.connect_network(network, request)
-                })
-                .await;
-            if let Err(error) = connected {
-                // Half a container is worse than none: the next attempt would find its name taken.
-                let _ = self.remove_container(&id, AnonymousVolumes::Remove).await;
-                return Err(error);
-            }
+            self.ask("connect to network", ResourceKind::Network, network, |docker| {
+                docker.connect_network(network, request)
+            })
+            .await?;
         }
-        Ok(id)
+        Ok(())
     }
 
     async fn networks(&self, scope: &Scope) -> Result<BTreeMap<String, Resource>> {
@@ -305,6 +335,27 @@ impl DockerEngine {
     }
 }
 
+/// The options with a seccomp profile's file read, as Docker takes it.
+async fn security_options(options: &[String]) -> Result<Vec<String>> {
+    let mut read = Vec::with_capacity(options.len());
+    for option in options {
+        let Some(path) = option.strip_prefix("seccomp=").filter(|path| *path != "unconfined") else {
+            read.push(option.clone());
+            continue;
+        };
+        let wrong = |reason: String| {
+            Error::InvalidProject(format!(
+                "security_opt: the seccomp profile {path} cannot be used: {reason}"
+            ))
+        };
+        let text = tokio::fs::read_to_string(path).await.map_err(|error| wrong(error.to_string()))?;
+        let profile: serde_json::Value =
+            serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        read.push(format!("seccomp={profile}"));
+    }
+    Ok(read)
+}
+
 fn wanted(
     resources: impl Iterator<Item = Resource>,
     scope: &Scope,
@@ -331,6 +382,10 @@ impl Engine for DockerEngine {
 
     fn runs_healthchecks(&self) -> bool {
         !self.connection().checks_are_ours()
+    }
+
+    fn lacks(&self, wish: Wish<'_>) -> Vec<Lack> {
+        self.connection().answering().map_or_else(Vec::new, |by| confine::lacks(wish, by))
     }
 
     async fn info(&self) -> Result<EngineInfo> {

@@ -1,9 +1,9 @@
 //! What Docker said of a failure, as an error that a caller can act on. Pure.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use bollard::errors::Error as Bollard;
-use runtime_core::{Error, ResourceKind, RuntimeKind};
+use runtime_core::{Error, ResourceKind, RuntimeKind, hide_values};
 
 /// What a request was about.
 #[derive(Debug, Clone, Copy)]
@@ -44,16 +44,9 @@ pub(crate) fn explain(error: &Bollard, asked: Asked<'_>, endpoint: &str) -> Erro
     }
 }
 
-/// The shortest value that is looked for: a shorter one is found in any sentence, and hides nothing.
-const SHORTEST_VALUE: usize = 4;
-
 /// The same error without the values of environment variables, which an engine may repeat in what it says of a
 /// request that it refuses. Names stay: they are ours, and a caller needs them to act.
 pub(crate) fn without_values<'a>(mut error: Error, values: impl Iterator<Item = &'a String>) -> Error {
-    let mut values: Vec<&str> =
-        values.map(String::as_str).filter(|value| value.len() >= SHORTEST_VALUE).collect();
-    // A value that holds another one goes first, or its rest would stay.
-    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
     if let Error::Api { message: said, .. }
     | Error::Unexpected { quote: said, .. }
     | Error::Image { reason: said, .. }
@@ -62,10 +55,7 @@ pub(crate) fn without_values<'a>(mut error: Error, values: impl Iterator<Item = 
     | Error::NotReachable { reason: said, .. }
     | Error::NotPermitted { reason: said, .. } = &mut error
     {
-        let hidden = values.iter().fold(Cow::Borrowed(said.as_str()), |text, value| {
-            if text.contains(value) { Cow::Owned(text.replace(value, "***")) } else { text }
-        });
-        *said = hidden.into_owned();
+        *said = hide_values(said, values);
     }
     error
 }

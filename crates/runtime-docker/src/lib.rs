@@ -5,6 +5,7 @@
 //! container is looked at besides, side by side.
 
 mod checks;
+mod confine;
 mod connect;
 mod convert;
 mod docker;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use compose_file::{HealthTest, HostPort, NetworkMode, ProjectName, RestartPolicy};
+use compose_file::{HealthTest, HostPort, Namespace, NetworkMode, ProjectName, RestartPolicy};
 use futures_util::{StreamExt, future::BoxFuture, stream};
 use runtime_core::{
     AnonymousVolumes, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec,
@@ -121,6 +121,22 @@ impl MockEngine {
             (200, body) => Ok(body),
             (status, body) => Err(format!("{status} {body}")),
         }
+    }
+
+    /// What a container of that name or id was made from.
+    pub fn container_spec(&self, container: &str) -> Option<ContainerSpec> {
+        let world = self.inner.world();
+        Some(world.containers[&world.find(container)?].spec.clone())
+    }
+
+    /// What a network was made from.
+    pub fn network_spec(&self, name: &str) -> Option<NetworkSpec> {
+        self.inner.world().networks.get(name).cloned()
+    }
+
+    /// What a volume was made from; `None` too for one that was made for a container that named it.
+    pub fn volume_spec(&self, name: &str) -> Option<VolumeSpec> {
+        self.inner.world().volumes.get(name)?.spec.clone()
     }
 
     /// How many calls have changed something, or tried to.
@@ -264,6 +280,20 @@ pub(crate) fn image_id(reference: &str) -> ImageId {
 
 fn not_found(kind: ResourceKind, name: &str) -> Error {
     Error::NotFound { kind, name: name.to_owned() }
+}
+
+/// The containers that a container cannot be without.
+fn others(spec: &ContainerSpec) -> impl Iterator<Item = &str> {
+    let network = match &spec.network_mode {
+        Some(NetworkMode::Container(other)) => Some(other.as_str()),
+        _ => None,
+    };
+    let namespaces = [&spec.namespaces.ipc, &spec.namespaces.pid, &spec.namespaces.uts];
+    let namespaces = namespaces.into_iter().filter_map(|namespace| match namespace {
+        Some(Namespace::Container(other)) => Some(other.as_str()),
+        _ => None,
+    });
+    network.into_iter().chain(namespaces).chain(spec.volumes_from.iter().map(|from| from.container.as_str()))
 }
 
 /// The words that a container runs, or a command in it.
@@ -602,10 +632,8 @@ impl MockEngine {
         {
             return Err(not_found(ResourceKind::Network, missing.network.as_str()));
         }
-        if let Some(NetworkMode::Container(other)) = &spec.network_mode
-            && world.find(other).is_none()
-        {
-            return Err(not_found(ResourceKind::Container, other));
+        if let Some(missing) = others(spec).find(|other| world.find(other).is_none()) {
+            return Err(not_found(ResourceKind::Container, missing));
         }
         world.serial += 1;
         let id = digest(&format!("container {}", world.serial));
@@ -632,8 +660,10 @@ impl MockEngine {
                 _ => {}
             }
         }
+        let files = spec.files.iter().map(|file| (file.target.clone(), file.content.0.clone().into_bytes()));
         let record = Record {
             id: id.clone(),
+            files: files.collect(),
             spec: spec.clone(),
             state: ContainerState::Created,
             exit_code: None,
@@ -650,7 +680,6 @@ impl MockEngine {
             finished_at: None,
             ports: Vec::new(),
             listening: BTreeMap::new(),
-            files: BTreeMap::new(),
             stdin: Default::default(),
             anonymous,
             image_id,
@@ -781,7 +810,7 @@ impl MockEngine {
         if world.networks.contains_key(&name) {
             return Err(Error::NameInUse { name, by: None });
         }
-        world.networks.insert(name.clone(), Resource { name, labels: spec.labels.clone() });
+        world.networks.insert(name, spec.clone());
         Ok(())
     }
 
@@ -804,7 +833,7 @@ impl MockEngine {
         if world.volumes.contains_key(spec.name.as_str()) {
             return Err(Error::NameInUse { name: spec.name.to_string(), by: None });
         }
-        let volume = StoredVolume { labels: spec.labels.clone(), ..StoredVolume::default() };
+        let volume = StoredVolume { spec: Some(spec.clone()), ..StoredVolume::default() };
         world.volumes.insert(spec.name.to_string(), volume);
         Ok(())
     }
@@ -874,14 +903,16 @@ impl Engine for MockEngine {
         let volumes = world
             .volumes
             .iter()
-            .filter(|(name, volume)| scope.volumes.contains(*name) || ours(&volume.labels))
-            .map(|(name, volume)| {
-                (name.clone(), Resource { name: name.clone(), labels: volume.labels.clone() })
-            });
+            .filter(|(name, volume)| scope.volumes.contains(*name) || ours(&volume.labels()))
+            .map(|(name, volume)| (name.clone(), Resource { name: name.clone(), labels: volume.labels() }));
         let images = scope.images.iter().filter_map(|image| Some((image.clone(), world.image(image)?)));
         Ok(Observed {
             containers,
-            networks: networks.map(|(name, network)| (name.clone(), network.clone())).collect(),
+            networks: networks
+                .map(|(name, network)| {
+                    (name.clone(), Resource { name: name.clone(), labels: network.labels.clone() })
+                })
+                .collect(),
             volumes: volumes.collect(),
             images: images.collect(),
         })

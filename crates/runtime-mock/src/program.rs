@@ -60,6 +60,7 @@ impl Process {
         if let Some(Inside { spec: own, .. }) = &self.inside {
             spec.user = own.user.clone().or(spec.user);
             spec.working_dir = own.working_dir.clone().or(spec.working_dir);
+            spec.privileged |= own.privileged;
             spec.environment.extend(own.environment.clone());
         }
         spec

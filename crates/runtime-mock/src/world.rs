@@ -10,7 +10,7 @@ use std::{
 use compose_file::NetworkMode;
 use runtime_core::{
     Container, ContainerId, ContainerSpec, ContainerState, EngineAction, EngineEvent, Health, HealthStatus,
-    ImageId, LogSource, MountSourceSpec, PublishedPort, Resource, labels,
+    ImageId, LogSource, MountSourceSpec, MountSpec, NetworkSpec, PublishedPort, VolumeSpec, labels,
 };
 use tokio::{
     sync::{Notify, broadcast},
@@ -98,15 +98,22 @@ impl Record {
 
 #[derive(Debug, Default)]
 pub(crate) struct StoredVolume {
-    pub(crate) labels: BTreeMap<String, String>,
+    /// What it was made from, unless a container that named it made it.
+    pub(crate) spec: Option<VolumeSpec>,
     pub(crate) files: BTreeMap<String, Vec<u8>>,
+}
+
+impl StoredVolume {
+    pub(crate) fn labels(&self) -> BTreeMap<String, String> {
+        self.spec.as_ref().map(|spec| spec.labels.clone()).unwrap_or_default()
+    }
 }
 
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) containers: BTreeMap<String, Record>,
     pub(crate) names: HashMap<String, String>,
-    pub(crate) networks: BTreeMap<String, Resource>,
+    pub(crate) networks: BTreeMap<String, NetworkSpec>,
     pub(crate) volumes: BTreeMap<String, StoredVolume>,
     pub(crate) images: BTreeMap<String, ImageId>,
     pub(crate) programs: BTreeMap<String, Arc<dyn Program>>,
@@ -259,13 +266,21 @@ impl Inner {
         let record = world.containers.get(id).ok_or("the container is gone")?;
         let inside =
             |target: &str| path.strip_prefix(target).filter(|rest| rest.is_empty() || rest.starts_with('/'));
-        let mount = record
-            .spec
-            .mounts
-            .iter()
-            .filter(|mount| inside(&mount.target).is_some())
-            .max_by_key(|m| m.target.len());
-        let Some(mount) = mount else { return Ok((Place::Container, record.spec.read_only)) };
+        let holds = |mount: &&MountSpec| inside(&mount.target).is_some();
+        let own = record.spec.mounts.iter().filter(holds).max_by_key(|mount| mount.target.len());
+        let Some(mount) = own else {
+            // The mounts of others, as they have them.
+            for from in &record.spec.volumes_from {
+                let other = world.find(&from.container);
+                let has =
+                    |other: &String| world.containers[other].spec.mounts.iter().any(|mount| holds(&mount));
+                if let Some(other) = other.filter(has) {
+                    let (place, read_only) = Self::place(world, &other, path)?;
+                    return Ok((place, from.writable.map_or(read_only, |writable| !writable)));
+                }
+            }
+            return Ok((Place::Container, record.spec.read_only));
+        };
         let rest = inside(&mount.target).unwrap_or_default().to_owned();
         let place = match &mount.source {
             MountSourceSpec::Volume { name, .. } => Place::Volume(name.to_string(), rest),

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, io::ErrorKind, path::PathBuf, process::Stdio, s
 
 use runtime_core::{CommandFailure, Error, Result};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader},
     process::{Child, Command},
     sync::Semaphore,
     time::timeout,
@@ -69,8 +69,20 @@ pub(crate) struct Invocation {
     /// Arguments as errors show them, where they differ.
     shown: Vec<String>,
     env: Vec<(String, String)>,
+    input: Input,
     leaves: Leaves,
-    stdin: bool,
+}
+
+/// What a command reads from stdin.
+#[derive(Debug, Clone, Default)]
+enum Input {
+    /// It is at its end.
+    #[default]
+    Nothing,
+    /// These bytes.
+    Given(Vec<u8>),
+    /// What somebody writes to it while it runs.
+    Written,
 }
 
 /// What a command leaves behind when it has ended.
@@ -116,9 +128,15 @@ impl Invocation {
         self
     }
 
+    /// The command reads these bytes.
+    pub(crate) fn reading(mut self, bytes: Vec<u8>) -> Self {
+        self.input = Input::Given(bytes);
+        self
+    }
+
     /// The command reads what is written to it.
     pub(crate) fn reading_stdin(mut self) -> Self {
-        self.stdin = true;
+        self.input = Input::Written;
         self
     }
 
@@ -244,7 +262,10 @@ impl Podman {
         });
         command.envs(inherited).env("LC_ALL", "C.UTF-8");
         command.envs(self.env.iter().chain(&invocation.env).map(|(name, value)| (name, value)));
-        let stdin = if invocation.stdin { Stdio::piped() } else { Stdio::null() };
+        let stdin = match invocation.input {
+            Input::Nothing => Stdio::null(),
+            Input::Given(_) | Input::Written => Stdio::piped(),
+        };
         command.stdin(stdin).kill_on_drop(true);
         let program = self.program.display().to_string();
         let cannot_start = |error: &std::io::Error| match error.kind() {
@@ -303,10 +324,21 @@ impl Podman {
         let (Some(out), Some(err)) = (group.child.stdout.take(), group.child.stderr.take()) else {
             return Err(Error::InvalidProject("podman was started without its pipes".into()));
         };
+        let stdin = group.child.stdin.take();
         let (mut stdout, mut stderr) = (Vec::new(), VecDeque::new());
         let work = async {
+            let feeding = async move {
+                if let (Some(mut stdin), Input::Given(bytes)) = (stdin, &invocation.input) {
+                    // One that has ended reads no more; what it says of that counts.
+                    let _ = stdin.write_all(bytes).await;
+                }
+            };
             let mut reading = std::pin::pin!(async {
-                tokio::join!(read_bounded(out, MAX_STDOUT, &mut stdout), last_lines(err, &mut stderr))
+                tokio::join!(
+                    feeding,
+                    read_bounded(out, MAX_STDOUT, &mut stdout),
+                    last_lines(err, &mut stderr)
+                )
             });
             let status = tokio::select! {
                 biased;

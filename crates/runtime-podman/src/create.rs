@@ -2,13 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use compose_file::{HealthTest, NetworkMode, Port, RestartPolicy};
+use compose_file::{HealthTest, NetworkMode, Port, Recursive, RestartPolicy};
 use runtime_core::{ContainerSpec, MountSourceSpec, MountSpec, NetworkSpec, VolumeSpec};
 
-use crate::command::{Invocation, is_podmans_own};
+use crate::{
+    command::{Invocation, is_podmans_own},
+    confine,
+};
 
 pub(crate) fn container(spec: &ContainerSpec, image: &str) -> Invocation {
-    let mut command = Invocation::new(["create", "--pull=never"]).args(["--name", spec.name.as_str()]);
+    // The runtime is a word of podman itself.
+    let mut command = Invocation::default()
+        .args(spec.keeping.runtime.iter().map(|runtime| format!("--runtime={runtime}")))
+        .args(["create", "--pull=never", "--name", spec.name.as_str()]);
     for (key, value) in &spec.labels {
         command = command.args(["--label".to_owned(), format!("{key}={value}")]);
     }
@@ -25,16 +31,19 @@ pub(crate) fn container(spec: &ContainerSpec, image: &str) -> Invocation {
         Some(NetworkMode::Container(other)) => {
             command = command.args([format!("--network=container:{other}")])
         }
+        Some(NetworkMode::Other(name)) => command = command.args([format!("--network={name}")]),
         _ => {}
     }
     for network in &spec.networks {
         let mut options: Vec<String> = network.aliases.iter().map(|alias| format!("alias={alias}")).collect();
         options.extend(network.ipv4_address.map(|address| format!("ip={address}")));
         options.extend(network.ipv6_address.map(|address| format!("ip6={address}")));
+        options.extend(network.mac_address.iter().map(|address| format!("mac={address}")));
+        options.extend(network.interface_name.iter().map(|name| format!("interface_name={name}")));
         let separator = if options.is_empty() { "" } else { ":" };
         command = command.args([format!("--network={}{separator}{}", network.network, options.join(","))]);
     }
-    command = health(spec, command);
+    command = health(spec, confine::words(spec, command));
     let restart = match spec.restart {
         RestartPolicy::No => None,
         RestartPolicy::Always => Some("always".to_owned()),
@@ -114,13 +123,16 @@ fn mount_words(mount: &MountSpec) -> Vec<String> {
         options.push("ro".into());
     }
     let source = match &mount.source {
-        MountSourceSpec::Volume { name, nocopy } => {
+        MountSourceSpec::Volume { name, nocopy, .. } => {
             if *nocopy {
                 options.push("nocopy".into());
             }
             format!("{name}:")
         }
-        MountSourceSpec::Bind { path, propagation, selinux } => {
+        MountSourceSpec::Bind { path, propagation, selinux, recursive } => {
+            if *recursive == Some(Recursive::Disabled) {
+                options.push("bind".into());
+            }
             options.extend(propagation.clone());
             options.extend(selinux.map(String::from));
             format!("{}:", path.display())
@@ -130,6 +142,14 @@ fn mount_words(mount: &MountSpec) -> Vec<String> {
             options.extend(mode.map(|mode| format!("mode={mode:o}")));
             let separator = if options.is_empty() { "" } else { ":" };
             return vec!["--tmpfs".into(), format!("{target}{separator}{}", options.join(","))];
+        }
+        MountSourceSpec::Image { image, .. } => {
+            // The image's files are read-only unless something else is said.
+            let writable = if mount.read_only { "" } else { ",rw=true" };
+            return vec![
+                "--mount".into(),
+                format!("type=image,source={image},destination={target}{writable}"),
+            ];
         }
         _ => {
             let read_only = if mount.read_only { ",ro=true" } else { "" };
@@ -172,6 +192,8 @@ pub(crate) fn network(spec: &NetworkSpec) -> Invocation {
         command = command.args(["--label".to_owned(), format!("{key}={value}")]);
     }
     for (key, value) in &spec.driver_opts {
+        // Docker's name for it.
+        let key = if key == confine::DOCKERS_MTU { "mtu" } else { key };
         command = command.args(["--opt".to_owned(), format!("{key}={value}")]);
     }
     if let Some(driver) = &spec.driver {
@@ -183,6 +205,9 @@ pub(crate) fn network(spec: &NetworkSpec) -> Invocation {
     if spec.enable_ipv6 {
         command = command.args(["--ipv6"]);
     }
+    // Docker's word for its own.
+    let ipam = spec.ipam_driver.iter().filter(|driver| *driver != "default");
+    command = command.args(ipam.map(|driver| format!("--ipam-driver={driver}")));
     for pool in &spec.ipam {
         for (flag, value) in
             [("--subnet", &pool.subnet), ("--gateway", &pool.gateway), ("--ip-range", &pool.ip_range)]
@@ -256,10 +281,8 @@ mod tests {
             },
         ];
         spec.networks = vec![Attachment {
-            network: ResourceName::network("n").unwrap(),
             aliases: vec!["a".into(), "b".into()],
-            ipv4_address: None,
-            ipv6_address: None,
+            ..Attachment::new(ResourceName::network("n").unwrap())
         }];
         spec.entrypoint = Some(vec![]);
         spec.command = Some(vec!["-x".into()]);

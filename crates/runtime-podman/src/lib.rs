@@ -7,6 +7,7 @@
 //! podman's environment and not in its arguments, which every user of the computer can read.
 
 mod command;
+mod confine;
 mod create;
 mod failure;
 mod logs;

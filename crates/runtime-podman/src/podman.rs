@@ -12,15 +12,15 @@ use async_trait::async_trait;
 use compose_file::{Port, ProjectName, Protocol};
 use runtime_core::{
     AnonymousVolumes, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec,
-    Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus, Image, ImageId, LogOptions,
-    LogStream, NetworkSpec, Observed, ProcessTable, Progress, Resource, ResourceKind, ResourceName, Result,
-    RuntimeKind, Scope, Session, VolumeSpec, labels,
+    Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus, Image, ImageId, Lack,
+    LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, Resource, ResourceKind,
+    ResourceName, Result, RuntimeKind, Scope, Session, VolumeSpec, Wish, archive, labels,
 };
 use tokio::sync::Semaphore;
 
 use crate::{
     command::{Finished, Invocation, Podman},
-    create,
+    confine, create,
     failure::{Subject, explain, is_gone, is_passing, unexpected},
     logs,
     parse::{
@@ -283,7 +283,29 @@ impl PodmanEngine {
         Ok(resources.map(|resource: Resource| (resource.name.clone(), resource)).collect())
     }
 
+    /// Creates a container with all that is written into it: half a container is worse than none.
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
+        let id = self.create_empty(spec).await?;
+        if spec.files.is_empty() {
+            return Ok(id);
+        }
+        let written = match archive(&spec.files) {
+            Ok(bytes) => {
+                // Not podman's default: files would become the container's user's.
+                let command = Invocation::new(["cp", "--archive=false", "-"]).args([format!("{id}:/")]);
+                let subject = ResourceKind::Container;
+                self.succeed(&command.reading(bytes), subject, spec.name.as_str()).await.map(|_| ())
+            }
+            Err(error) => Err(Error::InvalidProject(format!("{}: {error}", spec.name))),
+        };
+        if let Err(error) = written {
+            let _ = self.remove_container(&id, AnonymousVolumes::Remove).await;
+            return Err(error);
+        }
+        Ok(id)
+    }
+
+    async fn create_empty(&self, spec: &ContainerSpec) -> Result<ContainerId> {
         let mut outcome = Err(Error::Image { image: spec.image.clone(), reason: "it is not here".into() });
         for image in create::image_names(&spec.image) {
             let finished = self.podman.run(&create::container(spec, &image)).await?;
@@ -385,6 +407,10 @@ impl Engine for PodmanEngine {
 
     fn runs_healthchecks(&self) -> bool {
         self.runs_healthchecks
+    }
+
+    fn lacks(&self, wish: Wish<'_>) -> Vec<Lack> {
+        confine::lacks(wish, self.is_remote())
     }
 
     async fn info(&self) -> Result<EngineInfo> {

@@ -35,6 +35,8 @@ pub(crate) struct Command<'a> {
 
 /// Logs, and where they are written.
 struct Following {
+    /// Services that the file does not want shown (`attach: false`).
+    silent: BTreeSet<String>,
     lines: Option<Foreground>,
     printer: Printer,
 }
@@ -44,6 +46,8 @@ impl Following {
     async fn step(&mut self) -> Result<bool, Failure> {
         let Some(lines) = &mut self.lines else { return Ok(false) };
         match lines.next().await.transpose()? {
+            Some(Attached::Line(line)) if self.silent.contains(&line.service) => {}
+            Some(Attached::Ended { service, .. }) if self.silent.contains(&service) => {}
             Some(Attached::Line(line)) => self.printer.print(&line)?,
             Some(Attached::Ended { service, container, exit_code }) => {
                 self.printer.exited(&service, &container, exit_code)?;
@@ -77,13 +81,19 @@ impl Command<'_> {
     /// Shows logs until nothing runs any more; a signal stops the containers, and so does a reader of stdout that goes away.
     pub(crate) async fn follow(&self, started: &BTreeSet<String>) -> Result<ExitCode, Failure> {
         let containers = self.runtime.ps(&self.target.name).await?;
+        let services = self.target.project.iter().flat_map(|project| project.services.values());
+        let silent: BTreeSet<String> = services
+            .filter(|service| service.attach == Some(false))
+            .map(|service| service.name.clone())
+            .collect();
+        let is_shown = |container: &Container| container.service().is_none_or(|name| !silent.contains(name));
         let names = containers
             .iter()
-            .filter(|container| self.is_about(container))
+            .filter(|container| self.is_about(container) && is_shown(container))
             .map(|container| container.name.as_str());
         let printer = Printer::new(self.context.output, self.prefix, &self.target.name, names);
         let lines = self.runtime.attach(&self.target, started).await?;
-        let mut following = Following { lines: Some(lines), printer };
+        let mut following = Following { silent, lines: Some(lines), printer };
         let ended = async {
             while following.step().await? {}
             Ok(ExitCode::Ok)
@@ -112,7 +122,7 @@ impl Command<'_> {
     /// Stops the containers in reverse order of dependency; after a second signal, at once.
     pub(crate) async fn stop(&self, signal: Option<Signal>) -> Result<ExitCode, Failure> {
         let printer = Printer::new(self.context.output, self.prefix, &self.target.name, []);
-        self.stop_beside(signal, Following { lines: None, printer }).await
+        self.stop_beside(signal, Following { silent: BTreeSet::new(), lines: None, printer }).await
     }
 
     async fn stop_beside(
