@@ -7,9 +7,13 @@ use runtime_core::{Compose, ContainerRuntime, Engine, Scope};
 use runtime_docker::{DockerConfig, DockerEngine};
 use runtime_mock::MockEngine;
 use runtime_podman::{PodmanConfig, PodmanEngine};
-use tokio::runtime::{Builder, Runtime};
+use serde_json::Value;
+use tokio::{
+    process::Command,
+    runtime::{Builder, Runtime},
+};
 
-use crate::{Failed, IMAGE, IMAGE_2};
+use crate::{Failed, IMAGE, IMAGE_2, probe::socket_get};
 
 /// How long an engine may take to say that it is there.
 const GREETING: Duration = Duration::from_secs(20);
@@ -164,6 +168,31 @@ impl Backend {
             runtime.block_on(greeting).unwrap_or_else(|_| Err(format!("no answer within {GREETING:?}")));
         runtime.shutdown_background();
         outcome
+    }
+
+    /// A thing of the engine as the engine shows it, asked behind the runtime's back.
+    ///
+    /// # Errors
+    /// When there is none, or the engine is in memory.
+    pub(crate) async fn inspected(&self, kind: &str, name: &str) -> Result<Value, Failed> {
+        match &self.kind {
+            Kind::Podman => {
+                let output = Command::new("podman").args([kind, "inspect", name]).output().await?;
+                let listed: Value = serde_json::from_slice(&output.stdout)?;
+                listed.get(0).cloned().ok_or_else(|| format!("there is no {kind} {name}").into())
+            }
+            Kind::Docker { host } => {
+                let host = host.clone().or_else(|| env::var("DOCKER_HOST").ok());
+                let socket = host.as_deref().and_then(|host| host.strip_prefix("unix://"));
+                let path = match kind {
+                    "container" => format!("/containers/{name}/json"),
+                    kind => format!("/{kind}s/{name}"),
+                };
+                let text = socket_get(Path::new(socket.unwrap_or("/var/run/docker.sock")), &path).await?;
+                Ok(serde_json::from_str(&text)?)
+            }
+            Kind::Mock | Kind::Unset(_) => Err("nobody can be asked".into()),
+        }
     }
 
     /// A runtime for one test: with virtual time for the engine in memory.

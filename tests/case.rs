@@ -48,6 +48,15 @@ struct Made {
     volumes: Vec<ResourceName>,
 }
 
+/// What an engine shows of one of its things.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Seen {
+    /// An engine of processes: its JSON.
+    Json(serde_json::Value),
+    /// The engine in memory: what it keeps, as Rust prints it.
+    Debug(String),
+}
+
 /// Options of `up` that differ from the usual ones.
 pub fn options(change: impl FnOnce(&mut UpOptions)) -> UpOptions {
     let mut options = UpOptions::default();
@@ -330,6 +339,22 @@ impl Case {
         let registry = std::env::var("LONGSHORE_TEST_REGISTRY")
             .map_err(|_| Failed::NotHere("LONGSHORE_TEST_REGISTRY is not set".to_owned()))?;
         Ok(format!("{registry}/longshore-fixture:pull"))
+    }
+
+    /// A container, network or volume as its engine itself shows it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn inspected(&self, kind: &str, name: &str) -> Result<Seen, Failed> {
+        if let Some(mock) = self.mock() {
+            let text = match kind {
+                "network" => mock.network_spec(name).map(|spec| format!("{spec:?}")),
+                "volume" => mock.volume_spec(name).map(|spec| format!("{spec:?}")),
+                _ => mock.container_spec(name).map(|spec| format!("{spec:?}")),
+            };
+            return text.map(Seen::Debug).ok_or_else(|| format!("there is no {kind} {name}").into());
+        }
+        self.backend().inspected(kind, name).await.map(Seen::Json)
     }
 
     /// The port of this computer at which a container's port answers.

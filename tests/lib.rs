@@ -23,7 +23,7 @@ mod suite;
 mod talked;
 
 pub use backend::{Backend, Connection};
-pub use case::{Case, options};
+pub use case::{Case, Seen, options};
 pub use outcome::{Failed, Outcome, completed, is_required, refused, said, variable};
 pub use probe::{free_port, http_get};
 pub use recorder::Recorder;

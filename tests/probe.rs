@@ -3,10 +3,11 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::Path,
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
 
@@ -15,7 +16,22 @@ use tokio::{
 /// # Errors
 /// When nobody listens, the connection breaks, or the answer is not one of HTTP with status 200.
 pub async fn http_get(port: u16, path: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+    let stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+    get(stream, path).await
+}
+
+/// As [`http_get`], at a socket of the file system.
+#[cfg(unix)]
+pub(crate) async fn socket_get(socket: &Path, path: &str) -> io::Result<String> {
+    get(tokio::net::UnixStream::connect(socket).await?, path).await
+}
+
+#[cfg(not(unix))]
+pub(crate) async fn socket_get(_socket: &Path, _path: &str) -> io::Result<String> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+async fn get(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) -> io::Result<String> {
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;

@@ -1,5 +1,6 @@
 //! Every behaviour against every backend; `cargo test -p longshore-tests --test behavior -- podman::up` runs a part.
 
+mod attributes;
 mod cancel;
 mod concurrency;
 mod config;
@@ -10,6 +11,7 @@ mod errors;
 mod exec;
 mod foreign;
 mod health;
+mod hooks;
 mod labels;
 mod list;
 mod logs;
@@ -36,6 +38,7 @@ use longshore_tests::{Backend, Suite};
 
 fn main() {
     let mut suite = Suite::new(Backend::all());
+    attributes::tests(&mut suite);
     cancel::tests(&mut suite);
     concurrency::tests(&mut suite);
     config::tests(&mut suite);
@@ -46,6 +49,7 @@ fn main() {
     exec::tests(&mut suite);
     foreign::tests(&mut suite);
     health::tests(&mut suite);
+    hooks::tests(&mut suite);
     labels::tests(&mut suite);
     list::tests(&mut suite);
     logs::tests(&mut suite);

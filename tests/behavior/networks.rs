@@ -1,6 +1,6 @@
 //! Who reaches whom.
 
-use longshore_tests::{Case, Outcome, Suite, behaviours};
+use longshore_tests::{Case, Outcome, Seen, Suite, behaviours};
 use runtime_core::ExecSpec;
 
 pub(crate) fn tests(suite: &mut Suite) {
@@ -16,6 +16,7 @@ pub(crate) fn tests(suite: &mut Suite) {
         a_network_is_shared_with_another_service,
         who_shares_a_network_is_recreated_with_its_owner,
         the_network_of_the_host_is_shared,
+        the_network_of_the_highest_priority_is_the_first,
     );
 }
 
@@ -179,6 +180,47 @@ services:
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "second");
     case.down(&project).await?;
     assert!(case.ps(&project).await?.is_empty());
+    Ok(())
+}
+
+async fn the_network_of_the_highest_priority_is_the_first(case: Case) -> Outcome {
+    let project = case.project(
+        "
+services:
+  web:
+    image: localhost/longshore-fixture:1
+    command: [sleep]
+    networks: {a: {priority: 1}, b: {priority: 7}}
+networks: {a: , b: {ipam: {config: [{subnet: 10.199.9.0/24, gateway: 10.199.9.1}]}}}
+",
+    )?;
+    case.up(&project).await?;
+    let web = case.container(&project, "web").await?;
+    assert_eq!(web.networks.len(), 2);
+    match case.mock() {
+        Some(mock) => {
+            let spec = mock.container_spec(&web.id.0).ok_or("it is not there")?;
+            assert_eq!(spec.networks[0].network.as_str(), format!("{}_b", project.name));
+        }
+        None => {
+            let web = case.container(&project, "web").await?;
+            if let Seen::Json(seen) = case.inspected("container", &web.id.0).await?
+                && seen["HostConfig"]["NetworkMode"] == format!("{}_b", project.name)
+            {
+                // Docker's word for it.
+                return Ok(());
+            }
+            // The first network is that of the first interface.
+            let command = ExecSpec::new(["/fixture", "read", "/proc/net/route"]);
+            let output = case.engine().exec(&web.id, &command).await?;
+            let routes = String::from_utf8_lossy(&output.stdout).into_owned();
+            let first = routes
+                .lines()
+                .filter(|line| line.starts_with("eth0\t"))
+                .any(|line| line.contains("0009C70A"));
+            assert!(first, "{routes}");
+        }
+    }
     Ok(())
 }
 

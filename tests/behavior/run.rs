@@ -2,7 +2,7 @@
 
 use compose_file::Project;
 use futures_util::StreamExt;
-use longshore_tests::{Case, Failed, Outcome, Suite, Talked, behaviours, refused};
+use longshore_tests::{Backend, Case, Failed, Outcome, Suite, Talked, behaviours, refused};
 use runtime_core::{
     Afterwards, Call, Container, ContainerId, ContainerName, ContainerState, Dependencies, Error, OneOff,
     RunOptions, RunPorts, RunTalk, labels,
@@ -22,6 +22,10 @@ pub(crate) fn tests(suite: &mut Suite) {
         its_name_may_be_given,
         down_takes_it_away,
         it_does_not_disturb_what_is_up,
+        it_has_the_files_of_its_service,
+    );
+    behaviours!(suite, if Backend::is_real;
+        what_the_engine_cannot_do_is_refused_before_anything_is_made,
     );
 }
 
@@ -215,5 +219,40 @@ async fn it_does_not_disturb_what_is_up(case: Case) -> Outcome {
     let containers = case.ps(&project).await?;
     assert!(containers.iter().all(|one| one.state == ContainerState::Running), "{containers:#?}");
     assert_eq!(case.up(&project).await?.steps, 0);
+    Ok(())
+}
+
+async fn it_has_the_files_of_its_service(case: Case) -> Outcome {
+    std::fs::write(case.dir().join(".env"), "FROM_OUTSIDE=of the variable\n")?;
+    std::fs::write(case.dir().join("word.txt"), "of the host\n")?;
+    let project = case.project(
+        "
+services:
+  web:
+    image: localhost/longshore-fixture:1
+    secrets: [outside]
+    configs: [{source: inline, target: /etc/inline}, {source: host, target: /etc/host}]
+secrets: {outside: {environment: FROM_OUTSIDE}}
+configs: {inline: {content: of the file}, host: {file: ./word.txt}}
+",
+    )?;
+    let mut files = vec![("/run/secrets/outside", "of the variable"), ("/etc/inline", "of the file")];
+    // The engine in memory has no files of the host.
+    files.extend(case.backend().is_real().then_some(("/etc/host", "of the host")));
+    for (path, said) in files {
+        let talked = talked(&case, &project, &web(&["read", path])).await?;
+        assert_eq!((talked.exit_code, talked.stdout.trim()), (0, said), "{path}: {talked:?}");
+    }
+    Ok(())
+}
+
+async fn what_the_engine_cannot_do_is_refused_before_anything_is_made(case: Case) -> Outcome {
+    let project = case.project(&TEXT.replace("    restart: always\n", "    isolation: hyperv\n"))?;
+    match refused(run(&case, &project, &web(&["exit", "0"])).await.map(drop))? {
+        Error::Unsupported { what, .. } => assert!(what.contains("service \"web\": isolation"), "{what}"),
+        other => return Err(other.into()),
+    }
+    let left = case.things_of(&project.name).await?;
+    assert!(left.is_empty(), "it was refused too late: {left:?}");
     Ok(())
 }

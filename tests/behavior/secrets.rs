@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use longshore_tests::{Case, Outcome, Recorder, Suite, behaviours, refused};
-use runtime_core::{Target, UpOptions};
+use runtime_core::{ExecSpec, Target, UpOptions};
 
 pub(crate) fn tests(suite: &mut Suite) {
     behaviours!(suite;
         nothing_tells_a_value,
         an_error_of_the_engine_tells_no_value,
         an_unhealthy_container_tells_no_value,
+        a_secret_is_its_owners,
     );
 }
 
@@ -68,6 +69,45 @@ async fn an_error_of_the_engine_tells_no_value(case: Case) -> Outcome {
             tells_nothing("the error's fields", &format!("{error:?}"));
         }
         tells_nothing("an event", &format!("{:?}", recorder.events()));
+    }
+    Ok(())
+}
+
+async fn a_secret_is_its_owners(case: Case) -> Outcome {
+    std::fs::write(case.dir().join(".env"), format!("FROM_OUTSIDE={SECRET}\n"))?;
+    let project = case.project(
+        "
+services:
+  web:
+    image: localhost/longshore-fixture:1
+    command: [sleep]
+    user: '7:8'
+    secrets:
+      - {source: s, target: mine, uid: '7', gid: '8', mode: 0400}
+      - {source: s, target: theirs, uid: '9', gid: '9', mode: 0400}
+    configs: [{source: c, target: /etc/of/the/group, uid: '9', gid: '8', mode: 0440}]
+secrets: {s: {environment: FROM_OUTSIDE}}
+configs: {c: {environment: FROM_OUTSIDE}}
+",
+    )?;
+    let plan = case.runtime().plan(&project, &UpOptions::default()).await?;
+    tells_nothing("the plan", &format!("{plan} {plan:?} {}", serde_json::to_string(&plan)?));
+    tells_nothing("the project", &format!("{project:?}"));
+    let recorder = Recorder::new();
+    case.runtime().up(&project, &UpOptions::default(), &recorder.call()).await?;
+    tells_nothing("an event", &format!("{:?}", recorder.events()));
+    let web = case.container(&project, "web").await?;
+    tells_nothing("what the engine shows", &format!("{:?}", case.inspected("container", &web.id.0).await?));
+    for (path, is_readable) in [
+        ("/run/secrets/mine", true),
+        ("/etc/of/the/group", true),
+        // An engine in memory has no owners.
+        ("/run/secrets/theirs", !case.backend().is_real()),
+    ] {
+        let command = ExecSpec::new(["/fixture", "read", path]);
+        let output = case.engine().exec(&web.id, &command).await?;
+        let read = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(read.trim() == SECRET, is_readable, "{path}: {output:?}");
     }
     Ok(())
 }

@@ -208,3 +208,23 @@ fn apply(service: &mut Service, options: &RunOptions) {
     service.cap_add.retain(|cap| !options.cap_drop.contains(cap));
     service.cap_drop.extend(options.cap_drop.iter().cloned());
 }
+
+#[cfg(test)]
+mod tests {
+    use compose_file::{Deploy, DeployRestart};
+
+    use super::*;
+
+    #[test]
+    fn a_one_off_is_not_restarted_whoever_says_so() {
+        let mut service = Service::new("a", "x");
+        service.restart = RestartPolicy::Always;
+        let mut policy = DeployRestart::default();
+        policy.condition = Some("any".to_owned());
+        let mut deploy = Deploy::default();
+        deploy.restart_policy = Some(policy);
+        service.deploy = Some(deploy);
+        apply(&mut service, &RunOptions::new("a"));
+        assert_eq!(crate::spec::restart(&service), RestartPolicy::No);
+    }
+}

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use compose_file::{Condition, Dependency, Network, Project, ProjectName, Service, ServiceNetwork};
 use runtime_core::{
     Container, ContainerId, ContainerState, Desired, DownOptions, Error, ImageId, Observed, Orphans, Plan,
-    Recreate, RemoveVolumes, Resource, StopOptions, Target, UpOptions, labels, plan_down, plan_stop, plan_up,
+    Recreate, RemoveVolumes, Resource, RestartOptions, StopOptions, Target, UpOptions, labels, plan_down,
+    plan_restart, plan_stop, plan_up,
 };
 
 /// A name, an image, and what it depends on.
@@ -303,4 +304,19 @@ fn hooks_are_steps_between_a_start_and_who_waits_for_it() {
         lines[1..],
         ["run a hook in container p-a-1 (requested)", "stop container p-a-1 (requested)",]
     );
+    let mut there = observed(&project);
+    there.containers.retain(|container| container.service() == Some("a"));
+    let again = plan_restart(&Target::from(&project), &RestartOptions::default(), &there).to_string();
+    assert_eq!(
+        again.lines().collect::<Vec<_>>(),
+        [
+            "run a hook in container p-a-1 (requested)",
+            "stop container p-a-1 (requested)",
+            "start container p-a-1 (requested)",
+            "run a hook in container p-a-1 (requested)",
+        ]
+    );
+    there.containers[0].labels.insert(labels::ONEOFF.to_owned(), "True".to_owned());
+    let down = plan_down(&Target::from(&project), &DownOptions::default(), &there).expect("a plan");
+    assert!(!down.to_string().contains("hook"), "a one-off runs something else: {down}");
 }
