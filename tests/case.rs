@@ -35,6 +35,7 @@ struct Shared {
     backend: Arc<Backend>,
     connection: Connection,
     name: String,
+    number: u8,
     dir: TempDir,
     made: Mutex<Made>,
 }
@@ -81,6 +82,7 @@ impl Case {
                 backend: backend.clone(),
                 connection: backend.connect(),
                 name: format!("lst{}x{number}", process::id()),
+                number: (number % 256) as u8,
                 dir: tempfile::tempdir()?,
                 made: Mutex::default(),
             }),
@@ -114,6 +116,11 @@ impl Case {
     /// The beginning of all names of this case.
     pub fn name(&self) -> &str {
         &self.shared.name
+    }
+
+    /// A number that no other case has that runs now, for an address that an engine gives only once.
+    pub fn number(&self) -> u8 {
+        self.shared.number
     }
 
     /// A folder that goes with the case; relative paths of its projects start here.

@@ -184,16 +184,17 @@ services:
 }
 
 async fn the_network_of_the_highest_priority_is_the_first(case: Case) -> Outcome {
-    let project = case.project(
+    let number = case.number();
+    let project = case.project(&format!(
         "
 services:
   web:
     image: localhost/longshore-fixture:1
     command: [sleep]
-    networks: {a: {priority: 1}, b: {priority: 7}}
-networks: {a: , b: {ipam: {config: [{subnet: 10.199.9.0/24, gateway: 10.199.9.1}]}}}
-",
-    )?;
+    networks: {{a: {{priority: 1}}, b: {{priority: 7}}}}
+networks: {{a: , b: {{ipam: {{config: [{{subnet: 10.199.{number}.0/24, gateway: 10.199.{number}.1}}]}}}}}}
+"
+    ))?;
     case.up(&project).await?;
     let web = case.container(&project, "web").await?;
     assert_eq!(web.networks.len(), 2);
@@ -214,10 +215,9 @@ networks: {a: , b: {ipam: {config: [{subnet: 10.199.9.0/24, gateway: 10.199.9.1}
             let command = ExecSpec::new(["/fixture", "read", "/proc/net/route"]);
             let output = case.engine().exec(&web.id, &command).await?;
             let routes = String::from_utf8_lossy(&output.stdout).into_owned();
-            let first = routes
-                .lines()
-                .filter(|line| line.starts_with("eth0\t"))
-                .any(|line| line.contains("0009C70A"));
+            let subnet = format!("00{number:02X}C70A");
+            let first =
+                routes.lines().filter(|line| line.starts_with("eth0\t")).any(|line| line.contains(&subnet));
             assert!(first, "{routes}");
         }
     }
