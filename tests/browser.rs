@@ -12,13 +12,17 @@ use std::{
 
 use serde_json::{Value, json};
 use thirtyfour::{
-    By, ChromiumLikeCapabilities, DesiredCapabilities, Key, WebDriver, error::WebDriverErrorInner,
+    By, ChromiumLikeCapabilities, DesiredCapabilities, Key, WebDriver,
+    error::{WebDriverError, WebDriverErrorInner},
 };
 
 use crate::{Failed, Outcome, house::House, is_required, variable};
 
-/// How long the page may take to become so.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the page may take to become so, on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often a document may go away under a question: the page loads itself again when a file did not come.
+const RELOADS: u32 = 8;
 
 /// The driver of browsers: one for all tests of this program.
 #[derive(Debug)]
@@ -72,6 +76,11 @@ const WATCHER: &str = r#"
     addEventListener("securitypolicyviolation", (event) => wrong.push(`${event.violatedDirective}: ${event.blockedURI}`));
 "#;
 
+fn is_of_a_document_that_went(error: &WebDriverError) -> bool {
+    let said = error.to_string();
+    ["document unloaded", "aborted by navigation"].iter().any(|words| said.contains(words))
+}
+
 /// A browser of a test's own, that looks at the page.
 #[derive(Debug)]
 pub struct Page {
@@ -116,7 +125,7 @@ impl Page {
         let mut tries = 0;
         loop {
             match self.driver.goto(url).await {
-                // Containers of other tests come and go; see the page's `boot.js`.
+                // Containers of other tests come and go; see the page's `index.html`.
                 Err(error) if tries < 5 && error.to_string().contains("ERR_NETWORK_CHANGED") => tries += 1,
                 outcome => return Ok(outcome?),
             }
@@ -161,7 +170,14 @@ impl Page {
              const observer = new MutationObserver(() => {{ const now = holds(); if (now) {{ observer.disconnect(); done(now); }} }});
              observer.observe(document, {{ subtree: true, childList: true, characterData: true, attributes: true }});"
         );
-        match self.driver.execute_async(script.as_str(), Vec::new()).await {
+        let mut reloads = 0;
+        let answer = loop {
+            match self.driver.execute_async(script.as_str(), Vec::new()).await {
+                Err(error) if reloads < RELOADS && is_of_a_document_that_went(&error) => reloads += 1,
+                answer => break answer,
+            }
+        };
+        match answer {
             Ok(value) => Ok(value.json().clone()),
             Err(error) => {
                 let seen = self.run("return `${document.readyState} ${JSON.stringify(window.wrong)}\\n${document.body?.innerText}`").await.unwrap_or_default();
