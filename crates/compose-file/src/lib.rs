@@ -87,7 +87,7 @@ pub use outside::{
 };
 pub use port::short_port;
 pub use quantity::{Bytes, Count, Decimal, Limit};
-pub use render::{config_hash, to_json, to_yaml};
+pub use render::{config_hash, to_json, to_yaml, yaml};
 pub use words::split_words;
 
 /// The examples of the README hold.

@@ -154,8 +154,13 @@ fn double_dollars(value: &mut Value) {
 
 /// The project in its canonical form as YAML, with dollars as [`to_json`] has them.
 pub fn to_yaml(project: &Project) -> String {
+    yaml(&to_json(project))
+}
+
+/// A mapping or a list as YAML, its keys in their order.
+pub fn yaml(value: &Value) -> String {
     let mut out = String::new();
-    yaml_text::write_yaml(&to_json(project), 0, &mut out);
+    yaml_text::write_yaml(value, 0, &mut out);
     out
 }
 

@@ -284,6 +284,11 @@ pub(crate) enum Command {
     Pull(Pull),
     /// Check the file and show what it means.
     Config(ConfigCommand),
+    /// Write the project for Podman alone: as units of Quadlet, or as YAML that `podman kube play` runs.
+    ///
+    /// What the files cannot say is told, by service and attribute. They hold the values of variables, secrets among them. `config` is what
+    /// docker compose calls `convert`.
+    Convert(Convert),
     /// Show which engine is used.
     Status,
     /// Try every engine and say what is the matter with each.
@@ -586,6 +591,33 @@ pub(crate) struct Pull {
     /// Only these services.
     #[arg(value_name = "SERVICE")]
     pub(crate) services: Vec<String>,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+/// What a project is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// Units of Quadlet, which systemd runs (Podman 5).
+    Quadlet,
+    /// YAML of Kubernetes, which `podman kube play` runs (Podman 4.3).
+    Kube,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Convert {
+    /// Only these services and what they depend on.
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+    /// The form.
+    #[arg(long, value_name = "FORM", value_enum)]
+    pub(crate) to: Form,
+    /// Into that folder, or that file where there is one file, in place of stdout.
+    #[arg(short, long, value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) output: Option<PathBuf>,
+    /// Over files that are there.
+    #[arg(long, requires = "output")]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) files: Files,
 }

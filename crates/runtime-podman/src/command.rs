@@ -140,6 +140,11 @@ impl Invocation {
         self
     }
 
+    /// The arguments.
+    pub(crate) fn into_words(self) -> Vec<String> {
+        self.args
+    }
+
     #[cfg(test)]
     pub(crate) fn words(&self) -> &[String] {
         &self.args

@@ -8,6 +8,7 @@
 
 mod command;
 mod confine;
+pub mod convert;
 mod create;
 mod failure;
 mod logs;

@@ -4,6 +4,7 @@ mod agents;
 mod attached;
 mod config;
 mod containers;
+mod convert;
 mod engine;
 mod list;
 mod logs;
@@ -50,6 +51,7 @@ pub(crate) async fn run(command: Command, mut context: Context) -> Result<ExitCo
         Command::Logs(args) => args.files.clone().into(),
         Command::Pull(args) => args.files.clone(),
         Command::Config(args) => args.files.clone(),
+        Command::Convert(args) => args.files.clone(),
         Command::Ls(_)
         | Command::Status
         | Command::Doctor
@@ -93,6 +95,7 @@ async fn perform(command: Command, context: &Context) -> Result<ExitCode, Failur
         Command::Logs(args) => logs::logs(&args, context).await,
         Command::Pull(args) => pull::pull(&args, context).await,
         Command::Config(args) => config::config(&args, context).await,
+        Command::Convert(args) => convert::convert(&args, context).await,
         Command::Status => engine::status(context).await,
         Command::Doctor => engine::doctor(context).await,
         Command::Machine(verb) => machine::machine(&verb, context).await,
