@@ -611,7 +611,7 @@ pub(crate) struct Convert {
     pub(crate) services: Vec<String>,
     /// The form.
     #[arg(long, value_name = "FORM", value_enum)]
-    pub(crate) to: Form,
+    pub(crate) to: Option<Form>,
     /// Into that folder, or that file where there is one file, in place of stdout.
     #[arg(short, long, value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
     pub(crate) output: Option<PathBuf>,

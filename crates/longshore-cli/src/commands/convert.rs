@@ -13,22 +13,33 @@ use crate::{
     args::{Convert, Form, Format},
     context::Context,
     exit::{ExitCode, Failure},
+    report::Report as _,
     services,
 };
 
 /// Writes the project as files for Podman.
 pub(crate) async fn convert(args: &Convert, context: &Context) -> Result<ExitCode, Failure> {
+    let form = args.to.ok_or_else(|| {
+        Failure::Usage(
+            "it is not said what the project is to be written as".to_owned(),
+            Some(
+                "give --to quadlet for units that systemd runs, or --to kube for YAML that `podman kube play` runs; \
+                 what docker compose calls `convert` is `longshore config`"
+                    .to_owned(),
+            ),
+        )
+    })?;
     let project = context.project(&args.services).await?;
     services::check(&args.services, |name| project.services.contains_key(name))?;
     services::check_selected(&project)?;
     let named = args.services.iter().cloned().collect();
-    let Converted { files, unsaid, warnings } = match args.to {
+    let Converted { files, unsaid, warnings } = match form {
         Form::Quadlet => quadlet(&project, &named)?,
         Form::Kube => kube(&project, &named)?,
     };
     match &args.output {
         Some(path) => {
-            let places = places(path, args.to, &files);
+            let places = places(path, form, &files);
             let force = args.force;
             context.reading_files(move || write(&places, force)).await?;
         }

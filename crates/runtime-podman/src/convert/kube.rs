@@ -99,8 +99,8 @@ fn heading(project: &Project, outline: &Outline<'_>, name: &str, gaps: &mut Gaps
     for (_, spec) in &outline.networks {
         let mut spec = spec.clone();
         spec.labels.retain(|key, _| !key.starts_with("com.docker.compose."));
-        let words: Vec<String> =
-            create::network(&spec).into_words().iter().map(|word| quoted(word)).collect();
+        let words = create::network(&spec).into_words();
+        let words: Vec<String> = words.iter().filter(|word| *word != "--").map(|word| quoted(word)).collect();
         text.push_str(&format!("# podman {}\n", words.join(" ")));
     }
     let used: BTreeSet<&str> = outline

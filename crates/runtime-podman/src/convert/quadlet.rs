@@ -161,7 +161,9 @@ impl Keys<'_> {
         let key = |all: &[(&'static str, &'static str)]| {
             all.iter().find(|(name, _)| *name == flag).map(|(_, key)| *key)
         };
-        match (key(LINES), key(WORDS), value) {
+        // Quadlet 5.4 ends in a panic where a mount has no source.
+        let is_anonymous = flag == "--mount" && value.is_some_and(|value| !value.contains(",source="));
+        match (key(LINES), key(WORDS).filter(|_| !is_anonymous), value) {
             (Some(key), _, Some(value)) if self.unit.line(self.section, key, value) => {}
             (_, Some(key), Some(value)) => self.unit.words(self.section, key, [value]),
             (_, _, Some(value)) => self.unit.words(self.section, "PodmanArgs", [format!("{flag}={value}")]),
