@@ -103,6 +103,11 @@ impl Row {
     }
 }
 
+/// The rows' names, the attributes that they are about, and their files.
+pub(crate) fn files() -> impl Iterator<Item = (&'static str, &'static [&'static str], String)> {
+    ROWS.iter().map(|row| (row.name, row.attributes, numbered(&row.file(), 0)))
+}
+
 async fn run(case: Case, row: &'static Row) -> Outcome {
     if rows::NEEDS_CGROUP_1.contains(&row.name)
         && case.backend().is_real()
@@ -113,7 +118,7 @@ async fn run(case: Case, row: &'static Row) -> Outcome {
     }
     std::fs::write(case.dir().join(".env"), "LONGSHORE_TESTS_SECRET=hunter2\n")?;
     std::fs::write(case.dir().join("seccomp.json"), r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#)?;
-    let project = case.project(&for_case(&row.file(), &case))?;
+    let project = case.project(&numbered(&row.file(), case.number()))?;
     let recorder = Recorder::new();
     let comes = row.on(case.backend().name);
     let comes = match comes {
@@ -178,9 +183,9 @@ async fn run(case: Case, row: &'static Row) -> Outcome {
         Place::Volume => ("volume", format!("{}_v", project.name)),
     };
     match (comes, case.inspected(kind, &name).await?) {
-        (Comes::Kept(words), Seen::Debug(text)) => has(&text, &for_case(words, &case)),
+        (Comes::Kept(words), Seen::Debug(text)) => has(&text, &numbered(words, case.number())),
         (Comes::Shown(at, value), Seen::Json(seen)) => {
-            let wanted: Value = serde_json::from_str(&for_case(value, &case))?;
+            let wanted: Value = serde_json::from_str(&numbered(value, case.number()))?;
             let names = case.ids(&project).await?;
             let wanted = with_ids(wanted, &names.into_iter().map(|(name, id)| (name, id.0)).collect());
             let at = &at.replace("{p}", project.name.as_str());
@@ -224,9 +229,9 @@ fn with_ids(value: Value, ids: &BTreeMap<String, String>) -> Value {
     }
 }
 
-/// A row's text with the number of the case, because two engines may be one that gives each subnet once.
-fn for_case(text: &str, case: &Case) -> String {
-    text.replace("{n}", &case.number().to_string())
+/// A row's text with a case's number in its subnets: two engines may be one that gives each only once.
+fn numbered(text: &str, number: u8) -> String {
+    text.replace("{n}", &number.to_string())
 }
 
 fn has(text: &str, words: &str) -> Outcome {

@@ -4,6 +4,7 @@ mod attributes;
 mod cancel;
 mod concurrency;
 mod config;
+mod convert;
 mod depends_on;
 mod down;
 mod environment;
@@ -42,6 +43,7 @@ fn main() {
     cancel::tests(&mut suite);
     concurrency::tests(&mut suite);
     config::tests(&mut suite);
+    convert::tests(&mut suite);
     depends_on::tests(&mut suite);
     down::tests(&mut suite);
     environment::tests(&mut suite);
