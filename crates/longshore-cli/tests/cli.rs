@@ -182,6 +182,63 @@ fn config_prints_what_loads_to_the_same() {
 }
 
 #[test]
+fn a_project_is_converted_to_stdout_or_into_files() {
+    let shop = Shop::new(
+        "services:\n  web:\n    image: example/web:1\n    environment: {TOKEN: hunter2}\n    stop_signal: SIGINT\n",
+    );
+    let units = shop.run(&["convert", "--to", "quadlet"]);
+    assert_eq!((units.code, units.stderr.as_str()), (Some(0), ""));
+    let names: Vec<&str> = units.stdout.lines().filter_map(|line| line.strip_prefix("# ")).collect();
+    assert_eq!(names, ["shop-default.network", "shop-web.container"]);
+    assert!(
+        units.stdout.contains("StopSignal=SIGINT\n") && units.stdout.contains("Environment=TOKEN=hunter2\n")
+    );
+
+    let pods = shop.run(&["convert", "--to", "kube", "-o", "pods.yaml"]);
+    assert_eq!((pods.code, pods.stdout.as_str()), (Some(0), ""), "{}", pods.stderr);
+    assert!(pods.stderr.contains("service \"web\": stop_signal: "), "{}", pods.stderr);
+    assert!(!pods.stderr.contains("hunter2"), "rule 9: {}", pods.stderr);
+    let path = shop.folder().join("pods.yaml");
+    assert!(std::fs::read_to_string(&path).unwrap().contains("value: hunter2\n"));
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600, "values of variables are in it");
+    }
+
+    let again = shop.run(&["convert", "--to", "kube", "-o", "pods.yaml"]);
+    assert_eq!(again.code, Some(64));
+    insta::assert_snapshot!(again.stderr, @r"
+    error: pods.yaml is there already
+    help: replace it with --force, or write to another place
+    ");
+    assert_eq!(shop.run(&["convert", "--to", "kube", "-o", "pods.yaml", "--force"]).code, Some(0));
+
+    let into = shop.run(&["convert", "--to", "quadlet", "-o", "units", "web"]);
+    assert_eq!((into.code, into.stderr.as_str()), (Some(0), ""));
+    let mut written: Vec<_> = std::fs::read_dir(shop.folder().join("units"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    written.sort();
+    assert_eq!(written, names);
+    // One of them is there: none is written.
+    std::fs::remove_file(shop.folder().join("units/shop-default.network")).unwrap();
+    assert_eq!(shop.run(&["convert", "--to", "quadlet", "-o", "units"]).code, Some(64));
+    assert!(!shop.folder().join("units/shop-default.network").exists());
+
+    let files = json(&shop.run(&["convert", "--to", "kube", "--format", "json"]).stdout);
+    assert_eq!(files["files"][0]["name"], "shop.yaml");
+    let unsaid = shop.run(&["convert"]);
+    assert_eq!(unsaid.code, Some(64));
+    insta::assert_snapshot!(unsaid.stderr, @r"
+    error: it is not said what the project is to be written as
+    help: give --to quadlet for units that systemd runs, or --to kube for YAML that `podman kube play` runs; what docker compose calls `convert` is `longshore config`
+    ");
+    assert_eq!(shop.run(&["convert", "--to", "kube", "nosuch"]).code, Some(1));
+}
+
+#[test]
 fn nothing_there_is_an_empty_list() {
     let shop = Shop::new(SHOP);
     insta::assert_snapshot!(shop.mock(&["ps"]).stdout, @"NAME   IMAGE   SERVICE   STATUS   PORTS");

@@ -189,6 +189,19 @@ impl<'p> Outline<'p> {
         for service in project.services.values() {
             outline.of_service(service, services);
         }
+        for (kind, objects) in [("secret", &project.secrets), ("config", &project.configs)] {
+            for (key, object) in objects {
+                let swarm = "it is Swarm's";
+                outline.gaps.tell_each(
+                    &format!("{kind} {key:?}"),
+                    [
+                        (!object.labels.is_empty(), "labels", swarm),
+                        (object.driver.is_some() || !object.driver_opts.is_empty(), "driver", swarm),
+                        (object.template_driver.is_some(), "template_driver", swarm),
+                    ],
+                );
+            }
+        }
         Ok(outline)
     }
 

@@ -437,6 +437,9 @@ impl Pod {
         {
             gaps.tell(&of, "network_mode", "a pod is on the networks that `podman kube play` is told");
         }
+        if service.networks.values().any(|settings| settings.priority != 0) {
+            gaps.tell(&of, "networks.priority", "podman orders the networks that it is told");
+        }
         for attachment in std::mem::take(&mut rest.networks) {
             let own = [service.name.as_str(), rest.name.as_str()];
             let others = attachment.aliases.iter().any(|alias| !own.contains(&alias.as_str()));
@@ -500,11 +503,6 @@ impl Pod {
                     "the image that it names is pulled",
                 ),
                 (
-                    service.is_only_built(),
-                    "build",
-                    "`podman kube play` is to find the image: build it as its name in the file",
-                ),
-                (
                     service.container_name.is_some(),
                     "container_name",
                     "podman puts the name of the pod before it",
@@ -524,9 +522,13 @@ impl Pod {
             ],
         );
         rest.devices.requests.clear();
+        let reference = reference(&rest.image, service.is_only_built());
+        if service.is_only_built() {
+            gaps.tell(&of, "build", format!("build it before, as {reference}"));
+        }
         let mut out = Map::new();
         out.insert("name".to_owned(), json!(dns(service.container_name.as_ref().unwrap_or(&service.name))));
-        out.insert("image".to_owned(), json!(reference(&rest.image, service.is_only_built())));
+        out.insert("image".to_owned(), json!(reference));
         let pull = match service.pull_policy {
             PullPolicy::Always => Some("Always"),
             PullPolicy::Never => Some("Never"),
