@@ -94,13 +94,18 @@ impl Row {
     }
 
     fn file(&self) -> String {
-        if self.text.starts_with("services:") {
-            return self.text.to_owned();
-        }
-        let lines: String = self.text.lines().map(|line| format!("    {line}\n")).collect();
-        let command = if self.text.starts_with("command") { "" } else { "    command: [sleep]\n" };
-        format!("services:\n  web:\n    image: localhost/longshore-fixture:1\n{command}{lines}")
+        file(self.text)
     }
+}
+
+/// A whole file, or one of the service `web` with these lines.
+pub(crate) fn file(text: &str) -> String {
+    if text.starts_with("services:") {
+        return text.to_owned();
+    }
+    let lines: String = text.lines().map(|line| format!("    {line}\n")).collect();
+    let command = if text.starts_with("command") { "" } else { "    command: [sleep]\n" };
+    format!("services:\n  web:\n    image: localhost/longshore-fixture:1\n{command}{lines}")
 }
 
 /// The rows' names, the attributes that they are about, and their files.
