@@ -51,7 +51,6 @@ const ATTRIBUTES: &[(&str, &str)] = &[
     ("publish", "ports"),
     ("stop-timeout", "stop_grace_period"),
     ("sysctl", "sysctls"),
-    ("tmpfs", "tmpfs"),
     ("ulimit", "ulimits"),
     ("userns", "userns_mode"),
     ("volume", "volumes"),
@@ -366,9 +365,12 @@ impl Pod {
             gaps.tell_each(&of, [(!service.labels.is_empty(), "labels", why)]);
             rest.networks.clear();
             let own = std::mem::take(&mut rest.restart);
-            let same = self.spec.get("restartPolicy") == Some(&json!(restart_policy(own)));
+            let is_podmans = match role {
+                Role::First => own == RestartPolicy::No,
+                _ => self.spec.get("restartPolicy") == Some(&json!(restart_policy(own))),
+            };
             let why = "it is in the pod of another service, whose policy counts";
-            gaps.tell_each(&of, [(role == Role::Joined && !same, "restart", why)]);
+            gaps.tell_each(&of, [(!is_podmans, "restart", why)]);
         }
         for (share, place) in &piece.shares {
             match share {
@@ -726,6 +728,11 @@ impl Pod {
         mode: Option<u32>,
     ) -> String {
         let kind = if is_secret { "Secret" } else { "ConfigMap" };
+        // A secret and a config may have one key, and one of them may be given twice.
+        let mut name = name.to_owned();
+        while self.volumes.iter().any(|volume| volume["name"] == name.as_str()) {
+            name.push_str("-x");
+        }
         self.objects.push(json!({
             "apiVersion": "v1",
             "kind": kind,
@@ -744,7 +751,7 @@ impl Pod {
             true => json!({ "name": name, "secret": source }),
             false => json!({ "name": name, "configMap": source }),
         });
-        name.to_owned()
+        name
     }
 
     fn finish(mut self) -> Value {
