@@ -7,6 +7,7 @@ pub(crate) fn tests(suite: &mut Suite) {
     behaviours!(suite;
         processes_are_those_of_what_runs,
         images_are_those_of_the_containers,
+        volumes_are_those_of_the_project,
         an_unknown_service_has_none,
     );
 }
@@ -49,6 +50,37 @@ async fn images_are_those_of_the_containers(case: Case) -> Outcome {
     Ok(())
 }
 
+async fn volumes_are_those_of_the_project(case: Case) -> Outcome {
+    let project = case.project(
+        "
+services:
+  db: {image: 'localhost/longshore-fixture:1', command: [sleep], volumes: ['data:/data', 'logs:/logs', '/scratch']}
+  web: {image: 'localhost/longshore-fixture:1', command: [sleep], volumes: ['logs:/logs']}
+  off: {image: 'localhost/longshore-fixture:1', command: [sleep]}
+volumes:
+  data: {labels: {colour: red}}
+  logs:
+",
+    )?;
+    let names = async |target: Target| {
+        let volumes = case.runtime().volumes(&target).await?;
+        Ok::<_, Error>(volumes.into_iter().map(|volume| volume.name).collect::<Vec<_>>())
+    };
+    assert!(names(Target::from(&project)).await?.is_empty());
+    case.up(&project).await?;
+    // What is stopped has its volumes still.
+    case.stop(Target::from(&project).services(["web"])).await?;
+    let (data, logs) = (format!("{}_data", case.name()), format!("{}_logs", case.name()));
+    assert_eq!(names(Target::from(&project)).await?, [data.clone(), logs.clone()]);
+    assert_eq!(names(Target::name(project.name.clone())).await?, [data.clone(), logs.clone()]);
+    assert_eq!(names(Target::from(&project).services(["web"])).await?, [logs.as_str()]);
+    assert!(names(Target::from(&project).services(["off"])).await?.is_empty());
+    let volumes = case.runtime().volumes(&Target::from(&project)).await?;
+    assert_eq!(volumes[0].driver, "local");
+    assert_eq!(volumes[0].labels.get("colour").map(String::as_str), Some("red"));
+    Ok(())
+}
+
 async fn an_unknown_service_has_none(case: Case) -> Outcome {
     let project = case.project(TEXT)?;
     case.up(&project).await?;
@@ -56,6 +88,7 @@ async fn an_unknown_service_has_none(case: Case) -> Outcome {
     for error in [
         refused(case.runtime().top(&nobody).await.map(drop))?,
         refused(case.runtime().images(&nobody).await.map(drop))?,
+        refused(case.runtime().volumes(&nobody).await.map(drop))?,
     ] {
         assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
     }

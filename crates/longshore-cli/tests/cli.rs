@@ -344,6 +344,9 @@ fn what_does_not_run_has_no_command_and_no_port() {
     }
     assert_eq!(shop.mock(&["top"]).stdout, "");
     insta::assert_snapshot!(shop.mock(&["images"]).stdout, @"CONTAINER   REPOSITORY   TAG   IMAGE ID   SIZE");
+    insta::assert_snapshot!(shop.mock(&["volumes"]).stdout, @"DRIVER   VOLUME NAME");
+    assert_eq!(json(&shop.mock(&["volumes", "--format", "json"]).stdout), serde_json::json!([]));
+    assert_eq!(shop.mock(&["volumes", "-q"]).stdout, "");
 }
 
 #[test]

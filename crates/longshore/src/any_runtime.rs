@@ -7,7 +7,7 @@ use compose_file::{Project, ProjectName};
 use runtime_core::{
     Availability, Call, Changes, Container, ContainerId, ContainerRuntime, DownOptions, Endings, EngineInfo,
     Error, ExecSpec, Foreground, Image, KillOptions, LogOptions, MachineStatus, MachineStop, Member, OneOff,
-    Pause, Plan, ProcessTable, ProjectLogs, ProjectSummary, RemoveOptions, RestartOptions, Result,
+    Pause, Plan, ProcessTable, ProjectLogs, ProjectSummary, RemoveOptions, Resource, RestartOptions, Result,
     RunOptions, RuntimeKind, Session, ShutdownOptions, ShutdownOutcome, SignalName, StopOptions, Target,
     UpOptions, UpOutcome,
 };
@@ -316,6 +316,10 @@ impl ContainerRuntime for AnyRuntime {
 
     async fn images(&self, target: &Target) -> Result<Vec<(Container, Option<Image>)>> {
         each!(self, runtime => runtime.images(target).await)
+    }
+
+    async fn volumes(&self, target: &Target) -> Result<Vec<Resource>> {
+        each!(self, runtime => runtime.volumes(target).await)
     }
 
     async fn logs(&self, target: &Target, options: &LogOptions) -> Result<ProjectLogs> {

@@ -21,9 +21,9 @@ use crate::{
     EngineInfo, Error, ExecSpec, Foreground, Image, ImageId, Kept, KillOptions, Lacking, LogOptions,
     MachineAtEnd, MachineEnd, MachineHost, MachineProblem, MachineStatus, MachineStop, Member, Observed,
     OneOff, Pause, Plan, ProcessTable, Progress, ProjectLogs, ProjectSummary, Projects, RemoveOptions,
-    RemoveVolumes, ResourceKind, RestartOptions, Result, RunOptions, RunTalk, RuntimeKind, Scope, Session,
-    SessionEvent, ShutdownOptions, ShutdownOutcome, SignalName, StopOptions, Subject, Target, UpOptions,
-    UpOutcome, Wait, Wish, Work,
+    RemoveVolumes, Resource, ResourceKind, RestartOptions, Result, RunOptions, RunTalk, RuntimeKind, Scope,
+    Session, SessionEvent, ShutdownOptions, ShutdownOutcome, SignalName, StopOptions, Subject, Target,
+    UpOptions, UpOutcome, Wait, Wish, Work,
     execute::{Execution, execute},
     flight::Flight,
     labels,
@@ -732,6 +732,20 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
             all.push((container, images[&key].clone()));
         }
         Ok(all)
+    }
+
+    async fn volumes(&self, target: &Target) -> Result<Vec<Resource>> {
+        let observed = self.asking(self.observe(target, RemoveVolumes::No)).await?;
+        Self::checked_target(target, &observed)?;
+        let meant = observed
+            .containers
+            .iter()
+            .filter(|container| container.service().is_some_and(|service| target.services.contains(service)));
+        let mounted: BTreeSet<&String> =
+            meant.flat_map(|one| one.volumes.iter().flatten()).map(|(_, name)| name).collect();
+        let volumes =
+            observed.volumes.iter().filter(|(name, _)| target.services.is_empty() || mounted.contains(name));
+        Ok(volumes.map(|(_, volume)| volume.clone()).collect())
     }
 
     async fn logs(&self, target: &Target, options: &LogOptions) -> Result<ProjectLogs> {

@@ -229,6 +229,8 @@ pub struct Observed {
 pub struct Resource {
     /// Its name.
     pub name: String,
+    /// Who makes it what it is, `local` or `bridge` for one.
+    pub driver: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
 }

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AnonymousVolumes, Call, Container, ContainerId, EngineAction, EngineInfo, Error, ExecSpec, Image,
-    LogLine, LogOptions, MachineStatus, MachineStop, Member, Plan, ProcessTable, Result, RunOptions, Session,
-    ShutdownOptions, ShutdownOutcome, SignalName,
+    LogLine, LogOptions, MachineStatus, MachineStop, Member, Plan, ProcessTable, Resource, Result,
+    RunOptions, Session, ShutdownOptions, ShutdownOutcome, SignalName,
 };
 
 /// Which engine a runtime uses.
@@ -247,6 +247,13 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When the engine does not answer. `None` is an image that is no longer here.
     async fn images(&self, target: &Target) -> Result<Vec<(Container, Option<Image>)>>;
+
+    /// The volumes of a project, by name: of services that are named those that their containers mount, one-offs' too.
+    /// Volumes that nobody named and external ones carry no label of the project, and are none of it.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    async fn volumes(&self, target: &Target) -> Result<Vec<Resource>>;
 
     /// The logs of a project's containers, as one stream: each container's lines in their order. Followed,
     /// containers that are started later join, and it ends when none is left running.

@@ -35,7 +35,10 @@ fn observed(project: &Project) -> Observed {
     let mut observed = Observed::default();
     for network in project.networks.values() {
         let labels = BTreeMap::from([(labels::PROJECT.to_owned(), project.name.to_string())]);
-        observed.networks.insert(network.name.clone(), Resource { name: network.name.clone(), labels });
+        observed.networks.insert(
+            network.name.clone(),
+            Resource { name: network.name.clone(), labels, ..Resource::default() },
+        );
     }
     for service in project.services.values() {
         let image = ImageId::new(&format!("{:0>64}", service.image.len()));
@@ -217,7 +220,7 @@ fn a_cycle_and_an_unknown_service_are_errors() {
 #[test]
 fn down_goes_in_reverse_order_by_labels_alone_and_leaves_what_is_not_ours() {
     let mut there = observed(&chain());
-    there.networks.insert("p_other".into(), Resource { name: "p_other".into(), labels: BTreeMap::new() });
+    there.networks.insert("p_other".into(), Resource { name: "p_other".into(), ..Resource::default() });
     let target = Target::name(ProjectName::new("p").unwrap());
     let mut options = DownOptions::default();
     options.volumes = RemoveVolumes::Yes;

@@ -235,7 +235,8 @@ impl DockerEngine {
             })
             .await?;
         let resources = listed.into_iter().filter_map(|network| {
-            Some(Resource { name: network.name?, labels: convert::labels(network.labels) })
+            let driver = network.driver.unwrap_or_default();
+            Some(Resource { name: network.name?, driver, labels: convert::labels(network.labels) })
         });
         Ok(wanted(resources, scope, &scope.networks))
     }
@@ -246,11 +247,11 @@ impl DockerEngine {
                 docker.list_volumes(None::<ListVolumesOptions>)
             })
             .await?;
-        let resources = listed
-            .volumes
-            .unwrap_or_default()
-            .into_iter()
-            .map(|volume| Resource { name: volume.name, labels: volume.labels.into_iter().collect() });
+        let resources = listed.volumes.unwrap_or_default().into_iter().map(|volume| Resource {
+            name: volume.name,
+            driver: volume.driver,
+            labels: volume.labels.into_iter().collect(),
+        });
         Ok(wanted(resources, scope, &scope.volumes))
     }
 

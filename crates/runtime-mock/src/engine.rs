@@ -904,13 +904,14 @@ impl Engine for MockEngine {
             .volumes
             .iter()
             .filter(|(name, volume)| scope.volumes.contains(*name) || ours(&volume.labels()))
-            .map(|(name, volume)| (name.clone(), Resource { name: name.clone(), labels: volume.labels() }));
+            .map(|(name, volume)| (name.clone(), volume.view(name)));
         let images = scope.images.iter().filter_map(|image| Some((image.clone(), world.image(image)?)));
         Ok(Observed {
             containers,
             networks: networks
                 .map(|(name, network)| {
-                    (name.clone(), Resource { name: name.clone(), labels: network.labels.clone() })
+                    let driver = network.driver.clone().unwrap_or_else(|| "bridge".to_owned());
+                    (name.clone(), Resource { name: name.clone(), driver, labels: network.labels.clone() })
                 })
                 .collect(),
             volumes: volumes.collect(),

@@ -10,7 +10,7 @@ use std::{
 use compose_file::NetworkMode;
 use runtime_core::{
     Container, ContainerId, ContainerSpec, ContainerState, EngineAction, EngineEvent, Health, HealthStatus,
-    ImageId, LogSource, MountSourceSpec, MountSpec, NetworkSpec, PublishedPort, VolumeSpec, labels,
+    ImageId, LogSource, MountSourceSpec, MountSpec, NetworkSpec, PublishedPort, Resource, VolumeSpec, labels,
 };
 use tokio::{
     sync::{Notify, broadcast},
@@ -106,6 +106,12 @@ pub(crate) struct StoredVolume {
 impl StoredVolume {
     pub(crate) fn labels(&self) -> BTreeMap<String, String> {
         self.spec.as_ref().map(|spec| spec.labels.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn view(&self, name: &str) -> Resource {
+        let driver = self.spec.as_ref().and_then(|spec| spec.driver.clone());
+        let driver = driver.unwrap_or_else(|| "local".to_owned());
+        Resource { name: name.to_owned(), driver, labels: self.labels() }
     }
 }
 

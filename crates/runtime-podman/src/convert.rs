@@ -134,7 +134,7 @@ fn plannable(project: &Project) -> Project {
 
 /// What is there already: what others make.
 fn external(project: &Project) -> Observed {
-    let there = |name: &String| (name.clone(), Resource { name: name.clone(), labels: BTreeMap::new() });
+    let there = |name: &String| (name.clone(), Resource { name: name.clone(), ..Resource::default() });
     let networks = project.networks.values().filter(|network: &&Network| network.external);
     let volumes = project.volumes.values().filter(|volume: &&Volume| volume.external);
     Observed {

@@ -236,13 +236,15 @@ impl Inspected {
 #[derive(Debug, Deserialize)]
 pub(crate) struct ListedNetwork {
     name: String,
+    #[serde(default)]
+    driver: String,
     #[serde(default, deserialize_with = "or_default")]
     labels: BTreeMap<String, String>,
 }
 
 impl From<ListedNetwork> for Resource {
     fn from(listed: ListedNetwork) -> Self {
-        Self { name: listed.name, labels: listed.labels }
+        Self { name: listed.name, driver: listed.driver, labels: listed.labels }
     }
 }
 
@@ -250,13 +252,15 @@ impl From<ListedNetwork> for Resource {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct ListedVolume {
     name: String,
+    #[serde(default)]
+    driver: String,
     #[serde(default, deserialize_with = "or_default")]
     labels: BTreeMap<String, String>,
 }
 
 impl From<ListedVolume> for Resource {
     fn from(listed: ListedVolume) -> Self {
-        Self { name: listed.name, labels: listed.labels }
+        Self { name: listed.name, driver: listed.driver, labels: listed.labels }
     }
 }
 

@@ -112,6 +112,18 @@ pub(crate) struct Port {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Volumes {
+    /// Only names.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Only what containers of these services mount.
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Images {
     /// Only ids.
     #[arg(short, long)]

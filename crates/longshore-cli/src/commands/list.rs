@@ -1,4 +1,4 @@
-//! `ps`, `ls`, `top`, `port` and `images`.
+//! `ps`, `ls`, `top`, `port`, `images` and `volumes`.
 
 use std::{
     collections::BTreeSet,
@@ -6,11 +6,13 @@ use std::{
     time::SystemTime,
 };
 
-use longshore::{Container, Error, Image, ProcessTable, ProjectSummary, PublishedPort, ResourceKind, Target};
+use longshore::{
+    Container, Error, Image, ProcessTable, ProjectSummary, PublishedPort, Resource, ResourceKind, Target,
+};
 use serde_json::json;
 
 use crate::{
-    args::{Format, Images, Ls, Named, Port, Ps},
+    args::{Format, Images, Ls, Named, Port, Ps, Volumes},
     context::Context,
     exit::{ExitCode, Failure},
     refusal::Refusal,
@@ -164,6 +166,33 @@ fn repository_and_tag(reference: &str) -> (String, String) {
         Some((repository, tag)) if !tag.contains('/') => (repository.to_owned(), tag.to_owned()),
         _ => (reference.to_owned(), "<none>".to_owned()),
     }
+}
+
+/// Lists the project's volumes, as a newer docker compose does (2.37).
+pub(crate) async fn volumes(args: &Volumes, context: &Context) -> Result<ExitCode, Failure> {
+    let target = context.target(&args.services).await?;
+    let runtime = context.runtime().await?;
+    let volumes = context.reading(async { Ok(runtime.volumes(&target).await?) }).await?;
+    if args.quiet {
+        let names: Vec<&str> = volumes.iter().map(|volume| volume.name.as_str()).collect();
+        return print_words(&names, context);
+    }
+    match context.output.format {
+        Format::Json => {
+            let object = |volume: &Resource| {
+                let labels = volume.labels.iter().map(|(name, value)| format!("{name}={value}"));
+                let labels = labels.collect::<Vec<_>>().join(",");
+                json!({ "Name": volume.name, "Driver": volume.driver, "Labels": labels })
+            };
+            context.output.json(&volumes.iter().map(object).collect::<Vec<_>>())?;
+        }
+        Format::Text => {
+            let cells: Vec<[String; 2]> =
+                volumes.into_iter().map(|volume| [volume.driver, volume.name]).collect();
+            context.output.line(&table(["DRIVER", "VOLUME NAME"], &cells))?;
+        }
+    }
+    Ok(ExitCode::Ok)
 }
 
 /// Lists the projects on the engine.
