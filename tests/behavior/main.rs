@@ -9,6 +9,7 @@ mod depends_on;
 mod down;
 mod environment;
 mod errors;
+mod events;
 mod exec;
 mod foreign;
 mod health;
@@ -48,6 +49,7 @@ fn main() {
     down::tests(&mut suite);
     environment::tests(&mut suite);
     errors::tests(&mut suite);
+    events::tests(&mut suite);
     exec::tests(&mut suite);
     foreign::tests(&mut suite);
     health::tests(&mut suite);

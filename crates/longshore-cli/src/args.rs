@@ -11,7 +11,7 @@ use clap_complete::Shell;
 use longshore::{Config, MachineChoice, RuntimeChoice};
 
 pub(crate) use self::agents::{Agents, Asked, Chat, Create, Lines, Of, Place, Serve, Verb};
-pub(crate) use self::containers::{Images, Kill, Named, Port, Restart, Rm, Scale, Volumes, Wait};
+pub(crate) use self::containers::{Events, Images, Kill, Named, Port, Restart, Rm, Scale, Volumes, Wait};
 pub(crate) use self::talk::{Attach, Exec, Run, Talking};
 use crate::exit::ExitCode;
 
@@ -278,6 +278,8 @@ pub(crate) enum Command {
     Images(Images),
     /// List the project's volumes.
     Volumes(Volumes),
+    /// Show what happens to containers, from now on until Ctrl-C.
+    Events(Events),
     /// List the projects on the engine.
     Ls(Ls),
     /// Show what containers have written.

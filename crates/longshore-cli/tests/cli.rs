@@ -262,7 +262,7 @@ fn nothing_there_is_nothing_to_do() {
     }
     let (code, _, stderr) = told(&["wait", "web"]);
     assert_eq!((code, stderr.lines().next()), (Some(1), Some("error: no such project: shop")));
-    for command in ["restart", "kill", "pause", "rm", "wait", "create"] {
+    for command in ["restart", "kill", "pause", "rm", "wait", "create", "events"] {
         let (code, _, stderr) = told(&[command, "wbe"]);
         assert_eq!(code, Some(1), "{command}: {stderr}");
         assert!(stderr.contains("did you mean \"web\"?"), "{command}: {stderr}");

@@ -7,9 +7,9 @@ use compose_file::{Project, ProjectName};
 use runtime_core::{
     Availability, Call, Changes, Container, ContainerId, ContainerRuntime, DownOptions, Endings, EngineInfo,
     Error, ExecSpec, Foreground, Image, KillOptions, LogOptions, MachineStatus, MachineStop, Member, OneOff,
-    Pause, Plan, ProcessTable, ProjectLogs, ProjectSummary, RemoveOptions, Resource, RestartOptions, Result,
-    RunOptions, RuntimeKind, Session, ShutdownOptions, ShutdownOutcome, SignalName, StopOptions, Target,
-    UpOptions, UpOutcome,
+    Pause, Plan, ProcessTable, ProjectEvents, ProjectLogs, ProjectSummary, RemoveOptions, Resource,
+    RestartOptions, Result, RunOptions, RuntimeKind, Session, ShutdownOptions, ShutdownOutcome, SignalName,
+    StopOptions, Target, UpOptions, UpOutcome,
 };
 
 use crate::Config;
@@ -336,6 +336,10 @@ impl ContainerRuntime for AnyRuntime {
 
     async fn watch(&self, prefix: &str) -> Result<Changes> {
         each!(self, runtime => runtime.watch(prefix).await)
+    }
+
+    async fn events(&self, target: &Target) -> Result<ProjectEvents> {
+        each!(self, runtime => runtime.events(target).await)
     }
 
     async fn shutdown(&self, options: &ShutdownOptions, call: &Call) -> Result<ShutdownOutcome> {

@@ -20,10 +20,10 @@ use crate::{
     ContainerFilter, ContainerId, ContainerRuntime, Desired, DownOptions, Ending, Endings, Engine,
     EngineInfo, Error, ExecSpec, Foreground, Image, ImageId, Kept, KillOptions, Lacking, LogOptions,
     MachineAtEnd, MachineEnd, MachineHost, MachineProblem, MachineStatus, MachineStop, Member, Observed,
-    OneOff, Pause, Plan, ProcessTable, Progress, ProjectLogs, ProjectSummary, Projects, RemoveOptions,
-    RemoveVolumes, Resource, ResourceKind, RestartOptions, Result, RunOptions, RunTalk, RuntimeKind, Scope,
-    Session, SessionEvent, ShutdownOptions, ShutdownOutcome, SignalName, StopOptions, Subject, Target,
-    UpOptions, UpOutcome, Wait, Wish, Work,
+    OneOff, Pause, Plan, ProcessTable, Progress, ProjectEvents, ProjectLogs, ProjectSummary, Projects,
+    RemoveOptions, RemoveVolumes, Resource, ResourceKind, RestartOptions, Result, RunOptions, RunTalk,
+    RuntimeKind, Scope, Session, SessionEvent, ShutdownOptions, ShutdownOutcome, SignalName, StopOptions,
+    Subject, Target, UpOptions, UpOutcome, Wait, Wish, Work,
     execute::{Execution, execute},
     flight::Flight,
     labels,
@@ -791,6 +791,22 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
         // An engine that is not there may say so only when it is listened to.
         self.asking(self.shared.engine.info()).await?;
         Ok(changes)
+    }
+
+    async fn events(&self, target: &Target) -> Result<ProjectEvents> {
+        let events = self.asking(self.shared.engine.events(Some(&target.name))).await?;
+        let there = Observed { containers: self.ps(&target.name).await?, ..Observed::default() };
+        // Without a file nobody knows which services there will be.
+        if target.project.is_some() {
+            Self::checked_target(target, &there)?;
+        }
+        let (this, services) = (self.clone(), target.services.clone());
+        let told = events.filter_map(move |event| {
+            let told = event.map(|event| watch::told(event, &services)).transpose();
+            let this = this.clone();
+            async move { Some(this.asking(ready(told?)).await) }
+        });
+        Ok(watch::ahead(told.boxed()))
     }
 
     async fn shutdown(&self, options: &ShutdownOptions, call: &Call) -> Result<ShutdownOutcome> {

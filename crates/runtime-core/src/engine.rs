@@ -912,15 +912,43 @@ pub type EngineEvents = BoxStream<'static, Result<EngineEvent>>;
 
 /// Something happened to a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EngineEvent {
     /// To which.
     pub id: ContainerId,
     /// What.
     pub action: EngineAction,
-    /// Its label [`crate::labels::PROJECT`]. Of one that was removed nothing else tells it.
-    pub project: Option<String>,
-    /// Its label [`crate::labels::OWNER`].
-    pub owner: Option<String>,
+    /// The engine's word for it, with what belongs to it (`exec_create: /bin/true`); Docker's where both have one.
+    pub word: String,
+    /// When, by the engine's clock.
+    pub at: Option<SystemTime>,
+    /// The container's labels, and what else is told, by the names that Docker has for it: `name`, `image`, `exitCode`. Of one
+    /// that was removed nothing else tells it.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl EngineEvent {
+    /// An event of which only this is known; `word` is either engine's.
+    pub fn new(id: ContainerId, word: &str) -> Self {
+        let action = EngineAction::parse(word);
+        let word = match word {
+            "died" => "die",
+            "remove" => "destroy",
+            "exec_died" => "exec_die",
+            word => word,
+        };
+        Self { id, action, word: word.to_owned(), at: None, attributes: BTreeMap::new() }
+    }
+
+    /// A label of the container, or what else is told of it.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.get(name).map(String::as_str)
+    }
+
+    /// The project that its label names.
+    pub fn project(&self) -> Option<&str> {
+        self.attribute(crate::labels::PROJECT)
+    }
 }
 
 /// What happened.
@@ -939,6 +967,20 @@ pub enum EngineAction {
     Changed,
     /// Anything else, such as a command in it.
     Other,
+}
+
+impl EngineAction {
+    /// What an engine's word means. Docker says `die` and `destroy`; Podman says `died` and `remove`, over the same API too.
+    pub fn parse(word: &str) -> Self {
+        match word {
+            "start" | "restart" => Self::Started,
+            "die" | "died" => Self::Died,
+            "destroy" | "remove" => Self::Removed,
+            "create" | "rename" | "pause" | "unpause" => Self::Changed,
+            _ if word.starts_with("health_status") => Self::Health,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Processes, as an engine lists them.

@@ -38,6 +38,11 @@ pub const OWNER: &str = "io.longshore.owner";
 /// On a container of ours: a short hash for each attribute it was made from, so that a plan can name what changed.
 pub const PARTS: &str = "io.longshore.config-parts";
 
+/// Whether a label is docker compose's or ours, and no user's.
+pub(crate) fn is_own(name: &str) -> bool {
+    name.starts_with("com.docker.compose.") || name.starts_with("io.longshore.")
+}
+
 /// A service that a container's label [`DEPENDS_ON`] names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Needed<'a> {

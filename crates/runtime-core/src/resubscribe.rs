@@ -11,9 +11,8 @@ const OVERLAP: Duration = Duration::from_secs(1);
 /// How long an engine is left alone that ended its stream without having told anything.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Events as one subscription tells them, each with its time by the engine's clock if it says one. It ends when the engine
-/// ends it.
-pub type Subscription = BoxStream<'static, Result<(Option<SystemTime>, EngineEvent)>>;
+/// Events as one subscription tells them. It ends when the engine ends it.
+pub type Subscription = BoxStream<'static, Result<EngineEvent>>;
 
 struct Subscribed<S> {
     subscribe: S,
@@ -42,8 +41,8 @@ where
     let events = stream::unfold(subscribed, |mut all| async move {
         loop {
             let item = match all.subscription.as_mut()?.next().await {
-                Some(Ok((at, event))) => {
-                    all.from = all.from.max(at.and_then(|at| at.checked_sub(OVERLAP)));
+                Some(Ok(event)) => {
+                    all.from = all.from.max(event.at.and_then(|at| at.checked_sub(OVERLAP)));
                     all.told = true;
                     Ok(event)
                 }
@@ -75,15 +74,14 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::{ContainerId, EngineAction, Error};
+    use crate::{ContainerId, Error};
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    fn event(id: &str) -> EngineEvent {
-        let id = ContainerId(id.to_owned());
-        EngineEvent { id, action: EngineAction::Started, project: None, owner: None }
+    fn event(id: &str, at: Option<SystemTime>) -> EngineEvent {
+        EngineEvent { at, ..EngineEvent::new(ContainerId(id.to_owned()), "start") }
     }
 
     #[tokio::test(start_paused = true)]
@@ -93,15 +91,16 @@ mod tests {
         let subscribe = move |from| {
             log.lock().unwrap().push(from);
             let part: Vec<Result<_>> = match log.lock().unwrap().len() {
-                1 => vec![Ok((Some(at(20)), event("a"))), Ok((Some(at(19)), event("b")))],
+                1 => vec![Ok(event("a", Some(at(20)))), Ok(event("b", Some(at(19))))],
                 2 => vec![],
-                3 => vec![Ok((None, event("c"))), Err(Error::ShuttingDown)],
+                3 => vec![Ok(event("c", None)), Err(Error::ShuttingDown)],
                 _ => panic!("an error is the end"),
             };
             std::future::ready(Ok(stream::iter(part).boxed()))
         };
         let events: Vec<_> = resubscribing(subscribe, Some(at(10))).await.unwrap().collect().await;
-        assert_eq!(events, [Ok(event("a")), Ok(event("b")), Ok(event("c")), Err(Error::ShuttingDown)]);
+        let told = events.iter().map(|event| event.as_ref().map(|event| event.id.0.as_str()));
+        assert_eq!(told.collect::<Vec<_>>(), [Ok("a"), Ok("b"), Ok("c"), Err(&Error::ShuttingDown)]);
         assert_eq!(*asked.lock().unwrap(), [Some(at(10)), Some(at(19)), Some(at(19))]);
     }
 }

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     str::FromStr,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -294,6 +294,14 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When the engine does not answer.
     async fn watch(&self, prefix: &str) -> Result<Changes>;
+
+    /// What happens from now on to the containers of a project, whoever does it: those of services that are named, if some are;
+    /// one-offs are left out. Reads, ends and can be dropped as [`ContainerRuntime::watch`], but that everything is told that
+    /// the engine tells.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a service that is neither in the file nor on the engine; when the engine does not answer.
+    async fn events(&self, target: &Target) -> Result<ProjectEvents>;
 
     /// Ends all that this runtime does: refuses new work from now on ([`Error::ShuttingDown`]), lets what is under way end
     /// for a while and then cancels it, stops our projects side by side in reverse order of dependency, each within its
@@ -622,6 +630,24 @@ pub struct Change {
     pub container: ContainerId,
     /// What. [`EngineAction::Other`] changes nothing, and is not told.
     pub action: EngineAction,
+}
+
+/// What happens to the containers of a project.
+pub type ProjectEvents = BoxStream<'static, Result<ProjectEvent>>;
+
+/// Something happened to a container of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectEvent {
+    /// When, by the engine's clock.
+    pub time: Option<SystemTime>,
+    /// The service.
+    pub service: String,
+    /// The container, which may be gone.
+    pub container: ContainerId,
+    /// What, in the engine's word ([`crate::EngineEvent::word`]).
+    pub action: String,
+    /// The container's labels that are the user's, and what else is told: `name`, `image`, `exitCode`.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// One line of a container of a project.

@@ -8,16 +8,16 @@ use std::{
 use bollard::{
     errors::Error as Bollard,
     models::{
-        ContainerCreateBody, ContainerInspectResponse, EndpointIpamConfig, EndpointSettings, HealthConfig,
-        HostConfig, Ipam, IpamConfig, Mount, MountBindOptions, MountImageOptions, MountTmpfsOptions,
-        MountType, MountVolumeOptions, NetworkCreateRequest, NetworkingConfig, PortBinding,
-        RestartPolicy as DockerRestart, RestartPolicyNameEnum, VolumeCreateRequest,
+        ContainerCreateBody, ContainerInspectResponse, EndpointIpamConfig, EndpointSettings, EventMessage,
+        HealthConfig, HostConfig, Ipam, IpamConfig, Mount, MountBindOptions, MountImageOptions,
+        MountTmpfsOptions, MountType, MountVolumeOptions, NetworkCreateRequest, NetworkingConfig,
+        PortBinding, RestartPolicy as DockerRestart, RestartPolicyNameEnum, VolumeCreateRequest,
     },
 };
 use compose_file::{HealthTest, Healthcheck, NetworkMode, Protocol, Recursive, RestartPolicy};
 use runtime_core::{
-    Attachment, Container, ContainerId, ContainerSpec, ContainerState, EngineAction, Health, HealthStatus,
-    ImageId, MountSourceSpec, NetworkSpec, PublishedPort, VolumeSpec,
+    Attachment, Container, ContainerId, ContainerSpec, ContainerState, EngineAction, EngineEvent, Health,
+    HealthStatus, ImageId, MountSourceSpec, NetworkSpec, PublishedPort, VolumeSpec,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -356,16 +356,21 @@ fn stopped_to_exited(value: &mut Value) {
     }
 }
 
-/// What an event's word means. Docker says `die` and `destroy`; Podman says `died` and `remove` over the same API.
-pub(crate) fn action(word: &str) -> EngineAction {
-    match word {
-        "start" => EngineAction::Started,
-        "die" | "died" => EngineAction::Died,
-        "destroy" | "remove" => EngineAction::Removed,
-        "create" | "rename" | "pause" | "unpause" => EngineAction::Changed,
-        _ if word.starts_with("health_status") => EngineAction::Health,
-        _ => EngineAction::Other,
+/// An event of a container.
+pub(crate) fn event(told: EventMessage) -> EngineEvent {
+    let actor = told.actor.unwrap_or_default();
+    let id = ContainerId(actor.id.unwrap_or_default());
+    let mut event = EngineEvent::new(id, told.action.as_deref().unwrap_or_default());
+    let at = told.time_nano.and_then(|at| u64::try_from(at).ok());
+    event.at = at.map(|at| SystemTime::UNIX_EPOCH + Duration::from_nanos(at));
+    event.attributes = labels(actor.attributes);
+    // Podman's service has another name for it, and tells it of everything.
+    if let Some(exit_code) = event.attributes.remove("containerExitCode")
+        && event.action == EngineAction::Died
+    {
+        event.attributes.insert("exitCode".to_owned(), exit_code);
     }
+    event
 }
 
 #[cfg(test)]

@@ -23,8 +23,8 @@ use compose_file::ProjectName;
 use futures_util::{StreamExt, stream};
 use runtime_core::{
     AnonymousVolumes, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec,
-    Engine, EngineEvent, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus, Image, ImageId,
-    Lack, LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, Resource, ResourceKind,
+    Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus, Image, ImageId, Lack,
+    LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, Resource, ResourceKind,
     ResourceName, Result, RuntimeKind, Scope, Session, TerminalSize, VolumeSpec, Wish, archive, labels,
     resubscribing,
 };
@@ -621,14 +621,7 @@ impl Engine for DockerEngine {
                     name: "the engine",
                 };
                 let event = event.map_err(|error| explain(&error, asked, &endpoint))?;
-                let at = event.time_nano.and_then(|at| u64::try_from(at).ok());
-                let at = at.map(|at| SystemTime::UNIX_EPOCH + Duration::from_nanos(at));
-                let action = convert::action(event.action.as_deref().unwrap_or_default());
-                let actor = event.actor.unwrap_or_default();
-                let mut labels = actor.attributes.unwrap_or_default();
-                let (project, owner) = (labels.remove(labels::PROJECT), labels.remove(labels::OWNER));
-                let id = ContainerId(actor.id.unwrap_or_default());
-                Ok((at, EngineEvent { id, action, project, owner }))
+                Ok(convert::event(event))
             });
             std::future::ready(Ok(events.boxed()))
         };

@@ -11,10 +11,10 @@ use compose_file::{HealthTest, HostPort, Namespace, NetworkMode, ProjectName, Re
 use futures_util::{StreamExt, future::BoxFuture, stream};
 use runtime_core::{
     AnonymousVolumes, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec,
-    ContainerState, Engine, EngineAction, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, Health,
-    HealthStatus, Image, ImageId, LogLine, LogOptions, LogSource, LogStream, MountSourceSpec, NetworkSpec,
-    Observed, Phase, ProcessTable, Progress, PublishedPort, Resource, ResourceKind, ResourceName, Result,
-    RuntimeKind, Scope, Session, SessionEvent, SessionInput, Subject, VolumeSpec, Work, labels,
+    ContainerState, Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, Health, HealthStatus,
+    Image, ImageId, LogLine, LogOptions, LogSource, LogStream, MountSourceSpec, NetworkSpec, Observed, Phase,
+    ProcessTable, Progress, PublishedPort, Resource, ResourceKind, ResourceName, Result, RuntimeKind, Scope,
+    Session, SessionEvent, SessionInput, Subject, VolumeSpec, Work, labels,
 };
 use tokio::{
     io::DuplexStream,
@@ -388,7 +388,7 @@ impl MockEngine {
         });
         record.task = Some(task.abort_handle());
         record.checks = checking;
-        self.inner.tell(record, EngineAction::Started);
+        self.inner.tell(record, "start");
         Ok(())
     }
 
@@ -419,7 +419,7 @@ impl MockEngine {
                     checks.abort();
                 }
                 let wait = Duration::from_millis(100 << record.restarts.min(9));
-                engine.inner.tell(record, EngineAction::Died);
+                engine.inner.tell(record, "die");
                 match (again, record.spec.auto_remove) {
                     (true, _) => Some(wait),
                     (false, true) => None,
@@ -440,7 +440,7 @@ impl MockEngine {
                 && let Some(record) = engine.inner.world().containers.get_mut(&id)
             {
                 record.state = ContainerState::Exited;
-                engine.inner.tell(record, EngineAction::Died);
+                engine.inner.tell(record, "die");
             }
         })
     }
@@ -507,7 +507,7 @@ impl MockEngine {
             }
         }
         World::set_health(record, status, text);
-        self.inner.tell(record, EngineAction::Health);
+        self.inner.tell(record, &format!("health_status: {}", status.as_str()));
         Ok(status)
     }
 
@@ -560,7 +560,7 @@ impl MockEngine {
             });
         }
         record.state = to;
-        self.inner.tell(record, EngineAction::Changed);
+        self.inner.tell(record, if to == ContainerState::Paused { "pause" } else { "unpause" });
         Ok(())
     }
 
@@ -613,7 +613,7 @@ impl MockEngine {
         record.ports.clear();
         record.listening.clear();
         record.run += 1;
-        self.inner.tell(record, EngineAction::Died);
+        self.inner.tell(record, "die");
     }
 }
 
@@ -687,7 +687,7 @@ impl MockEngine {
             stopped_by_us: false,
             restarts: 0,
         };
-        self.inner.tell(&record, EngineAction::Changed);
+        self.inner.tell(&record, "create");
         world.names.insert(spec.name.to_string(), id.clone());
         world.containers.insert(id.clone(), record);
         Ok(ContainerId(id))
@@ -713,7 +713,7 @@ impl MockEngine {
             record.stopped_by_us = true;
             if record.state == ContainerState::Restarting {
                 record.state = ContainerState::Exited;
-                self.inner.tell(record, EngineAction::Died);
+                self.inner.tell(record, "die");
                 return Ok(());
             }
             let signal = record.spec.stop_signal.clone().unwrap_or_else(|| "SIGTERM".to_owned());
@@ -777,7 +777,7 @@ impl MockEngine {
                 world.volumes.remove(name);
             }
         }
-        self.inner.tell(&record, EngineAction::Removed);
+        self.inner.tell(&record, "destroy");
         Ok(())
     }
 
@@ -798,7 +798,7 @@ impl MockEngine {
         let record =
             world.containers.get_mut(&id.0).ok_or_else(|| not_found(ResourceKind::Container, &id.0))?;
         let old = std::mem::replace(&mut record.spec.name, name.clone());
-        self.inner.tell(record, EngineAction::Changed);
+        self.inner.tell(record, "rename");
         world.names.remove(old.as_str());
         world.names.insert(name.to_string(), id.0.clone());
         Ok(())
@@ -1063,7 +1063,9 @@ impl Engine for MockEngine {
             let (mut receiver, project, cut) = listening?;
             loop {
                 match receiver.recv().await {
-                    Ok(Some(event)) if project.is_none() || event.project == project => {
+                    Ok(Some(event))
+                        if project.as_deref().is_none_or(|project| event.project() == Some(project)) =>
+                    {
                         return Some((Ok(event), Some((receiver, project, cut))));
                     }
                     Ok(Some(_)) => {}

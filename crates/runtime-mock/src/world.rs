@@ -9,8 +9,8 @@ use std::{
 
 use compose_file::NetworkMode;
 use runtime_core::{
-    Container, ContainerId, ContainerSpec, ContainerState, EngineAction, EngineEvent, Health, HealthStatus,
-    ImageId, LogSource, MountSourceSpec, MountSpec, NetworkSpec, PublishedPort, Resource, VolumeSpec, labels,
+    Container, ContainerId, ContainerSpec, ContainerState, EngineEvent, Health, HealthStatus, ImageId,
+    LogSource, MountSourceSpec, MountSpec, NetworkSpec, PublishedPort, Resource, VolumeSpec,
 };
 use tokio::{
     sync::{Notify, broadcast},
@@ -180,10 +180,17 @@ impl Inner {
         *self.epoch.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), time));
     }
 
-    pub(crate) fn tell(&self, record: &Record, action: EngineAction) {
-        let label = |name: &str| record.spec.labels.get(name).cloned();
-        let (project, owner) = (label(labels::PROJECT), label(labels::OWNER));
-        let event = EngineEvent { id: ContainerId(record.id.clone()), action, project, owner };
+    /// Tells everybody who listens what happened to a container, in Docker's word.
+    pub(crate) fn tell(&self, record: &Record, word: &str) {
+        let mut event = EngineEvent::new(ContainerId(record.id.clone()), word);
+        event.at = Some(self.now());
+        event.attributes = record.spec.labels.clone();
+        let known = [("name", record.spec.name.to_string()), ("image", record.spec.image.clone())];
+        let exit_code = record.exit_code.filter(|_| word == "die");
+        let exit_code = exit_code.map(|code| ("exitCode", code.to_string()));
+        event
+            .attributes
+            .extend(known.into_iter().chain(exit_code).map(|(name, value)| (name.to_owned(), value)));
         // Nobody listening is fine.
         let _ = self.events.send(Some(event));
         record.changed.notify_waiters();

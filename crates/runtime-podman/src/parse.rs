@@ -8,7 +8,7 @@ use std::{
 use compose_file::Protocol;
 use runtime_core::{
     Container, ContainerId, ContainerState, EngineAction, EngineEvent, Health, HealthStatus, Image, ImageId,
-    ProcessTable, PublishedPort, Resource, Result, labels,
+    ProcessTable, PublishedPort, Resource, Result,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -294,8 +294,15 @@ pub(crate) struct VersionOf {
 struct Event {
     #[serde(rename = "ID", alias = "Id", default)]
     id: String,
+    #[serde(rename = "Name", default)]
+    name: String,
+    #[serde(rename = "Image", default)]
+    image: String,
     #[serde(rename = "Status", default)]
     status: String,
+    /// Left out where it is 0, and there is none.
+    #[serde(rename = "ContainerExitCode", default)]
+    exit_code: Option<i64>,
     /// Podman 4.
     #[serde(rename = "Time", default)]
     time: Option<String>,
@@ -307,25 +314,22 @@ struct Event {
     labels: BTreeMap<String, String>,
 }
 
-/// One line of `podman events --format json`, with its time if it has one. `None` for what is not about a container.
-pub(crate) fn event(line: &[u8]) -> Result<Option<(Option<SystemTime>, EngineEvent)>> {
-    let mut event: Event = json("events", line)?;
-    let counted =
-        event.nanoseconds.and_then(|at| SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(at)));
-    let at = counted.or_else(|| time(event.time.as_deref()?));
-    if event.id.is_empty() {
+/// One line of `podman events --format json`. `None` for what is not about a container.
+pub(crate) fn event(line: &[u8]) -> Result<Option<EngineEvent>> {
+    let Event { id, name, image, status, exit_code, time: written, nanoseconds, labels } =
+        json("events", line)?;
+    if id.is_empty() {
         return Ok(None);
     }
-    let action = match event.status.as_str() {
-        "start" | "restart" => EngineAction::Started,
-        "died" => EngineAction::Died,
-        "health_status" => EngineAction::Health,
-        "remove" => EngineAction::Removed,
-        "create" | "rename" | "pause" | "unpause" => EngineAction::Changed,
-        _ => EngineAction::Other,
-    };
-    let (project, owner) = (event.labels.remove(labels::PROJECT), event.labels.remove(labels::OWNER));
-    Ok(Some((at, EngineEvent { id: ContainerId(event.id), action, project, owner })))
+    let mut event = EngineEvent::new(ContainerId(id), &status);
+    let counted = nanoseconds.and_then(|at| SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(at)));
+    event.at = counted.or_else(|| time(written.as_deref()?));
+    event.attributes = labels;
+    event.attributes.extend([("name".to_owned(), name), ("image".to_owned(), image)]);
+    if event.action == EngineAction::Died {
+        event.attributes.insert("exitCode".to_owned(), exit_code.unwrap_or_default().to_string());
+    }
+    Ok(Some(event))
 }
 
 #[cfg(test)]
@@ -334,6 +338,8 @@ mod tests {
         collections::BTreeSet,
         path::{Path, PathBuf},
     };
+
+    use runtime_core::labels;
 
     use super::*;
 
@@ -400,13 +406,19 @@ mod tests {
         let old = br#"{"ID":"69","Name":"wtw2","Status":"remove","Time":"2026-11-25T08:25:55.941983279Z","Type":"container","Attributes":{"com.docker.compose.project":"p","io.longshore.owner":"o"}}"#;
         let new =
             br#"{"ID":"69","Name":"x","Status":"rename","timeNano":1795595155941983279,"Type":"container"}"#;
-        let (id, at) = (ContainerId("69".to_owned()), Duration::from_nanos(1_795_595_155_941_983_279));
-        let told = |action, project: Option<&str>, owner: Option<&str>| {
-            let (id, project, owner) = (id.clone(), project.map(str::to_owned), owner.map(str::to_owned));
-            Ok(Some((Some(SystemTime::UNIX_EPOCH + at), EngineEvent { id, action, project, owner })))
-        };
-        assert_eq!(event(old), told(EngineAction::Removed, Some("p"), Some("o")));
-        assert_eq!(event(new), told(EngineAction::Changed, None, None));
+        let at = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_795_595_155_941_983_279);
+        let [old, new] = [old.as_slice(), new].map(|line| event(line).unwrap().unwrap());
+        assert_eq!((old.id.0.as_str(), old.at, old.action), ("69", Some(at), EngineAction::Removed));
+        assert_eq!(
+            (old.word.as_str(), old.project(), old.attribute(labels::OWNER)),
+            ("destroy", Some("p"), Some("o"))
+        );
+        assert_eq!((new.at, new.action, new.project()), (Some(at), EngineAction::Changed, None));
+        assert_eq!(new.attribute("name"), Some("x"));
+        let died =
+            br#"{"ID":"69","Image":"i","Name":"x","Status":"died","ContainerExitCode":3,"Type":"container"}"#;
+        let died = event(died).unwrap().unwrap();
+        assert_eq!((died.word.as_str(), died.attribute("exitCode")), ("die", Some("3")));
     }
 
     #[test]

@@ -124,6 +124,18 @@ pub(crate) struct Volumes {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// An object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Only these services.
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Images {
     /// Only ids.
     #[arg(short, long)]

@@ -7,6 +7,7 @@ mod containers;
 mod convert;
 mod engine;
 mod list;
+mod live;
 mod logs;
 mod machine;
 mod pull;
@@ -48,6 +49,7 @@ pub(crate) async fn run(command: Command, mut context: Context) -> Result<ExitCo
         Command::Top(args) => args.files.clone(),
         Command::Port(args) => args.files.clone(),
         Command::Images(args) => args.files.clone(),
+        Command::Events(args) => args.files.clone(),
         Command::Volumes(args) => args.files.clone(),
         Command::Logs(args) => args.files.clone().into(),
         Command::Pull(args) => args.files.clone(),
@@ -94,6 +96,7 @@ async fn perform(command: Command, context: &Context) -> Result<ExitCode, Failur
         Command::Images(args) => list::images(&args, context).await,
         Command::Volumes(args) => list::volumes(&args, context).await,
         Command::Ls(args) => list::ls(&args, context).await,
+        Command::Events(args) => live::events(&args, context).await,
         Command::Logs(args) => logs::logs(&args, context).await,
         Command::Pull(args) => pull::pull(&args, context).await,
         Command::Config(args) => config::config(&args, context).await,
