@@ -31,6 +31,7 @@ mod run;
 mod scale;
 mod secrets;
 mod signals;
+mod stats;
 mod stop;
 mod up;
 mod volumes;
@@ -71,6 +72,7 @@ fn main() {
     scale::tests(&mut suite);
     secrets::tests(&mut suite);
     signals::tests(&mut suite);
+    stats::tests(&mut suite);
     stop::tests(&mut suite);
     up::tests(&mut suite);
     volumes::tests(&mut suite);

@@ -11,7 +11,9 @@ use clap_complete::Shell;
 use longshore::{Config, MachineChoice, RuntimeChoice};
 
 pub(crate) use self::agents::{Agents, Asked, Chat, Create, Lines, Of, Place, Serve, Verb};
-pub(crate) use self::containers::{Events, Images, Kill, Named, Port, Restart, Rm, Scale, Volumes, Wait};
+pub(crate) use self::containers::{
+    Events, Images, Kill, Named, Port, Restart, Rm, Scale, Stats, Volumes, Wait,
+};
 pub(crate) use self::talk::{Attach, Exec, Run, Talking};
 use crate::exit::ExitCode;
 
@@ -280,6 +282,8 @@ pub(crate) enum Command {
     Volumes(Volumes),
     /// Show what happens to containers, from now on until Ctrl-C.
     Events(Events),
+    /// Show what containers use of processors, memory, networks and disks, until Ctrl-C.
+    Stats(Stats),
     /// List the projects on the engine.
     Ls(Ls),
     /// Show what containers have written.

@@ -1,12 +1,20 @@
 //! The user's own terminal, while a process has it.
 
-use std::io::{self, IsTerminal};
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal},
+};
 
 use longshore::TerminalSize;
 
 /// Whether the user has a terminal to type at and to read from.
 pub(crate) fn is_there() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+/// Whether what is shown is on a terminal that can be written over.
+pub(crate) fn is_shown(env: &BTreeMap<String, String>) -> bool {
+    io::stdout().is_terminal() && env.get("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// A terminal that gives on every key as it is, until this is dropped.

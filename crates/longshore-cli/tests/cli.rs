@@ -262,7 +262,7 @@ fn nothing_there_is_nothing_to_do() {
     }
     let (code, _, stderr) = told(&["wait", "web"]);
     assert_eq!((code, stderr.lines().next()), (Some(1), Some("error: no such project: shop")));
-    for command in ["restart", "kill", "pause", "rm", "wait", "create", "events"] {
+    for command in ["restart", "kill", "pause", "rm", "wait", "create", "events", "stats"] {
         let (code, _, stderr) = told(&[command, "wbe"]);
         assert_eq!(code, Some(1), "{command}: {stderr}");
         assert!(stderr.contains("did you mean \"web\"?"), "{command}: {stderr}");
@@ -347,6 +347,11 @@ fn what_does_not_run_has_no_command_and_no_port() {
     insta::assert_snapshot!(shop.mock(&["volumes"]).stdout, @"DRIVER   VOLUME NAME");
     assert_eq!(json(&shop.mock(&["volumes", "--format", "json"]).stdout), serde_json::json!([]));
     assert_eq!(shop.mock(&["volumes", "-q"]).stdout, "");
+    insta::assert_snapshot!(
+        shop.mock(&["stats", "--no-stream"]).stdout,
+        @"CONTAINER ID   NAME   CPU %   MEM USAGE / LIMIT   MEM %   NET I/O   BLOCK I/O   PIDS"
+    );
+    assert_eq!(shop.mock(&["stats", "--no-stream", "--all", "--format", "json"]).stdout, "");
 }
 
 #[test]

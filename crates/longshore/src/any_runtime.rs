@@ -7,9 +7,9 @@ use compose_file::{Project, ProjectName};
 use runtime_core::{
     Availability, Call, Changes, Container, ContainerId, ContainerRuntime, DownOptions, Endings, EngineInfo,
     Error, ExecSpec, Foreground, Image, KillOptions, LogOptions, MachineStatus, MachineStop, Member, OneOff,
-    Pause, Plan, ProcessTable, ProjectEvents, ProjectLogs, ProjectSummary, RemoveOptions, Resource,
-    RestartOptions, Result, RunOptions, RuntimeKind, Session, ShutdownOptions, ShutdownOutcome, SignalName,
-    StopOptions, Target, UpOptions, UpOutcome,
+    Pause, Plan, ProcessTable, ProjectEvents, ProjectLogs, ProjectStats, ProjectSummary, RemoveOptions,
+    Resource, RestartOptions, Result, RunOptions, RuntimeKind, Session, ShutdownOptions, ShutdownOutcome,
+    SignalName, StatsOptions, StopOptions, Target, UpOptions, UpOutcome,
 };
 
 use crate::Config;
@@ -316,6 +316,10 @@ impl ContainerRuntime for AnyRuntime {
 
     async fn images(&self, target: &Target) -> Result<Vec<(Container, Option<Image>)>> {
         each!(self, runtime => runtime.images(target).await)
+    }
+
+    async fn stats(&self, target: &Target, options: &StatsOptions) -> Result<ProjectStats> {
+        each!(self, runtime => runtime.stats(target, options).await)
     }
 
     async fn volumes(&self, target: &Target) -> Result<Vec<Resource>> {

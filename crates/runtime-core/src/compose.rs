@@ -20,10 +20,10 @@ use crate::{
     ContainerFilter, ContainerId, ContainerRuntime, Desired, DownOptions, Ending, Endings, Engine,
     EngineInfo, Error, ExecSpec, Foreground, Image, ImageId, Kept, KillOptions, Lacking, LogOptions,
     MachineAtEnd, MachineEnd, MachineHost, MachineProblem, MachineStatus, MachineStop, Member, Observed,
-    OneOff, Pause, Plan, ProcessTable, Progress, ProjectEvents, ProjectLogs, ProjectSummary, Projects,
-    RemoveOptions, RemoveVolumes, Resource, ResourceKind, RestartOptions, Result, RunOptions, RunTalk,
-    RuntimeKind, Scope, Session, SessionEvent, ShutdownOptions, ShutdownOutcome, SignalName, StopOptions,
-    Subject, Target, UpOptions, UpOutcome, Wait, Wish, Work,
+    OneOff, Pause, Plan, ProcessTable, Progress, ProjectEvents, ProjectLogs, ProjectStats, ProjectSummary,
+    Projects, RemoveOptions, RemoveVolumes, Resource, ResourceKind, RestartOptions, Result, RunOptions,
+    RunTalk, RuntimeKind, Scope, Session, SessionEvent, ShutdownOptions, ShutdownOutcome, SignalName,
+    StatsOptions, StopOptions, Subject, Target, UpOptions, UpOutcome, Wait, Wish, Work,
     execute::{Execution, execute},
     flight::Flight,
     labels,
@@ -32,7 +32,7 @@ use crate::{
     project_logs::{self, What},
     reconcile, scope_of_up,
     shutdown::Gate,
-    spec, watch,
+    spec, usage, watch,
 };
 
 /// A [`ContainerRuntime`] made of an [`Engine`], and of a [`MachineHost`] where the engine needs one.
@@ -732,6 +732,17 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
             all.push((container, images[&key].clone()));
         }
         Ok(all)
+    }
+
+    async fn stats(&self, target: &Target, options: &StatsOptions) -> Result<ProjectStats> {
+        self.containers_of(target).await?;
+        let stats = usage::open(self.shared.engine.clone(), target.clone(), *options);
+        let (stats, this) = (self.asking(stats).await?, self.clone());
+        let explained = stats.then(move |table| {
+            let this = this.clone();
+            async move { this.asking(ready(table)).await }
+        });
+        Ok(explained.boxed())
     }
 
     async fn volumes(&self, target: &Target) -> Result<Vec<Resource>> {

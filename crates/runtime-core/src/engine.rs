@@ -154,6 +154,11 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// The processes of a running container, in the engine's own columns.
     async fn top(&self, id: &ContainerId) -> Result<ProcessTable>;
 
+    /// What running containers use, all of them at once, again and again: about every second, or as often as the engine
+    /// looks. The first time comes when it was seen for a while what they use of processors. One that has ended is left out;
+    /// the stream ends when none is left, or with an error when one is gone.
+    async fn stats(&self, ids: &[ContainerId]) -> Result<Usages>;
+
     /// Looks at an image that is here, by id or reference.
     async fn image(&self, image: &str) -> Result<Image>;
 
@@ -990,6 +995,30 @@ pub struct ProcessTable {
     pub titles: Vec<String>,
     /// A process a row, a cell a column.
     pub processes: Vec<Vec<String>>,
+}
+
+/// What containers use, by their ids.
+pub type Usages = BoxStream<'static, Result<BTreeMap<ContainerId, Usage>>>;
+
+/// What a container uses.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Usage {
+    /// Of processors' time, since it was looked last; two that are busy with it are 200.
+    pub cpu_percent: f64,
+    /// Bytes of memory, without what is only a cache of files.
+    pub memory: u64,
+    /// How much memory it may use, or the computer has.
+    pub memory_limit: u64,
+    /// Bytes that came to it by its networks.
+    pub net_in: u64,
+    /// Bytes that it sent.
+    pub net_out: u64,
+    /// Bytes that it read from disks.
+    pub block_in: u64,
+    /// Bytes that it wrote.
+    pub block_out: u64,
+    /// Processes and threads.
+    pub pids: u64,
 }
 
 /// An image that is here.

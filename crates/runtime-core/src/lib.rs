@@ -32,6 +32,7 @@ mod session;
 mod shutdown;
 mod spec;
 mod takedown;
+mod usage;
 mod watch;
 
 pub use compose::Compose;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     AnonymousVolumes, Call, Container, ContainerId, EngineAction, EngineInfo, Error, ExecSpec, Image,
     LogLine, LogOptions, MachineStatus, MachineStop, Member, Plan, ProcessTable, Resource, Result,
-    RunOptions, Session, ShutdownOptions, ShutdownOutcome, SignalName,
+    RunOptions, Session, ShutdownOptions, ShutdownOutcome, SignalName, Usage,
 };
 
 /// Which engine a runtime uses.
@@ -247,6 +247,13 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When the engine does not answer. `None` is an image that is no longer here.
     async fn images(&self, target: &Target) -> Result<Vec<(Container, Option<Image>)>>;
+
+    /// What a project's containers use, again and again or, unless it is to go on, once: each time of all of them, sorted as in
+    /// [`ContainerRuntime::ps`]. Containers that are started later join. Ends with an error, or when it is dropped.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a service that is neither in the file nor on the engine; when the engine does not answer.
+    async fn stats(&self, target: &Target, options: &StatsOptions) -> Result<ProjectStats>;
 
     /// The volumes of a project, by name: of services that are named those that their containers mount, one-offs' too.
     /// Volumes that nobody named and external ones carry no label of the project, and are none of it.
@@ -560,6 +567,18 @@ pub struct Ending {
     /// Its exit code.
     pub exit_code: i64,
 }
+
+/// How `stats` goes about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StatsOptions {
+    /// Whether to go on.
+    pub follow: bool,
+    /// Whether containers that do not run are told too.
+    pub all: bool,
+}
+
+/// What the containers of a project use; `None` is one that does not run.
+pub type ProjectStats = BoxStream<'static, Result<Vec<(Container, Option<Usage>)>>>;
 
 /// How `down` goes about it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

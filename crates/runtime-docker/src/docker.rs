@@ -25,8 +25,8 @@ use runtime_core::{
     AnonymousVolumes, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec,
     Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus, Image, ImageId, Lack,
     LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, Resource, ResourceKind,
-    ResourceName, Result, RuntimeKind, Scope, Session, TerminalSize, VolumeSpec, Wish, archive, labels,
-    resubscribing,
+    ResourceName, Result, RuntimeKind, Scope, Session, TerminalSize, Usages, VolumeSpec, Wish, archive,
+    labels, resubscribing,
 };
 use tokio::{sync::Mutex, time::timeout};
 
@@ -36,7 +36,7 @@ use crate::{
     connect::{Connection, DockerConfig},
     convert, exec,
     failure::{Asked, explain, has_gone_meanwhile, unexpected, without_values},
-    logs, pull,
+    logs, pull, stats,
 };
 
 /// What a container has to stop in when neither it nor the caller says.
@@ -693,6 +693,11 @@ impl Engine for DockerEngine {
             titles: top.titles.unwrap_or_default(),
             processes: top.processes.unwrap_or_default(),
         })
+    }
+
+    async fn stats(&self, ids: &[ContainerId]) -> Result<Usages> {
+        let client = self.connection().patient_client(ALWAYS).await?;
+        Ok(stats::follow(&client, &self.endpoint(), ids))
     }
 
     async fn image(&self, image: &str) -> Result<Image> {

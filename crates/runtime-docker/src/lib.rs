@@ -13,6 +13,7 @@ mod exec;
 mod failure;
 mod logs;
 mod pull;
+mod stats;
 
 pub use connect::DockerConfig;
 pub use docker::DockerEngine;

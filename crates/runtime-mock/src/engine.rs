@@ -14,7 +14,7 @@ use runtime_core::{
     ContainerState, Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, Health, HealthStatus,
     Image, ImageId, LogLine, LogOptions, LogSource, LogStream, MountSourceSpec, NetworkSpec, Observed, Phase,
     ProcessTable, Progress, PublishedPort, Resource, ResourceKind, ResourceName, Result, RuntimeKind, Scope,
-    Session, SessionEvent, SessionInput, Subject, VolumeSpec, Work, labels,
+    Session, SessionEvent, SessionInput, Subject, Usage, Usages, VolumeSpec, Work, labels,
 };
 use tokio::{
     io::DuplexStream,
@@ -39,6 +39,20 @@ const IMAGE_SIZE: u64 = 8 << 20;
 const PIPE: usize = 64 << 10;
 /// The grace period of a container that has none of its own.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// The time between two looks at what containers use.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+/// What a container uses of which nothing else was said.
+const USUAL: Usage = Usage {
+    cpu_percent: 0.5,
+    memory: 4 << 20,
+    memory_limit: 1 << 30,
+    net_in: 1_000,
+    net_out: 2_000,
+    block_in: 0,
+    block_out: 0,
+    pids: 1,
+};
 
 /// An engine in memory. Cheap to clone; clones are the same engine.
 #[derive(Debug, Clone)]
@@ -162,6 +176,11 @@ impl MockEngine {
         let machine = MockMachine::new(name, &self.inner);
         self.inner.world().machine = Some(machine.vm());
         machine
+    }
+
+    /// Says what the container of that name uses from now on, while it runs: what [`Engine::stats`] tells each second.
+    pub fn uses(&self, container: &str, usage: Usage) {
+        self.inner.world().usages.insert(container.to_owned(), usage);
     }
 
     /// Scripts what the `nth` call (from 1) of a method does from now on. The methods are those of [`Engine`], like
@@ -1139,6 +1158,26 @@ impl Engine for MockEngine {
             titles: ["UID", "PID", "CMD"].map(str::to_owned).to_vec(),
             processes: vec![vec!["root".to_owned(), "1".to_owned(), command]],
         })
+    }
+
+    async fn stats(&self, ids: &[ContainerId]) -> Result<Usages> {
+        self.look("stats").await?;
+        let (engine, ids) = (self.clone(), ids.to_vec());
+        let usages = stream::unfold((engine, ids), |(engine, mut ids)| async move {
+            sleep(BETWEEN_LOOKS).await;
+            let usages = {
+                let world = engine.inner.world();
+                let of = |id: &ContainerId| {
+                    let record = world.containers.get(&id.0).filter(|record| record.state.is_running())?;
+                    let usage = world.usages.get(record.spec.name.as_str()).copied();
+                    Some((id.clone(), usage.unwrap_or(USUAL)))
+                };
+                ids.iter().filter_map(of).collect::<BTreeMap<_, _>>()
+            };
+            ids.retain(|id| usages.contains_key(id));
+            (!usages.is_empty()).then_some((Ok(usages), (engine, ids)))
+        });
+        Ok(usages.boxed())
     }
 
     async fn image(&self, image: &str) -> Result<Image> {

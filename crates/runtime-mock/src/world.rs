@@ -10,7 +10,7 @@ use std::{
 use compose_file::NetworkMode;
 use runtime_core::{
     Container, ContainerId, ContainerSpec, ContainerState, EngineEvent, Health, HealthStatus, ImageId,
-    LogSource, MountSourceSpec, MountSpec, NetworkSpec, PublishedPort, Resource, VolumeSpec,
+    LogSource, MountSourceSpec, MountSpec, NetworkSpec, PublishedPort, Resource, Usage, VolumeSpec,
 };
 use tokio::{
     sync::{Notify, broadcast},
@@ -123,6 +123,8 @@ pub(crate) struct World {
     pub(crate) volumes: BTreeMap<String, StoredVolume>,
     pub(crate) images: BTreeMap<String, ImageId>,
     pub(crate) programs: BTreeMap<String, Arc<dyn Program>>,
+    /// What was said of containers, by name.
+    pub(crate) usages: BTreeMap<String, Usage>,
     pub(crate) journal: Vec<String>,
     pub(crate) mutations: usize,
     pub(crate) serial: u64,

@@ -1,4 +1,4 @@
-//! Logs and events: commands that print lines for as long as somebody reads.
+//! Logs, events and what containers use: commands that print lines for as long as somebody reads.
 
 use std::{
     collections::VecDeque,
@@ -11,8 +11,8 @@ use futures_util::{
     stream::{self, BoxStream, SelectAll},
 };
 use runtime_core::{
-    Engine, EngineEvents, Error, LogLine, LogLines, LogOptions, LogSource, LogStream, Rereadable,
-    ResourceKind, Result, Run, Subscription, reread, reread_last, resubscribing,
+    ContainerId, Engine, EngineEvents, Error, LogLine, LogLines, LogOptions, LogSource, LogStream,
+    Rereadable, ResourceKind, Result, Run, Subscription, Usages, reread, reread_last, resubscribing,
 };
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio_util::io::ReaderStream;
@@ -326,7 +326,48 @@ fn subscribe(podman: &Podman, project: Option<&str>, from: Option<SystemTime>) -
     }
     let since = from.map_or_else(|| CONNECTING.to_owned(), parse::seconds);
     command = command.args([format!("--since={since}")]);
-    let mut group = podman.spawn(&command)?;
+    let events = lines(podman, &command)?
+        .filter_map(|line| std::future::ready(line.and_then(|line| parse::event(&line)).transpose()));
+    Ok(events.boxed())
+}
+
+/// What running containers use, each second.
+pub(crate) fn stats(podman: &Podman, ids: &[ContainerId]) -> Result<Usages> {
+    let command = Invocation::new(["stats", "--format", "json", "--interval", "1", "--"]);
+    let lines = lines(podman, &command.args(ids.iter().map(|id| id.0.clone())))?;
+    let reading = (lines, ids.to_vec(), Vec::new(), true);
+    let usages = stream::unfold(Some(reading), |reading| async move {
+        let (mut lines, ids, mut text, mut is_first) = reading?;
+        loop {
+            let line = match lines.next().await? {
+                Ok(line) => line,
+                Err(error) => return Some((Err(error), None)),
+            };
+            text.extend_from_slice(&line);
+            text.push(b'\n');
+            if line != b"]" {
+                continue;
+            }
+            let usages = match parse::usages(&std::mem::take(&mut text), &ids) {
+                Ok(usages) => usages,
+                Err(error) => return Some((Err(error), None)),
+            };
+            // First it is told what they have used of processors since they were started.
+            if std::mem::take(&mut is_first) {
+                continue;
+            }
+            return match usages.is_empty() {
+                true => None,
+                false => Some((Ok(usages), Some((lines, ids, text, is_first)))),
+            };
+        }
+    });
+    Ok(usages.boxed())
+}
+
+/// What a command prints, line by line, for as long as it runs. That it fails is the end.
+fn lines(podman: &Podman, command: &Invocation) -> Result<BoxStream<'static, Result<Vec<u8>>>> {
+    let mut group = podman.spawn(command)?;
     let (Some(stdout), Some(stderr)) = (group.child.stdout.take(), group.child.stderr.take()) else {
         return Err(Error::InvalidProject("podman was started without its pipes".into()));
     };
@@ -339,24 +380,18 @@ fn subscribe(podman: &Podman, project: Option<&str>, from: Option<SystemTime>) -
     let lines = stream::unfold(Some((group, complaints, BufReader::new(stdout))), |reading| async move {
         let (mut group, complaints, mut reader) = reading?;
         let mut line = Vec::new();
-        loop {
-            if !read_line(&mut reader, &mut line, 1 << 20).await {
-                let exit_code = group.child.wait().await.ok().and_then(|status| status.code());
-                if exit_code == Some(0) {
-                    return None;
-                }
-                let stderr = complaints.await.unwrap_or_default().into();
-                let command = group.command.clone();
-                let finished = Finished { exit_code, stdout: Vec::new(), stderr, command };
-                let subject = Subject { kind: ResourceKind::Container, name: "the engine" };
-                return Some((Err(explain(&finished, subject)), None));
-            }
-            match parse::event(&line) {
-                Ok(Some(event)) => return Some((Ok(event), Some((group, complaints, reader)))),
-                Ok(None) => {}
-                Err(error) => return Some((Err(error), None)),
-            }
+        if read_line(&mut reader, &mut line, 1 << 20).await {
+            return Some((Ok(line), Some((group, complaints, reader))));
         }
+        let exit_code = group.child.wait().await.ok().and_then(|status| status.code());
+        if exit_code == Some(0) {
+            return None;
+        }
+        let stderr = complaints.await.unwrap_or_default().into();
+        let command = group.command.clone();
+        let finished = Finished { exit_code, stdout: Vec::new(), stderr, command };
+        let subject = Subject { kind: ResourceKind::Container, name: "the engine" };
+        Some((Err(explain(&finished, subject)), None))
     });
     Ok(lines.boxed())
 }

@@ -8,7 +8,7 @@ use std::{
 use compose_file::Protocol;
 use runtime_core::{
     Container, ContainerId, ContainerState, EngineAction, EngineEvent, Health, HealthStatus, Image, ImageId,
-    ProcessTable, PublishedPort, Resource, Result,
+    ProcessTable, PublishedPort, Resource, Result, Usage,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -332,6 +332,51 @@ pub(crate) fn event(line: &[u8]) -> Result<Option<EngineEvent>> {
     Ok(Some(event))
 }
 
+#[derive(Debug, Deserialize)]
+struct Stat {
+    /// Twelve digits of it.
+    id: String,
+    cpu_percent: String,
+    mem_usage: String,
+    net_io: String,
+    block_io: String,
+    pids: String,
+}
+
+/// One table of `podman stats --format json`, where numbers are for people (4.3.1: `"466.9kB / 25.28GB"`). What uses nothing at all has
+/// ended, and is left out.
+pub(crate) fn usages(text: &[u8], ids: &[ContainerId]) -> Result<BTreeMap<ContainerId, Usage>> {
+    let stats: Vec<Stat> = json("stats", text)?;
+    let of = |stat: Stat| {
+        let id = ids.iter().find(|id| !stat.id.is_empty() && id.0.starts_with(&stat.id))?;
+        let both = |text: &str| text.split_once('/').map(|(one, other)| (size(one), size(other)));
+        let (memory, memory_limit) = both(&stat.mem_usage).unwrap_or_default();
+        let (net_in, net_out) = both(&stat.net_io).unwrap_or_default();
+        let (block_in, block_out) = both(&stat.block_io).unwrap_or_default();
+        let cpu_percent = stat.cpu_percent.trim_end_matches('%').parse().unwrap_or_default();
+        let pids = stat.pids.parse().unwrap_or_default();
+        let usage = Usage { cpu_percent, memory, memory_limit, net_in, net_out, block_in, block_out, pids };
+        (usage != Usage::default()).then(|| (id.clone(), usage))
+    };
+    Ok(stats.into_iter().filter_map(of).collect())
+}
+
+/// `466.9kB` in bytes. What is no size, `--` for one, is none.
+fn size(text: &str) -> u64 {
+    let text = text.trim();
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let number: f64 = text.trim_end_matches(unit).parse().unwrap_or_default();
+    let (prefix, step) = match unit.trim_end_matches('B') {
+        binary if binary.ends_with('i') => (binary.trim_end_matches('i'), 1024.0),
+        decimal => (decimal, 1000.0),
+    };
+    let power = ["", "k", "M", "G", "T", "P"].iter().position(|known| known.eq_ignore_ascii_case(prefix));
+    // Rounded already by who printed it.
+    power
+        .and_then(|power| i32::try_from(power).ok())
+        .map_or(0, |power| (number * f64::powi(step, power)) as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -419,6 +464,32 @@ mod tests {
             br#"{"ID":"69","Image":"i","Name":"x","Status":"died","ContainerExitCode":3,"Type":"container"}"#;
         let died = event(died).unwrap().unwrap();
         assert_eq!((died.word.as_str(), died.attribute("exitCode")), ("die", Some("3")));
+    }
+
+    #[test]
+    fn what_containers_use_is_read_as_numbers() {
+        // 4.3.1's: one that runs, and one that has ended.
+        let text = br#"[
+ {"id": "7d507139c76b", "name": "a", "cpu_time": "54.377207ms", "cpu_percent": "2.33%", "avg_cpu": "4.71%",
+  "mem_usage": "466.9kB / 25.28GB", "mem_percent": "0.00%", "net_io": "516B / 1.5kB", "block_io": "-- / --", "pids": "1"},
+ {"id": "8d507139c76b", "name": "b", "cpu_time": "0s", "cpu_percent": "0.00%", "avg_cpu": "0.00%",
+  "mem_usage": "0B / 0B", "mem_percent": "0.00%", "net_io": "0B / 0B", "block_io": "0B / 0B", "pids": "0"}
+]
+"#;
+        let ids = ["7d507139c76b7aa4", "8d507139c76b7aa4"].map(|id| ContainerId(id.to_owned()));
+        let usages = usages(text, &ids).unwrap();
+        let usage = Usage {
+            cpu_percent: 2.33,
+            memory: 466_900,
+            memory_limit: 25_280_000_000,
+            net_in: 516,
+            net_out: 1_500,
+            block_in: 0,
+            block_out: 0,
+            pids: 1,
+        };
+        assert_eq!(usages, [(ids[0].clone(), usage)].into());
+        assert_eq!((size("1.5MiB"), size("--"), size(""), size("7")), (1_572_864, 0, 0, 7));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use runtime_core::{
     AnonymousVolumes, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec,
     Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus, Image, ImageId, Lack,
     LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, Resource, ResourceKind,
-    ResourceName, Result, RuntimeKind, Scope, Session, VolumeSpec, Wish, archive, labels,
+    ResourceName, Result, RuntimeKind, Scope, Session, Usages, VolumeSpec, Wish, archive, labels,
 };
 use tokio::sync::Semaphore;
 
@@ -635,6 +635,10 @@ impl Engine for PodmanEngine {
         let command = Invocation::new(["top", &id.0]).args(parse::TOP_COLUMNS);
         let finished = self.see(&command, ResourceKind::Container, &id.0).await?;
         Ok(parse::processes(&finished.text()))
+    }
+
+    async fn stats(&self, ids: &[ContainerId]) -> Result<Usages> {
+        logs::stats(&self.podman, ids)
     }
 
     async fn image(&self, image: &str) -> Result<Image> {

@@ -136,6 +136,24 @@ pub(crate) struct Events {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Stats {
+    /// Containers that do not run, too.
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    /// Once, and not until Ctrl-C.
+    #[arg(long)]
+    pub(crate) no_stream: bool,
+    /// Whole ids.
+    #[arg(long)]
+    pub(crate) no_trunc: bool,
+    /// Only these services.
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Images {
     /// Only ids.
     #[arg(short, long)]
