@@ -5,6 +5,7 @@ mod cancel;
 mod concurrency;
 mod config;
 mod convert;
+mod copy;
 mod depends_on;
 mod down;
 mod environment;
@@ -46,6 +47,7 @@ fn main() {
     concurrency::tests(&mut suite);
     config::tests(&mut suite);
     convert::tests(&mut suite);
+    copy::tests(&mut suite);
     depends_on::tests(&mut suite);
     down::tests(&mut suite);
     environment::tests(&mut suite);

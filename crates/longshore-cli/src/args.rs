@@ -14,7 +14,7 @@ pub(crate) use self::agents::{Agents, Asked, Chat, Create, Lines, Of, Place, Ser
 pub(crate) use self::containers::{
     Events, Images, Kill, Named, Port, Restart, Rm, Scale, Stats, Volumes, Wait,
 };
-pub(crate) use self::talk::{Attach, Exec, Run, Talking};
+pub(crate) use self::talk::{Attach, Cp, Exec, Run, Talking};
 use crate::exit::ExitCode;
 
 /// Compose projects on whatever engine this computer has.
@@ -268,6 +268,11 @@ pub(crate) enum Command {
     Run(Run),
     /// Talk with the process of a service's container; its exit code.
     Attach(Attach),
+    /// Copy files between a service's containers, running or not, and this computer.
+    ///
+    /// A folder is copied into a folder that is there; with `/.` at the end of its path only what is in it. Into a container files are
+    /// copied with their numbers of user and group, out of it they become yours.
+    Cp(Cp),
     /// Wait until containers have ended; exit code of the last of them.
     Wait(Wait),
     /// List the project's containers.

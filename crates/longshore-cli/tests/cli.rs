@@ -347,6 +347,16 @@ fn what_does_not_run_has_no_command_and_no_port() {
     insta::assert_snapshot!(shop.mock(&["volumes"]).stdout, @"DRIVER   VOLUME NAME");
     assert_eq!(json(&shop.mock(&["volumes", "--format", "json"]).stdout), serde_json::json!([]));
     assert_eq!(shop.mock(&["volumes", "-q"]).stdout, "");
+    for (arguments, code) in [
+        (["cp", "web:/a", "."], 1),
+        (["cp", ".", "web:/a"], 1),
+        (["cp", "wbe:/a", "."], 1),
+        (["cp", "a", "b"], 64),
+        (["cp", "web:/a", "web:/b"], 64),
+    ] {
+        let ran = shop.mock(&arguments);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{arguments:?}: {}", ran.stderr);
+    }
     insta::assert_snapshot!(
         shop.mock(&["stats", "--no-stream"]).stdout,
         @"CONTAINER ID   NAME   CPU %   MEM USAGE / LIMIT   MEM %   NET I/O   BLOCK I/O   PIDS"

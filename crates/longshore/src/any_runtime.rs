@@ -5,11 +5,12 @@ use std::{collections::BTreeSet, sync::Arc};
 use async_trait::async_trait;
 use compose_file::{Project, ProjectName};
 use runtime_core::{
-    Availability, Call, Changes, Container, ContainerId, ContainerRuntime, DownOptions, Endings, EngineInfo,
-    Error, ExecSpec, Foreground, Image, KillOptions, LogOptions, MachineStatus, MachineStop, Member, OneOff,
-    Pause, Plan, ProcessTable, ProjectEvents, ProjectLogs, ProjectStats, ProjectSummary, RemoveOptions,
-    Resource, RestartOptions, Result, RunOptions, RuntimeKind, Session, ShutdownOptions, ShutdownOutcome,
-    SignalName, StatsOptions, StopOptions, Target, UpOptions, UpOutcome,
+    Archive, Availability, Call, Changes, Container, ContainerId, ContainerRuntime, CopyOptions, CopySource,
+    DownOptions, Endings, EngineInfo, Error, ExecSpec, Foreground, Image, KillOptions, LogOptions,
+    MachineStatus, MachineStop, Member, OneOff, Pause, Plan, ProcessTable, ProjectEvents, ProjectLogs,
+    ProjectStats, ProjectSummary, RemoveOptions, Resource, RestartOptions, Result, RunOptions, RuntimeKind,
+    Session, ShutdownOptions, ShutdownOutcome, SignalName, StatsOptions, StopOptions, Target, UpOptions,
+    UpOutcome,
 };
 
 use crate::Config;
@@ -288,6 +289,28 @@ impl ContainerRuntime for AnyRuntime {
         stdin: bool,
     ) -> Result<(Container, Session)> {
         each!(self, runtime => runtime.talk(project, member, stdin).await)
+    }
+
+    async fn copy_from(
+        &self,
+        project: &ProjectName,
+        member: &Member,
+        path: &str,
+        options: &CopyOptions,
+    ) -> Result<Archive> {
+        each!(self, runtime => runtime.copy_from(project, member, path, options).await)
+    }
+
+    async fn copy_to(
+        &self,
+        project: &ProjectName,
+        member: &Member,
+        path: &str,
+        source: CopySource,
+        options: &CopyOptions,
+        call: &Call,
+    ) -> Result<Vec<Container>> {
+        each!(self, runtime => runtime.copy_to(project, member, path, source, options, call).await)
     }
 
     async fn run(&self, project: &Project, options: &RunOptions, call: &Call) -> Result<OneOff> {

@@ -16,14 +16,14 @@ use futures_util::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Action, Afterwards, AnonymousVolumes, AttachSpec, Attached, Availability, Call, Changes, Container,
-    ContainerFilter, ContainerId, ContainerRuntime, Desired, DownOptions, Ending, Endings, Engine,
-    EngineInfo, Error, ExecSpec, Foreground, Image, ImageId, Kept, KillOptions, Lacking, LogOptions,
-    MachineAtEnd, MachineEnd, MachineHost, MachineProblem, MachineStatus, MachineStop, Member, Observed,
-    OneOff, Pause, Plan, ProcessTable, Progress, ProjectEvents, ProjectLogs, ProjectStats, ProjectSummary,
-    Projects, RemoveOptions, RemoveVolumes, Resource, ResourceKind, RestartOptions, Result, RunOptions,
-    RunTalk, RuntimeKind, Scope, Session, SessionEvent, ShutdownOptions, ShutdownOutcome, SignalName,
-    StatsOptions, StopOptions, Subject, Target, UpOptions, UpOutcome, Wait, Wish, Work,
+    Action, Afterwards, AnonymousVolumes, Archive, AttachSpec, Attached, Availability, Call, Changes,
+    Container, ContainerFilter, ContainerId, ContainerRuntime, CopyOptions, CopySource, Desired, DownOptions,
+    Ending, Endings, Engine, EngineInfo, Error, ExecSpec, Foreground, Image, ImageId, Kept, KillOptions,
+    Lacking, LogOptions, MachineAtEnd, MachineEnd, MachineHost, MachineProblem, MachineStatus, MachineStop,
+    Member, Observed, OneOff, Pause, Plan, ProcessTable, Progress, ProjectEvents, ProjectLogs, ProjectStats,
+    ProjectSummary, Projects, RemoveOptions, RemoveVolumes, Resource, ResourceKind, RestartOptions, Result,
+    RunOptions, RunTalk, RuntimeKind, Scope, Session, SessionEvent, ShutdownOptions, ShutdownOutcome,
+    SignalName, StatsOptions, StopOptions, Subject, Target, UpOptions, UpOutcome, Wait, Wish, Work, copy,
     execute::{Execution, execute},
     flight::Flight,
     labels,
@@ -418,6 +418,35 @@ impl<E: Engine> Compose<E> {
         Ok(OneOff::new(id, name, Some(session)))
     }
 
+    async fn copy_inside(
+        &self,
+        containers: &[Container],
+        path: &str,
+        source: CopySource,
+        options: CopyOptions,
+        call: &Call,
+    ) -> Result<()> {
+        let engine = &*self.shared.engine;
+        let begun = containers.iter().map(|container| {
+            let service = container.service().unwrap_or_default().to_owned();
+            let subject = Subject::Container { service, name: container.name.clone() };
+            call.progress.begin(subject, Work::Copy)
+        });
+        let begun: Vec<_> = begun.collect();
+        let ids: Vec<ContainerId> = containers.iter().map(|container| container.id.clone()).collect();
+        let outcome = match source {
+            CopySource::Archive(archive) => {
+                copy::copy_archive_to(engine, &ids, path, archive, options.owner).await
+            }
+            CopySource::Path(from) => {
+                let copies = ids.iter().map(|id| copy::copy_path_to(engine, id, path, &from, options));
+                futures_util::future::try_join_all(copies).await.map(|_| ())
+            }
+        };
+        begun.into_iter().for_each(|one| one.ended(&outcome));
+        outcome
+    }
+
     /// What a shutdown does, once.
     async fn end(&self, options: &ShutdownOptions, progress: &Progress) -> Result<ShutdownOutcome> {
         let Shared { gate, hurried, engine, machine, owner, .. } = &*self.shared;
@@ -643,6 +672,37 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
         let spec = AttachSpec { stdin, tty: container.tty, start: false };
         let session = self.asking(self.shared.engine.attach(&container.id, &spec)).await?;
         Ok((container, session))
+    }
+
+    async fn copy_from(
+        &self,
+        project: &ProjectName,
+        member: &Member,
+        path: &str,
+        options: &CopyOptions,
+    ) -> Result<Archive> {
+        let containers = member.all(self.ps(project).await?)?;
+        let engine = &*self.shared.engine;
+        self.asking(copy::copy_from(engine, &containers[0].id, path, options.links)).await
+    }
+
+    async fn copy_to(
+        &self,
+        project: &ProjectName,
+        member: &Member,
+        path: &str,
+        source: CopySource,
+        options: &CopyOptions,
+        call: &Call,
+    ) -> Result<Vec<Container>> {
+        let containers = member.all(self.ps(project).await?)?;
+        let there = &containers;
+        let work = |call: Call| async move {
+            let copying = self.copy_inside(there, path, source, *options, &call);
+            self.unless_cancelled(&call, self.asking(copying)).await
+        };
+        self.shared.gate.within(call, work).await?;
+        Ok(containers)
     }
 
     async fn run(&self, project: &Project, options: &RunOptions, call: &Call) -> Result<OneOff> {

@@ -15,8 +15,8 @@ use futures_util::stream::BoxStream;
 use serde::Serialize;
 
 use crate::{
-    ContainerName, Devices, ExternalLink, FileSpec, Keeping, Lack, MountsFrom, Namespaces, Progress,
-    Resolver, ResourceName, Resources, Result, RuntimeKind, Session, Wish,
+    Archive, ContainerName, CopiedOwner, Devices, ExternalLink, FileSpec, Keeping, Lack, MountsFrom,
+    Namespaces, Progress, Resolver, ResourceName, Resources, Result, RuntimeKind, Session, Wish,
 };
 
 /// An engine, resource by resource.
@@ -150,6 +150,23 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// Talks with a container's own process: with one that runs, or, if it is to be started, from its first byte on. The session
     /// ends with the container.
     async fn attach(&self, id: &ContainerId, spec: &AttachSpec) -> Result<Session>;
+
+    /// What a container has at an absolute path, whether it runs or not: a tar archive, in which the thing itself comes first and
+    /// has one name, that all else begins with; of the root folder only what is in it. A link is not followed, if the engine can help it.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`] of a [`crate::ResourceKind::File`] when nothing is there.
+    async fn copy_from(&self, id: &ContainerId, path: &str) -> Result<Archive>;
+
+    /// Unpacks an archive into a folder that is there in a container, whether it runs or not. An archive that ends with an
+    /// error may leave a part of it.
+    async fn copy_to(
+        &self,
+        id: &ContainerId,
+        folder: &str,
+        archive: Archive,
+        owner: CopiedOwner,
+    ) -> Result<()>;
 
     /// The processes of a running container, in the engine's own columns.
     async fn top(&self, id: &ContainerId) -> Result<ProcessTable>;

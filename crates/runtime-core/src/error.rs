@@ -137,6 +137,14 @@ pub enum Error {
         /// Which replica.
         index: Option<u32>,
     },
+    /// A file or folder cannot be copied, of this computer or of a container.
+    #[error("{path}: {reason}")]
+    File {
+        /// Its path.
+        path: String,
+        /// What the system said, or what is in the way.
+        reason: String,
+    },
     /// The caller cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -240,6 +248,7 @@ impl Error {
             Self::Dependency { .. } => "dependency",
             Self::TimedOut { .. } => "timed_out",
             Self::NotRunning { .. } => "not_running",
+            Self::File { .. } => "file",
             Self::Cancelled => "cancelled",
             Self::ShuttingDown => "shutting_down",
             Self::InvalidName { .. } => "invalid_name",
@@ -553,6 +562,8 @@ pub enum ResourceKind {
     Signal,
     /// A port of a container.
     Port,
+    /// A file or folder of a container.
+    File,
 }
 
 impl fmt::Display for ResourceKind {
@@ -567,6 +578,7 @@ impl fmt::Display for ResourceKind {
             Self::Service => "service",
             Self::Signal => "signal",
             Self::Port => "port",
+            Self::File => "file",
         })
     }
 }

@@ -177,6 +177,8 @@ pub enum Work {
     Remove,
     /// It gets its final name.
     Rename,
+    /// Files are copied into it.
+    Copy,
     /// A condition is waited for.
     Wait(Condition),
     /// A machine waits for another process of ours that is busy with it.

@@ -10,6 +10,7 @@
 
 mod compose;
 mod confine;
+mod copy;
 mod engine;
 mod error;
 mod event;
@@ -37,6 +38,7 @@ mod watch;
 
 pub use compose::Compose;
 pub use confine::*;
+pub use copy::{Archive, CopiedLinks, CopiedOwner, CopyOptions, CopySource, unpack};
 pub use engine::*;
 pub use error::*;
 pub use event::*;

@@ -21,6 +21,19 @@ impl Member {
         Self { service: service.into(), index: None }
     }
 
+    /// All that are meant, whether they run or not: without a number every one.
+    pub(crate) fn all(&self, mut containers: Vec<Container>) -> Result<Vec<Container>> {
+        containers.retain(|container| {
+            container.service() == Some(&self.service)
+                && !is_oneoff(container)
+                && self.index.is_none_or(|index| container.number() == Some(index))
+        });
+        if containers.is_empty() {
+            return Err(Error::NotRunning { service: self.service.clone(), index: self.index });
+        }
+        Ok(containers)
+    }
+
     /// The running one that is meant.
     pub(crate) fn running<'c>(&self, containers: &'c [Container]) -> Result<&'c Container> {
         let is_meant = |container: &&Container| {

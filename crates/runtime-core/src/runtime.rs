@@ -13,9 +13,9 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AnonymousVolumes, Call, Container, ContainerId, EngineAction, EngineInfo, Error, ExecSpec, Image,
-    LogLine, LogOptions, MachineStatus, MachineStop, Member, Plan, ProcessTable, Resource, Result,
-    RunOptions, Session, ShutdownOptions, ShutdownOutcome, SignalName, Usage,
+    AnonymousVolumes, Archive, Call, Container, ContainerId, CopyOptions, CopySource, EngineAction,
+    EngineInfo, Error, ExecSpec, Image, LogLine, LogOptions, MachineStatus, MachineStop, Member, Plan,
+    ProcessTable, Resource, Result, RunOptions, Session, ShutdownOptions, ShutdownOutcome, SignalName, Usage,
 };
 
 /// Which engine a runtime uses.
@@ -203,6 +203,39 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     /// As [`ContainerRuntime::exec`].
     async fn talk(&self, project: &ProjectName, member: &Member, stdin: bool)
     -> Result<(Container, Session)>;
+
+    /// What the first container of a service, or the one that is meant, has at a path, whether it runs or not: a tar archive of
+    /// the file or folder by its own name, which [`crate::unpack`] writes to this computer. Paths are of the root folder, with
+    /// a slash before them or without.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] of a [`crate::ResourceKind::File`] when nothing is there, [`Error::NotRunning`] when there is no such
+    /// container; later errors come in the archive.
+    async fn copy_from(
+        &self,
+        project: &ProjectName,
+        member: &Member,
+        path: &str,
+        options: &CopyOptions,
+    ) -> Result<Archive>;
+
+    /// Copies to a path in all containers of a service, or the one that is meant, whether they run or not, by the rules of `docker
+    /// container cp`: into a folder that is there, in the place of a file, or under a name that is not there yet in a folder that
+    /// is. What is in an archive goes into a folder that is there. Returns the containers.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it does not fit what is there or cannot be read, [`Error::NotFound`] of a
+    /// [`crate::ResourceKind::File`] when there is no folder for it, [`Error::NotRunning`] when there is no such container. A part of
+    /// it may be there then.
+    async fn copy_to(
+        &self,
+        project: &ProjectName,
+        member: &Member,
+        path: &str,
+        source: CopySource,
+        options: &CopyOptions,
+        call: &Call,
+    ) -> Result<Vec<Container>>;
 
     /// Brings up what a service depends on, and runs the service once besides, as the options say. The project is changed by nobody
     /// else until the container is started.

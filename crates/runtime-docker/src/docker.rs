@@ -11,24 +11,27 @@ use bollard::{
     Docker,
     models::{HealthConfig, NetworkConnectRequest},
     query_parameters::{
-        AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, EventsOptionsBuilder,
-        InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
-        ListNetworksOptions, ListVolumesOptions, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
-        RenameContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder, StartContainerOptions,
-        StopContainerOptionsBuilder, TopOptionsBuilder, UploadToContainerOptionsBuilder,
-        WaitContainerOptionsBuilder,
+        AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder,
+        EventsOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
+        ListContainersOptionsBuilder, ListNetworksOptions, ListVolumesOptions, RemoveContainerOptionsBuilder,
+        RemoveVolumeOptions, RenameContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder,
+        StartContainerOptions, StopContainerOptionsBuilder, TopOptionsBuilder,
+        UploadToContainerOptionsBuilder, WaitContainerOptionsBuilder,
     },
 };
 use compose_file::ProjectName;
 use futures_util::{StreamExt, stream};
 use runtime_core::{
-    AnonymousVolumes, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec,
-    Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus, Image, ImageId, Lack,
-    LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, Resource, ResourceKind,
-    ResourceName, Result, RuntimeKind, Scope, Session, TerminalSize, Usages, VolumeSpec, Wish, archive,
-    labels, resubscribing,
+    AnonymousVolumes, Archive, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName,
+    ContainerSpec, CopiedOwner, Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus,
+    Image, ImageId, Lack, LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, Resource,
+    ResourceKind, ResourceName, Result, RuntimeKind, Scope, Session, TerminalSize, Usages, VolumeSpec, Wish,
+    archive, labels, resubscribing,
 };
-use tokio::{sync::Mutex, time::timeout};
+use tokio::{
+    sync::{Mutex, oneshot},
+    time::{sleep, timeout},
+};
 
 use crate::{
     checks::{Check, Checks},
@@ -677,6 +680,61 @@ impl Engine for DockerEngine {
         let ended = async move { exec::ended(&patient, &waited).await };
         let input = spec.stdin.then_some(attached.input);
         Ok(exec::session(attached.output, input, ended, resize, self.explaining(ATTACH, &id.0)))
+    }
+
+    async fn copy_from(&self, id: &ContainerId, path: &str) -> Result<Archive> {
+        const COPY: &str = "copy from container";
+        let client = self.connection().patient_client(ALWAYS).await?;
+        let query = DownloadFromContainerOptionsBuilder::new().path(path).build();
+        let mut pieces = client.download_from_container(&id.0, Some(query)).boxed();
+        let is_missing = |error: &bollard::errors::Error| {
+            matches!(error, bollard::errors::Error::DockerResponseServerError { status_code: 404, message }
+                if !message.to_lowercase().contains("no such container"))
+        };
+        let begin = async |_: &Docker| match pieces.next().await {
+            Some(Ok(piece)) => Ok(Some(piece)),
+            Some(Err(error)) if !is_missing(&error) => Err(error),
+            _ => Ok(None),
+        };
+        let Some(first) = self.ask(COPY, ResourceKind::Container, &id.0, begin).await? else {
+            return Err(Error::NotFound { kind: ResourceKind::File, name: path.to_owned() });
+        };
+        let explain = self.explaining(COPY, &id.0);
+        let rest = pieces.map(move |piece| piece.map(Vec::from).map_err(|error| explain(&error)));
+        Ok(stream::once(std::future::ready(Ok(Vec::from(first)))).chain(rest).boxed())
+    }
+
+    async fn copy_to(
+        &self,
+        id: &ContainerId,
+        folder: &str,
+        archive: Archive,
+        owner: CopiedOwner,
+    ) -> Result<()> {
+        let client = self.connection().patient_client(ALWAYS).await?;
+        // Docker's own: to be the container's user's, or whose they are in the archive.
+        let owner = if owner == CopiedOwner::Containers { "true" } else { "false" };
+        let query = UploadToContainerOptionsBuilder::new().path(folder).copy_uidgid(owner);
+        let query = query.no_overwrite_dir_non_dir("true").build();
+        // Gone when the last of it is.
+        let (whole, sent) = oneshot::channel::<()>();
+        let pieces = archive.map(move |piece| {
+            let _ = &whole;
+            piece.map(Into::into).map_err(std::io::Error::other)
+        });
+        const COPY: &str = "copy into container";
+        let asked = Asked { operation: COPY, kind: ResourceKind::Container, name: &id.0 };
+        let deadline = self.connection().config.deadline;
+        let silence = async {
+            let _ = sent.await;
+            sleep(deadline).await;
+        };
+        tokio::select! {
+            copied = client.upload_to_container(&id.0, Some(query), bollard::body_try_stream(pieces)) => {
+                copied.map_err(|error| explain(&error, asked, &self.endpoint()))
+            }
+            () = silence => Err(asked.late(deadline)),
+        }
     }
 
     async fn top(&self, id: &ContainerId) -> Result<ProcessTable> {

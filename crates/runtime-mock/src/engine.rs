@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::Read,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -10,11 +11,12 @@ use async_trait::async_trait;
 use compose_file::{HealthTest, HostPort, Namespace, NetworkMode, ProjectName, RestartPolicy};
 use futures_util::{StreamExt, future::BoxFuture, stream};
 use runtime_core::{
-    AnonymousVolumes, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec,
-    ContainerState, Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, Health, HealthStatus,
-    Image, ImageId, LogLine, LogOptions, LogSource, LogStream, MountSourceSpec, NetworkSpec, Observed, Phase,
-    ProcessTable, Progress, PublishedPort, Resource, ResourceKind, ResourceName, Result, RuntimeKind, Scope,
-    Session, SessionEvent, SessionInput, Subject, Usage, Usages, VolumeSpec, Work, labels,
+    AnonymousVolumes, Archive, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName,
+    ContainerSpec, ContainerState, CopiedOwner, Engine, EngineEvents, EngineInfo, Error, ExecOutput,
+    ExecSpec, Health, HealthStatus, Image, ImageId, LogLine, LogOptions, LogSource, LogStream,
+    MountSourceSpec, NetworkSpec, Observed, Phase, ProcessTable, Progress, PublishedPort, Resource,
+    ResourceKind, ResourceName, Result, RuntimeKind, Scope, Session, SessionEvent, SessionInput, Subject,
+    Usage, Usages, VolumeSpec, Work, labels,
 };
 use tokio::{
     io::DuplexStream,
@@ -610,6 +612,35 @@ impl MockEngine {
         lines.boxed()
     }
 
+    fn refusal(&self, id: &ContainerId, what: &str, error: &std::io::Error) -> Error {
+        Error::Api {
+            engine: RuntimeKind::Mock,
+            operation: format!("{what} container {}", self.name_of(id)),
+            status: None,
+            message: error.to_string(),
+        }
+    }
+
+    /// Writes files and folders of an archive; it has nothing else here.
+    fn unpack(&self, id: &ContainerId, folder: &str, bytes: &[u8]) -> std::io::Result<()> {
+        let mut archive = tar::Archive::new(bytes);
+        for entry in archive.entries()? {
+            let mut entry = entry?;
+            let name = entry.path()?.to_string_lossy().trim_end_matches('/').to_owned();
+            let path = format!("{}/{name}", folder.trim_end_matches('/'));
+            if entry.header().entry_type().is_dir() {
+                let mut world = self.inner.world();
+                let record = world.containers.get_mut(&id.0);
+                record.map(|record| record.folders.insert(path));
+            } else if entry.header().entry_type().is_file() {
+                let mut content = Vec::new();
+                entry.read_to_end(&mut content)?;
+                self.inner.write(&id.0, &path, &content).map_err(std::io::Error::other)?;
+            }
+        }
+        Ok(())
+    }
+
     fn check_runs(&self, id: &ContainerId) -> Result<()> {
         let state = self.inner.world().containers.get(&id.0).map(|record| record.state);
         match state {
@@ -683,6 +714,7 @@ impl MockEngine {
         let record = Record {
             id: id.clone(),
             files: files.collect(),
+            folders: BTreeSet::new(),
             spec: spec.clone(),
             state: ContainerState::Created,
             exit_code: None,
@@ -1150,6 +1182,40 @@ impl Engine for MockEngine {
         Ok(Session { output: said.chain(end).boxed(), input, size: Default::default() })
     }
 
+    async fn copy_from(&self, id: &ContainerId, path: &str) -> Result<Archive> {
+        self.look("copy_from").await?;
+        if !self.inner.world().containers.contains_key(&id.0) {
+            return Err(not_found(ResourceKind::Container, &id.0));
+        }
+        let tree = self.inner.tree(&id.0, path);
+        if tree.is_empty() {
+            return Err(not_found(ResourceKind::File, path));
+        }
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let packed = pack(name, &tree).map_err(|error| self.refusal(id, "copy from", &error));
+        Ok(stream::once(std::future::ready(packed)).boxed())
+    }
+
+    async fn copy_to(
+        &self,
+        id: &ContainerId,
+        folder: &str,
+        mut archive: Archive,
+        _owner: CopiedOwner,
+    ) -> Result<()> {
+        let fails = self.change("copy_to", &self.name_of(id)).await?;
+        let mut bytes = Vec::new();
+        while let Some(piece) = archive.next().await {
+            bytes.extend(piece?);
+        }
+        if !self.inner.world().containers.contains_key(&id.0) {
+            return Err(not_found(ResourceKind::Container, &id.0));
+        }
+        let unpacked = self.unpack(id, folder, &bytes);
+        unpacked.map_err(|error| self.refusal(id, "copy into", &error))?;
+        fails.map_or(Ok(()), Err)
+    }
+
     async fn top(&self, id: &ContainerId) -> Result<ProcessTable> {
         self.look("top").await?;
         self.check_runs(id)?;
@@ -1232,6 +1298,29 @@ fn talk(
     });
     let input = input.map(|input| Box::pin(input) as SessionInput);
     Session { output: talk.boxed(), input, size: Default::default() }
+}
+
+/// An archive of a file or folder by that name; without one only of what is in it.
+fn pack(name: &str, tree: &BTreeMap<String, Option<Vec<u8>>>) -> std::io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (rest, bytes) in tree {
+        let path =
+            [name, rest.as_str()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+        if path.is_empty() {
+            continue;
+        }
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(if bytes.is_some() {
+            tar::EntryType::Regular
+        } else {
+            tar::EntryType::Directory
+        });
+        header.set_mode(if bytes.is_some() { 0o644 } else { 0o755 });
+        let bytes = bytes.as_deref().unwrap_or_default();
+        header.set_size(bytes.len() as u64);
+        archive.append_data(&mut header, path, bytes)?;
+    }
+    archive.into_inner()
 }
 
 fn rfc3339(at: SystemTime) -> String {

@@ -58,6 +58,8 @@ pub(crate) struct Record {
     pub(crate) ports: Vec<PublishedPort>,
     pub(crate) listening: BTreeMap<u16, Answer>,
     pub(crate) files: BTreeMap<String, Vec<u8>>,
+    /// Folders that were made, whether or not something is in them.
+    pub(crate) folders: BTreeSet<String>,
     pub(crate) stdin: Stdin,
     pub(crate) anonymous: Vec<(String, String)>,
     pub(crate) image_id: ImageId,
@@ -325,6 +327,41 @@ impl Inner {
                 .ok_or_else(missing),
             Place::Host(path) => std::fs::read(path).map_err(|error| error.to_string()),
         }
+    }
+
+    /// What is at a path and beneath it: the rest of each path, and what a file holds. Empty if nothing is there.
+    pub(crate) fn tree(&self, id: &str, path: &str) -> BTreeMap<String, Option<Vec<u8>>> {
+        let mut tree = BTreeMap::new();
+        if let Ok(bytes) = self.read(id, path) {
+            tree.insert(String::new(), Some(bytes));
+            return tree;
+        }
+        let world = self.world();
+        let Some(record) = world.containers.get(id) else { return tree };
+        let own = record.files.iter().map(|(path, bytes)| (path.clone(), Some(bytes.clone())));
+        let folders = record.folders.iter().map(|path| (path.clone(), None));
+        let mounted = record.volumes().flat_map(|(target, name)| {
+            let files = world.volumes.get(&name).map(|volume| volume.files.clone()).unwrap_or_default();
+            let inside =
+                files.into_iter().map(|(rest, bytes)| (format!("{}{rest}", target.clone()), Some(bytes)));
+            inside.chain([(target.clone(), None)]).collect::<Vec<_>>()
+        });
+        let prefix = if path == "/" { "" } else { path };
+        for (at, bytes) in folders.chain(own).chain(mounted) {
+            match at.strip_prefix(prefix) {
+                Some("") => drop(tree.insert(String::new(), None)),
+                Some(rest) if rest.starts_with('/') => {
+                    tree.insert(String::new(), None);
+                    // What is in a folder makes it one.
+                    for (end, _) in rest.match_indices('/').skip(1) {
+                        tree.entry(rest[1..end].to_owned()).or_insert(None);
+                    }
+                    tree.insert(rest[1..].to_owned(), bytes);
+                }
+                _ => {}
+            }
+        }
+        tree
     }
 
     pub(crate) fn write(&self, id: &str, path: &str, bytes: &[u8]) -> Result<(), String> {

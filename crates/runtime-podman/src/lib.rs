@@ -9,6 +9,7 @@
 mod command;
 mod confine;
 pub mod convert;
+mod copy;
 mod create;
 mod failure;
 mod logs;

@@ -11,16 +11,17 @@ use std::{
 use async_trait::async_trait;
 use compose_file::{Port, ProjectName, Protocol};
 use runtime_core::{
-    AnonymousVolumes, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName, ContainerSpec,
-    Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus, Image, ImageId, Lack,
-    LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, Resource, ResourceKind,
-    ResourceName, Result, RuntimeKind, Scope, Session, Usages, VolumeSpec, Wish, archive, labels,
+    AnonymousVolumes, Archive, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName,
+    ContainerSpec, CopiedOwner, Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus,
+    Image, ImageId, Lack, LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, Resource,
+    ResourceKind, ResourceName, Result, RuntimeKind, Scope, Session, Usages, VolumeSpec, Wish, archive,
+    labels,
 };
 use tokio::sync::Semaphore;
 
 use crate::{
     command::{Finished, Invocation, Podman},
-    confine, create,
+    confine, copy, create,
     failure::{Subject, explain, is_gone, is_passing, unexpected},
     logs,
     parse::{
@@ -629,6 +630,20 @@ impl Engine for PodmanEngine {
     async fn attach(&self, id: &ContainerId, spec: &AttachSpec) -> Result<Session> {
         let talk = if spec.tty { Talk::OnTerminal } else { Talk::ToAndFro };
         session::open(&self.podman, &session::attach(id, spec), id, talk, spec.stdin)
+    }
+
+    async fn copy_from(&self, id: &ContainerId, path: &str) -> Result<Archive> {
+        copy::from(&self.podman, id, path).await
+    }
+
+    async fn copy_to(
+        &self,
+        id: &ContainerId,
+        folder: &str,
+        archive: Archive,
+        owner: CopiedOwner,
+    ) -> Result<()> {
+        copy::to(&self.podman, id, folder, archive, owner).await
     }
 
     async fn top(&self, id: &ContainerId) -> Result<ProcessTable> {

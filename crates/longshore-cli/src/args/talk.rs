@@ -103,6 +103,27 @@ pub(crate) struct Run {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Cp {
+    /// Give the files to the container's user; else they stay whose they are, by number.
+    #[arg(short, long)]
+    pub(crate) archive: bool,
+    /// Copy what a link leads to that is named, and not the link.
+    #[arg(short = 'L', long)]
+    pub(crate) follow_link: bool,
+    /// Which container of the service, from 1; else into all of them, or out of the first.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) index: Option<u32>,
+    /// What is copied: SERVICE:PATH, a path of this computer, or `-` for a tar archive on stdin.
+    #[arg(value_name = "SOURCE", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) source: String,
+    /// Where to: a path of this computer, `-` for a tar archive on stdout, or SERVICE:PATH.
+    #[arg(value_name = "DESTINATION", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) destination: String,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Attach {
     /// Which container of the service, from 1.
     #[arg(long, value_name = "NUMBER")]

@@ -5,6 +5,7 @@ mod attached;
 mod config;
 mod containers;
 mod convert;
+mod copy;
 mod engine;
 mod list;
 mod live;
@@ -44,6 +45,7 @@ pub(crate) async fn run(command: Command, mut context: Context) -> Result<ExitCo
         Command::Exec(args) => args.files.clone(),
         Command::Run(args) => args.files.clone().into(),
         Command::Attach(args) => args.files.clone(),
+        Command::Cp(args) => args.files.clone(),
         Command::Wait(args) => args.files.clone(),
         Command::Ps(args) => args.files.clone(),
         Command::Top(args) => args.files.clone(),
@@ -89,6 +91,7 @@ async fn perform(command: Command, context: &Context) -> Result<ExitCode, Failur
         Command::Exec(args) => talk::exec(&args, context).await,
         Command::Run(args) => talk::run(&args, context).await,
         Command::Attach(args) => talk::attach(&args, context).await,
+        Command::Cp(args) => copy::cp(&args, context).await,
         Command::Wait(args) => containers::wait(&args, context).await,
         Command::Down(args) => takedown::down(&args, context).await,
         Command::Ps(args) => list::ps(&args, context).await,

@@ -108,7 +108,7 @@ pub(crate) async fn attach(args: &Attach, context: &Context) -> Result<ExitCode,
 }
 
 /// The project of a service; where there is a file, it has that service.
-async fn target_of(service: &String, context: &Context) -> Result<Target, Failure> {
+pub(super) async fn target_of(service: &String, context: &Context) -> Result<Target, Failure> {
     let target = context.target(std::slice::from_ref(service)).await?;
     if let Some(project) = &target.project {
         services::check([service], |name| project.services.contains_key(name))?;
