@@ -448,6 +448,57 @@ fn signals_end_a_podman_that_hangs(engine: &'static str) -> Outcome {
 }
 
 /// Whether the engine is here, with the image.
+fn what_goes_on_is_ended_by_a_signal(engine: &'static str) -> Outcome {
+    let case = Case::new(engine, TEXT);
+    case.ends(0, &["up", "-d", "db"])?;
+    let mut stats = case.begin(&["stats"]);
+    stats.says("PIDS", 2)?;
+    let mut events = case.begin(&["events", "--json"]);
+    // Nothing tells that it listens, but what it hears.
+    while events.said.all.is_empty() {
+        case.ends(0, &["restart", "--timeout", "1", "db"])?;
+        while let Ok((_, line)) = events.lines.try_recv() {
+            events.said.all.push(line);
+        }
+    }
+    let told: Value = serde_json::from_str(&events.said.all[0]).map_err(|error| error.to_string())?;
+    if told["service"] != "db" || told["type"] != "container" {
+        return Err(format!("{told}"));
+    }
+    for (run, (signal, code, _)) in [stats, events].into_iter().zip(SIGNALS) {
+        run.send(signal);
+        let said = run.ends_with(code)?.all;
+        if said.iter().any(|line| line.contains("error")) {
+            return Err(format!("{said:#?}"));
+        }
+    }
+    case.no_process_is_left()?;
+    case.is_gone()
+}
+
+fn what_is_copied_comes_back(engine: &'static str) -> Outcome {
+    let case = Case::new(engine, TEXT);
+    case.write("state/word", "copied");
+    case.ends(0, &["up", "-d", "db"])?;
+    case.ends(0, &["cp", "state", "db:/there"])?;
+    case.ends(0, &["cp", "--index", "1", "db:there/word", "back"])?;
+    let pipe = case.folder.path().join("pipe.tar");
+    let mut out = case.command(&["cp", "db:/there", "-"]);
+    assert!(out.stdout(fs::File::create(&pipe).unwrap()).status().unwrap().success());
+    let mut into = case.command(&["cp", "-", "db:/data"]);
+    assert!(into.stdin(fs::File::open(&pipe).unwrap()).status().unwrap().success());
+    case.ends(0, &["stop", "db"])?;
+    case.ends(0, &["cp", "db:/data/there/.", "piped"])?;
+    for path in ["back", "piped/word"] {
+        let text =
+            fs::read_to_string(case.folder.path().join(path)).map_err(|error| format!("{path}: {error}"))?;
+        assert_eq!(text, "copied", "{path}");
+    }
+    case.ends(1, &["cp", "db:/missing", "."])?;
+    case.no_process_is_left()?;
+    case.is_gone()
+}
+
 fn presence(engine: &str) -> Outcome {
     let output: Output = Command::new(engine)
         .args(["image", "inspect", IMAGE])
@@ -484,6 +535,8 @@ fn main() {
             the_next_up_completes_what_a_killed_one_left,
             two_at_once_make_one_project,
             two_at_once_replace_one_project,
+            what_goes_on_is_ended_by_a_signal,
+            what_is_copied_comes_back,
         ]);
     }
     trials.extend(trials!["podman"; signals_end_a_podman_that_hangs]);
