@@ -13,7 +13,10 @@ use tokio::{
     runtime::{Builder, Runtime},
 };
 
-use crate::{Failed, IMAGE, IMAGE_2, probe::socket_get};
+use crate::{
+    Failed, IMAGE, IMAGE_2,
+    probe::{socket_delete, socket_get},
+};
 
 /// How long an engine may take to say that it is there.
 const GREETING: Duration = Duration::from_secs(20);
@@ -182,17 +185,65 @@ impl Backend {
                 listed.get(0).cloned().ok_or_else(|| format!("there is no {kind} {name}").into())
             }
             Kind::Docker { host } => {
-                let host = host.clone().or_else(|| env::var("DOCKER_HOST").ok());
-                let socket = host.as_deref().and_then(|host| host.strip_prefix("unix://"));
+                let socket = self.socket(host.clone());
                 let path = match kind {
                     "container" => format!("/containers/{name}/json"),
+                    "image" => format!("/images/{name}/json"),
                     kind => format!("/{kind}s/{name}"),
                 };
-                let text = socket_get(Path::new(socket.unwrap_or("/var/run/docker.sock")), &path).await?;
+                let text = socket_get(Path::new(&socket), &path).await?;
                 Ok(serde_json::from_str(&text)?)
             }
             Kind::Mock | Kind::Unset(_) => Err("nobody can be asked".into()),
         }
+    }
+
+    /// Removes the images that were built for a project.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked.
+    pub(crate) async fn remove_images(&self, project: &str) -> Result<(), Failed> {
+        match &self.kind {
+            Kind::Podman => {
+                let label = format!("label=com.docker.compose.project={project}");
+                let listed =
+                    Command::new("podman").args(["images", "--quiet", "--filter", &label]).output().await?;
+                let ids = String::from_utf8(listed.stdout)?;
+                let ids: std::collections::BTreeSet<&str> = ids.split_whitespace().collect();
+                if !ids.is_empty() {
+                    Command::new("podman").args(["rmi", "--force"]).args(ids).output().await?;
+                }
+            }
+            Kind::Docker { host } => {
+                let socket = self.socket(host.clone());
+                // `{"label": ["…"]}`, as an address has it.
+                let filter =
+                    format!("%7B%22label%22%3A%5B%22com.docker.compose.project%3D{project}%22%5D%7D");
+                let path = format!("/images/json?filters={filter}");
+                let mut text = socket_get(Path::new(&socket), &path).await;
+                // Podman's service gives up when an image goes while it lists them.
+                for _ in 0..20 {
+                    if text.is_ok() {
+                        break;
+                    }
+                    text = socket_get(Path::new(&socket), &path).await;
+                }
+                let text = text?;
+                let listed: Value = serde_json::from_str(&text)?;
+                for id in listed.as_array().into_iter().flatten().filter_map(|image| image["Id"].as_str()) {
+                    // One that another is made from goes with that.
+                    let _ = socket_delete(Path::new(&socket), &format!("/images/{id}?force=true")).await;
+                }
+            }
+            Kind::Mock | Kind::Unset(_) => {}
+        }
+        Ok(())
+    }
+
+    fn socket(&self, host: Option<String>) -> String {
+        let host = host.or_else(|| env::var("DOCKER_HOST").ok());
+        let socket = host.as_deref().and_then(|host| host.strip_prefix("unix://"));
+        socket.unwrap_or("/var/run/docker.sock").to_owned()
     }
 
     /// A runtime for one test: with virtual time for the engine in memory.

@@ -5,7 +5,7 @@ use std::{
     process,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -38,6 +38,7 @@ struct Shared {
     number: u8,
     dir: TempDir,
     made: Mutex<Made>,
+    built: AtomicBool,
 }
 
 /// What is to be taken away.
@@ -85,6 +86,7 @@ impl Case {
                 number: (number % 256) as u8,
                 dir: tempfile::tempdir()?,
                 made: Mutex::default(),
+                built: AtomicBool::new(false),
             }),
         })
     }
@@ -128,6 +130,11 @@ impl Case {
         self.shared.dir.path()
     }
 
+    /// Whether images may have been built.
+    fn has_built(&self) -> bool {
+        self.shared.built.load(Ordering::Relaxed)
+    }
+
     /// The project of this text, under the case's name.
     ///
     /// # Errors
@@ -150,7 +157,11 @@ impl Case {
         let mut options = LoadOptions::new(self.dir());
         options.project_name = Some(name.to_string());
         let file = self.dir().join("compose.yaml");
-        Ok(compose_file::load_str(&file.display().to_string(), text, &options)?)
+        let project = compose_file::load_str(&file.display().to_string(), text, &options)?;
+        if project.services.values().any(|service| service.build.is_some()) {
+            self.shared.built.store(true, Ordering::Relaxed);
+        }
+        Ok(project)
     }
 
     /// Another project of the case, of one service `web` that sleeps until it is stopped.
@@ -432,6 +443,13 @@ impl Case {
         for project in &made.projects {
             if let Err(failed) = self.wipe(project).await {
                 left.push(failed.message().to_owned());
+            }
+        }
+        if self.has_built() {
+            for project in &made.projects {
+                if let Err(failed) = self.backend().remove_images(project.as_str()).await {
+                    left.push(failed.message().to_owned());
+                }
             }
         }
         for network in &made.networks {

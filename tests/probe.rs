@@ -26,13 +26,32 @@ pub(crate) async fn socket_get(socket: &Path, path: &str) -> io::Result<String> 
     get(tokio::net::UnixStream::connect(socket).await?, path).await
 }
 
+/// Deletes something of the server there.
+#[cfg(unix)]
+pub(crate) async fn socket_delete(socket: &Path, path: &str) -> io::Result<String> {
+    ask(tokio::net::UnixStream::connect(socket).await?, "DELETE", path).await
+}
+
+#[cfg(not(unix))]
+pub(crate) async fn socket_delete(socket: &Path, path: &str) -> io::Result<String> {
+    socket_get(socket, path).await
+}
+
 #[cfg(not(unix))]
 pub(crate) async fn socket_get(_socket: &Path, _path: &str) -> io::Result<String> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-async fn get(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) -> io::Result<String> {
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).await?;
+async fn get(stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) -> io::Result<String> {
+    ask(stream, "GET", path).await
+}
+
+async fn ask(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    method: &str,
+    path: &str,
+) -> io::Result<String> {
+    stream.write_all(format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     let unexpected = || io::Error::new(io::ErrorKind::InvalidData, format!("unexpected answer {answer:?}"));

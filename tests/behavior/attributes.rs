@@ -123,6 +123,7 @@ async fn run(case: Case, row: &'static Row) -> Outcome {
     }
     std::fs::write(case.dir().join(".env"), "LONGSHORE_TESTS_SECRET=hunter2\n")?;
     std::fs::write(case.dir().join("seccomp.json"), r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#)?;
+    std::fs::write(case.dir().join("Dockerfile"), "FROM localhost/longshore-fixture:1\nENV A=b\n")?;
     let project = case.project(&numbered(&row.file(), case.number()))?;
     let recorder = Recorder::new();
     let comes = row.on(case.backend().name);

@@ -1,6 +1,7 @@
 //! Every behaviour against every backend; `cargo test -p longshore-tests --test behavior -- podman::up` runs a part.
 
 mod attributes;
+mod build;
 mod cancel;
 mod concurrency;
 mod config;
@@ -43,6 +44,7 @@ use longshore_tests::{Backend, Suite};
 fn main() {
     let mut suite = Suite::new(Backend::all());
     attributes::tests(&mut suite);
+    build::tests(&mut suite);
     cancel::tests(&mut suite);
     concurrency::tests(&mut suite);
     config::tests(&mut suite);

@@ -148,13 +148,6 @@ pub(crate) fn read(
 /// What the image is, where it is not named.
 fn image(reader: &mut Reader<'_>, service: &mut Service, project: &str, node: &Node) {
     let is_named = node.get("image").is_some_and(|image| image.text() != Some(""));
-    if let Some(key) = node.key("build") {
-        let message = match is_named {
-            true => "images are not built yet: this is ignored",
-            false => "images are not built yet: the service does not start",
-        };
-        reader.at("build").warning(key.place, message);
-    }
     if is_named || service.provider.is_some() {
         return;
     }

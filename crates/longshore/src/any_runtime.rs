@@ -5,12 +5,12 @@ use std::{collections::BTreeSet, sync::Arc};
 use async_trait::async_trait;
 use compose_file::{Project, ProjectName};
 use runtime_core::{
-    Archive, Availability, Call, Changes, Container, ContainerId, ContainerRuntime, CopyOptions, CopySource,
-    DownOptions, Endings, EngineInfo, Error, ExecSpec, Foreground, Image, KillOptions, LogOptions,
-    MachineStatus, MachineStop, Member, OneOff, Pause, Plan, ProcessTable, ProjectEvents, ProjectLogs,
-    ProjectStats, ProjectSummary, RemoveOptions, Resource, RestartOptions, Result, RunOptions, RuntimeKind,
-    Session, ShutdownOptions, ShutdownOutcome, SignalName, StatsOptions, StopOptions, Target, UpOptions,
-    UpOutcome,
+    Archive, Availability, BuildOptions, Call, Changes, Container, ContainerId, ContainerRuntime,
+    CopyOptions, CopySource, DownOptions, Endings, EngineInfo, Error, ExecSpec, Foreground, Image,
+    KillOptions, LogOptions, MachineStatus, MachineStop, Member, OneOff, Pause, Plan, ProcessTable,
+    ProjectEvents, ProjectLogs, ProjectStats, ProjectSummary, PushOptions, RemoveOptions, Resource,
+    RestartOptions, Result, RunOptions, RuntimeKind, Session, ShutdownOptions, ShutdownOutcome, SignalName,
+    StatsOptions, StopOptions, Target, UpOptions, UpOutcome,
 };
 
 use crate::Config;
@@ -236,6 +236,14 @@ impl ContainerRuntime for AnyRuntime {
 
     async fn pull(&self, project: &Project, call: &Call) -> Result<()> {
         each!(self, runtime => runtime.pull(project, call).await)
+    }
+
+    async fn build(&self, project: &Project, options: &BuildOptions, call: &Call) -> Result<usize> {
+        each!(self, runtime => runtime.build(project, options, call).await)
+    }
+
+    async fn push(&self, project: &Project, options: &PushOptions, call: &Call) -> Result<usize> {
+        each!(self, runtime => runtime.push(project, options, call).await)
     }
 
     async fn plan(&self, project: &Project, options: &UpOptions) -> Result<Plan> {

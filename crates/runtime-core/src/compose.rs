@@ -1,6 +1,7 @@
 //! Compose over any engine.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
@@ -16,14 +17,15 @@ use futures_util::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Action, Afterwards, AnonymousVolumes, Archive, AttachSpec, Attached, Availability, Call, Changes,
-    Container, ContainerFilter, ContainerId, ContainerRuntime, CopyOptions, CopySource, Desired, DownOptions,
-    Ending, Endings, Engine, EngineInfo, Error, ExecSpec, Foreground, Image, ImageId, Kept, KillOptions,
-    Lacking, LogOptions, MachineAtEnd, MachineEnd, MachineHost, MachineProblem, MachineStatus, MachineStop,
-    Member, Observed, OneOff, Pause, Plan, ProcessTable, Progress, ProjectEvents, ProjectLogs, ProjectStats,
-    ProjectSummary, Projects, RemoveOptions, RemoveVolumes, Resource, ResourceKind, RestartOptions, Result,
-    RunOptions, RunTalk, RuntimeKind, Scope, Session, SessionEvent, ShutdownOptions, ShutdownOutcome,
-    SignalName, StatsOptions, StopOptions, Subject, Target, UpOptions, UpOutcome, Wait, Wish, Work, copy,
+    Action, Afterwards, AnonymousVolumes, Archive, AttachSpec, Attached, Availability, BuildOptions,
+    Building, Call, Changes, Container, ContainerFilter, ContainerId, ContainerRuntime, CopyOptions,
+    CopySource, Dependencies, Desired, DownOptions, Ending, Endings, Engine, EngineInfo, Error, ExecSpec,
+    Foreground, Image, ImageId, Kept, KillOptions, Lacking, LogOptions, MachineAtEnd, MachineEnd,
+    MachineHost, MachineProblem, MachineStatus, MachineStop, Member, Observed, OneOff, Pause, Phase, Plan,
+    ProcessTable, Progress, ProjectEvents, ProjectLogs, ProjectStats, ProjectSummary, Projects, PushOptions,
+    RemoveOptions, RemoveVolumes, Resource, ResourceKind, RestartOptions, Result, RunOptions, RunTalk,
+    RuntimeKind, Scope, Session, SessionEvent, ShutdownOptions, ShutdownOutcome, SignalName, StatsOptions,
+    StopOptions, Subject, Target, UpOptions, UpOutcome, Wait, Wish, Work, copy,
     execute::{Execution, execute},
     flight::Flight,
     labels,
@@ -168,6 +170,7 @@ impl<E: Engine> Compose<E> {
                 Action::CreateContainer(creation) => {
                     (Wish::Container(&creation.spec), format!("service {:?}", creation.service))
                 }
+                Action::BuildImage(spec) => (Wish::Build(spec), format!("service {:?}", spec.service)),
                 Action::CreateNetwork(spec) => {
                     (Wish::Network(spec), format!("network {:?}", spec.name.as_str()))
                 }
@@ -269,6 +272,96 @@ fn removing<E: Engine>(
 
 /// The calls as they are once they are let in.
 impl<E: Engine> Compose<E> {
+    /// Does a plan that only builds. Returns how many images were built.
+    async fn build_inside(&self, project: &Project, options: &BuildOptions, call: &Call) -> Result<usize> {
+        let plan = reconcile::plan_build(project, options)?;
+        if plan.is_empty() {
+            return Ok(0);
+        }
+        // What it lacks an engine knows once it has answered.
+        self.unless_cancelled(call, self.shared.engine.info()).await?;
+        let plan = self.possible(plan)?;
+        self.has_what_it_builds_from(&plan).await?;
+        execute(&*self.shared.engine, &plan, call, Execution::default()).await
+    }
+
+    /// Looks for the files of all builds, so that what is missing is told before anything is made.
+    async fn has_what_it_builds_from(&self, plan: &Plan) -> Result<()> {
+        for step in &plan.steps {
+            if let Action::BuildImage(spec) = &step.action {
+                spec.has_its_files().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds what is to be built though it is here, which decides whether its containers are recreated: it comes first.
+    /// Returns how many were built, and the project in which nothing has to be built again.
+    async fn built_always<'p>(
+        &self,
+        project: Cow<'p, Project>,
+        selected: &BTreeSet<String>,
+        building: &mut Building,
+        call: &Call,
+    ) -> Result<(usize, Cow<'p, Project>)> {
+        let is_meant = |service: &&Service| {
+            selected.contains(&service.name) && reconcile::is_always_built(service, *building)
+        };
+        let services: BTreeSet<String> =
+            project.services.values().filter(is_meant).map(|service| service.name.clone()).collect();
+        if services.is_empty() {
+            return Ok((0, project));
+        }
+        let options = BuildOptions { services, ..BuildOptions::default() };
+        let count = self.build_inside(&project, &options, call).await?;
+        *building = Building::Missing;
+        let mut project = project;
+        for name in &options.services {
+            if let Some(service) = project.to_mut().services.get_mut(name) {
+                service.pull_policy = PullPolicy::Missing;
+            }
+        }
+        Ok((count, project))
+    }
+
+    async fn push_inside(&self, project: &Project, options: &PushOptions, call: &Call) -> Result<usize> {
+        let dependencies = match options.with_dependencies {
+            true => Dependencies::Include,
+            false => Dependencies::Ignore,
+        };
+        let selected = reconcile::selected(project, &options.services, dependencies)?;
+        self.ready(call).await?;
+        let services = selected.iter().filter_map(|name| project.services.get(name));
+        // As docker compose: what is not named has no registry, and what is not built here is somebody else's.
+        let images: BTreeSet<&str> = services
+            .filter(|service| !service.is_only_built())
+            .filter_map(|service| Some((service, service.build.as_ref()?)))
+            .flat_map(|(service, build)| [&service.image].into_iter().chain(&build.tags))
+            .map(String::as_str)
+            .collect();
+        let pushes: FuturesUnordered<_> = images
+            .iter()
+            .map(|image| async move {
+                let subject = Subject::Image((*image).to_owned());
+                let ongoing = call.progress.begin(subject.clone(), Work::Push);
+                let outcome = self.shared.engine.push(image, &call.progress).await;
+                match outcome {
+                    Err(error) if options.ignore_failures => {
+                        call.progress.report(subject, Phase::Warning(error.to_string()));
+                        Ok(())
+                    }
+                    outcome => {
+                        ongoing.ended(&outcome);
+                        outcome
+                    }
+                }
+            })
+            .collect();
+        let all = pushes.fold(Ok(()), |first: Result<()>, outcome| ready(first.and(outcome)));
+        self.unless_cancelled(call, all).await?;
+        Ok(images.len())
+    }
+
     async fn pull_inside(&self, project: &Project, call: &Call) -> Result<()> {
         self.ready(call).await?;
         let images = project
@@ -283,14 +376,17 @@ impl<E: Engine> Compose<E> {
     async fn up_inside(&self, project: &Project, options: &UpOptions, call: &Call) -> Result<UpOutcome> {
         self.ready(call).await?;
         let _writer = self.write(&project.name, call).await?;
+        let selected = reconcile::selected(project, &options.services, options.dependencies)?;
+        let mut options = options.clone();
+        let (built, mut planned) =
+            self.built_always(Cow::Borrowed(project), &selected, &mut options.build, call).await?;
         // An image that is to be pulled always decides whether its containers are recreated: it comes first.
-        let always: BTreeSet<String> = project
+        let always: BTreeSet<String> = planned
             .services
             .values()
             .filter(|service| service.pull_policy == PullPolicy::Always && is_pulled(service))
             .map(|service| service.image.clone())
             .collect();
-        let mut planned = std::borrow::Cow::Borrowed(project);
         if !always.is_empty() {
             self.pull_images(always, call).await?;
             for service in planned.to_mut().services.values_mut() {
@@ -301,14 +397,15 @@ impl<E: Engine> Compose<E> {
         }
         let observed =
             self.unless_cancelled(call, self.shared.engine.observe(&scope_of_up(&planned))).await?;
-        let plan = self.plan_up(&planned, options, &observed)?;
+        let plan = self.plan_up(&planned, &options, &observed)?;
+        self.has_what_it_builds_from(&plan).await?;
         let wait = match options.wait {
             Wait::Healthy { timeout } => timeout,
             Wait::Started => None,
         };
         let steps =
             execute(&*self.shared.engine, &plan, call, Execution { images: observed.images, wait }).await?;
-        Ok(UpOutcome { steps, started: plan.started() })
+        Ok(UpOutcome { steps: built + steps, started: plan.started() })
     }
 
     async fn start_inside(&self, target: &Target, call: &Call) -> Result<()> {
@@ -390,16 +487,21 @@ impl<E: Engine> Compose<E> {
         let _writer = self.write(&project.name, call).await?;
         let slug = slug();
         let project = oneoff::project_of_run(project, run, &slug)?;
-        let options = UpOptions {
+        let mut options = UpOptions {
             services: [run.service.clone()].into(),
             dependencies: run.dependencies,
+            build: run.build,
             orphans: run.orphans,
             ..UpOptions::default()
         };
+        let selected = reconcile::selected(&project, &options.services, options.dependencies)?;
+        let (_, project) =
+            self.built_always(Cow::Owned(project), &selected, &mut options.build, call).await?;
         let engine = &self.shared.engine;
         let observed = self.unless_cancelled(call, engine.observe(&scope_of_up(&project))).await?;
         let desired = Desired { project: &project, options: &options, owner: &self.shared.owner };
         let plan = self.possible(reconcile::plan_run(desired, run, &slug, &observed)?)?;
+        self.has_what_it_builds_from(&plan).await?;
         let execution = Execution { images: observed.images, wait: None };
         execute(&**engine, &plan, call, execution).await?;
         // Its name is its own, as its slug is, or was free when it was created.
@@ -573,6 +675,19 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
 
     async fn pull(&self, project: &Project, call: &Call) -> Result<()> {
         self.shared.gate.within(call, |call| async move { self.pull_inside(project, &call).await }).await
+    }
+
+    async fn build(&self, project: &Project, options: &BuildOptions, call: &Call) -> Result<usize> {
+        let work = |call: Call| async move {
+            self.ready(&call).await?;
+            self.build_inside(project, options, &call).await
+        };
+        self.shared.gate.within(call, work).await
+    }
+
+    async fn push(&self, project: &Project, options: &PushOptions, call: &Call) -> Result<usize> {
+        let work = |call: Call| async move { self.push_inside(project, options, &call).await };
+        self.shared.gate.within(call, work).await
     }
 
     async fn plan(&self, project: &Project, options: &UpOptions) -> Result<Plan> {

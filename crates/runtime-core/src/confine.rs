@@ -7,7 +7,7 @@ use compose_file::{
     Ulimit,
 };
 
-use crate::{ContainerSpec, NetworkSpec, VolumeSpec};
+use crate::{BuildSpec, ContainerSpec, NetworkSpec, VolumeSpec};
 
 /// How names are looked up inside.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -168,6 +168,8 @@ pub enum Wish<'a> {
     Network(&'a NetworkSpec),
     /// A volume.
     Volume(&'a VolumeSpec),
+    /// An image that is built.
+    Build(&'a BuildSpec),
 }
 
 /// Something of a wish that an engine cannot do.

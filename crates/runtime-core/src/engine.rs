@@ -15,8 +15,8 @@ use futures_util::stream::BoxStream;
 use serde::Serialize;
 
 use crate::{
-    Archive, ContainerName, CopiedOwner, Devices, ExternalLink, FileSpec, Keeping, Lack, MountsFrom,
-    Namespaces, Progress, Resolver, ResourceName, Resources, Result, RuntimeKind, Session, Wish,
+    Archive, BuildSpec, ContainerName, CopiedOwner, Devices, ExternalLink, FileSpec, Keeping, Lack,
+    MountsFrom, Namespaces, Progress, Resolver, ResourceName, Resources, Result, RuntimeKind, Session, Wish,
 };
 
 /// An engine, resource by resource.
@@ -126,6 +126,20 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`crate::Error::Image`] with what the registry said.
     async fn pull(&self, image: &str, progress: &Progress) -> Result<ImageId>;
+
+    /// Builds an image and gives it all its names, reporting [`crate::Phase::Step`] of [`crate::Subject::Image`] for each step
+    /// that begins. As long as a step runs it may be silent for any time. Dropped, what runs of it ends soon, and nothing of it
+    /// has a name. A backend bounds how many run at once.
+    ///
+    /// # Errors
+    /// [`crate::Error::Build`] with the step that failed and what it said.
+    async fn build(&self, spec: &BuildSpec, progress: &Progress) -> Result<ImageId>;
+
+    /// Gives an image that is here to its registry, reporting as [`Engine::pull`] does.
+    ///
+    /// # Errors
+    /// [`crate::Error::Image`] when it is not here, or with what the registry said.
+    async fn push(&self, image: &str, progress: &Progress) -> Result<()>;
 
     /// Reads a container's log. The stream ends where the log ends or, followed, when the container has ended and
     /// all is read. A slow reader slows the stream, never the container.

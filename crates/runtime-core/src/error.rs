@@ -1,11 +1,11 @@
 //! What can go wrong, by what a caller can do about it.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use compose_file::Condition;
 use serde::Serialize;
 
-use crate::RuntimeKind;
+use crate::{BuildStep, RuntimeKind};
 
 /// The result of every call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -74,6 +74,14 @@ pub enum Error {
         image: String,
         /// What the engine or the registry said.
         reason: String,
+    },
+    /// An image cannot be built.
+    #[error("image {image}: {problem}")]
+    Build {
+        /// The reference, as written.
+        image: String,
+        /// What is the matter with it.
+        problem: BuildProblem,
     },
     /// A name is taken by something that is not ours to remove.
     #[error("the name {name:?} is already in use{}", .by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default())]
@@ -241,6 +249,7 @@ impl Error {
             Self::NoEngine(_) => "no_engine",
             Self::Machine { .. } => "machine",
             Self::Image { .. } => "image",
+            Self::Build { .. } => "build",
             Self::NameInUse { .. } => "name_in_use",
             Self::PortInUse { .. } => "port_in_use",
             Self::NotFound { .. } => "not_found",
@@ -271,6 +280,8 @@ impl Error {
                 .filter_map(|(kind, why)| attempt_help(*kind, why))
                 .collect::<Vec<_>>()
                 .join("\n"),
+            Self::Build { problem, .. } => build_help(problem).into(),
+            Self::Image { reason, .. } if reason.contains("--no-build") => "`longshore build` builds it".into(),
             Self::Image { reason, .. } if reason.contains("pull_policy never") => {
                 "build or load it, or take `pull_policy: never` away".into()
             }
@@ -430,6 +441,17 @@ fn machine_help(name: &str, problem: &MachineProblem) -> Option<String> {
     })
 }
 
+fn build_help(problem: &BuildProblem) -> &'static str {
+    match problem {
+        BuildProblem::NoContext(_) => "check `build.context` and `build.additional_contexts`",
+        BuildProblem::NoDockerfile(_) => "check `build.dockerfile`, which is looked for in `build.context`",
+        BuildProblem::NoSecret { .. } => "check the secret's `file`",
+        BuildProblem::Failed { .. } => {
+            "once the Dockerfile is mended, the same command again goes on from the steps that are in the cache"
+        }
+    }
+}
+
 fn install_help(program: &str) -> String {
     let title = title(program);
     let page = if program == "docker" {
@@ -503,6 +525,57 @@ pub enum MachineProblem {
     /// Something else.
     #[error("{0}")]
     Other(String),
+}
+
+/// What is the matter with a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildProblem {
+    /// There is no such folder to build from.
+    NoContext(PathBuf),
+    /// There is no such Dockerfile.
+    NoDockerfile(PathBuf),
+    /// There is no such file for a secret.
+    NoSecret {
+        /// The secret's name in the Dockerfile.
+        id: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The engine ended it.
+    Failed {
+        /// The step that failed; `None` when none had begun.
+        step: Option<BuildStep>,
+        /// What the engine said.
+        reason: String,
+        /// The last lines that the step printed, the newest last, at most [`BuildProblem::MOST_LINES`]. Values of arguments and secrets are
+        /// replaced by `***`.
+        output: Vec<String>,
+    },
+}
+
+impl BuildProblem {
+    /// So many lines are kept of what a step printed.
+    pub const MOST_LINES: usize = 20;
+}
+
+impl fmt::Display for BuildProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoContext(path) => write!(f, "there is no folder {} to build it from", path.display()),
+            Self::NoDockerfile(path) => write!(f, "there is no Dockerfile {}", path.display()),
+            Self::NoSecret { id, path } => {
+                write!(f, "there is no file {} for the secret {id:?}", path.display())
+            }
+            Self::Failed { step, reason, output } => {
+                match step {
+                    Some(step) => write!(f, "{step} failed: {reason}")?,
+                    None => write!(f, "it cannot be built: {reason}")?,
+                }
+                output.iter().try_for_each(|line| write!(f, "\n  {line}"))
+            }
+        }
+    }
 }
 
 /// How a dependency failed.

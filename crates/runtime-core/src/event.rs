@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::Result;
+use crate::{BuildStep, Result};
 
 /// What a lasting call is given: where to report, and when to give up.
 ///
@@ -157,6 +157,10 @@ impl Subject {
 pub enum Work {
     /// An image is fetched.
     Pull,
+    /// An image is made.
+    Build,
+    /// An image is given to its registry.
+    Push,
     /// It is created.
     Create,
     /// A container is replaced by a new one.
@@ -212,6 +216,13 @@ pub enum Phase {
         done: u64,
         /// Bytes in all, as far as they are known.
         total: Option<u64>,
+    },
+    /// A step of it begins.
+    Step {
+        /// What is being done.
+        work: Work,
+        /// The step.
+        step: BuildStep,
     },
     /// It is done.
     Done {

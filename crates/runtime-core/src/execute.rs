@@ -291,6 +291,10 @@ impl<E: Engine> Running<'_, E> {
                 let id = engine.pull(image, &self.call.progress).await?;
                 return Ok(Given::Image(image.clone(), id));
             }
+            Action::BuildImage(spec) => {
+                let id = engine.build(spec, &self.call.progress).await?;
+                return Ok(Given::Image(spec.image.clone(), id));
+            }
             Action::CreateContainer(creation) => return self.create(creation).await.map(Given::Container),
             Action::StartContainer(replica) => {
                 let id = self.containers.id(&replica.container)?;

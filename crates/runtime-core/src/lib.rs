@@ -8,6 +8,7 @@
 //! engine; what happens comes back as [`Event`]s and [`Error`]s. Deciding is pure: the planner has no I/O and no
 //! clock. Doing is dumb: the executor has no opinion.
 
+mod build;
 mod compose;
 mod confine;
 mod copy;
@@ -36,6 +37,10 @@ mod takedown;
 mod usage;
 mod watch;
 
+pub use build::{
+    BuildLog, BuildOptions, BuildSecret, BuildSecretSource, BuildSpec, BuildStep, Building, Dockerfile,
+    Ignored, PushOptions, is_disturbed,
+};
 pub use compose::Compose;
 pub use confine::*;
 pub use copy::{Archive, CopiedLinks, CopiedOwner, CopyOptions, CopySource, unpack};

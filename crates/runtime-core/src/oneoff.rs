@@ -87,6 +87,8 @@ pub struct RunOptions {
     pub talk: RunTalk,
     /// Whether what the service depends on is brought up before.
     pub dependencies: crate::Dependencies,
+    /// Which images are built.
+    pub build: crate::Building,
     /// What happens to containers of services that are not in the file.
     pub orphans: crate::Orphans,
 }
@@ -113,6 +115,7 @@ impl RunOptions {
             afterwards: Afterwards::default(),
             talk: RunTalk::default(),
             dependencies: crate::Dependencies::default(),
+            build: crate::Building::default(),
             orphans: crate::Orphans::default(),
         }
     }

@@ -6,8 +6,8 @@ use compose_file::{Condition, Hook, ProjectName};
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::{
-    AnonymousVolumes, ContainerId, ContainerName, ContainerSpec, ExecSpec, NetworkSpec, ResourceName,
-    SignalName, Subject, VolumeSpec, Work, spec,
+    AnonymousVolumes, BuildSpec, ContainerId, ContainerName, ContainerSpec, ExecSpec, NetworkSpec,
+    ResourceName, SignalName, Subject, VolumeSpec, Work, spec,
 };
 
 /// Steps that make the engine's state the wanted one. Nothing in it looks at the engine again: executing it is doing
@@ -212,6 +212,8 @@ pub enum Action {
     RemoveAnonymousVolume(ResourceName),
     /// Pulls an image.
     PullImage(String),
+    /// Builds an image.
+    BuildImage(Box<BuildSpec>),
     /// Creates a container.
     CreateContainer(Box<Creation>),
     /// Starts a container.
@@ -344,14 +346,22 @@ impl Action {
             | Self::CreateVolume(_)
             | Self::RemoveVolume(_)
             | Self::RemoveAnonymousVolume(_)
-            | Self::PullImage(_) => (None, &[]),
+            | Self::PullImage(_)
+            | Self::BuildImage(_) => (None, &[]),
         };
         one.into_iter().chain(shares.iter().map(|(_, container)| container))
     }
 
     /// Whether the engine does it at once, not when somebody else is ready: a registry, or a program.
     pub(crate) fn is_brief(&self) -> bool {
-        !matches!(self, Self::PullImage(_) | Self::StopContainer { .. } | Self::RunHook(_) | Self::Await(_))
+        !matches!(
+            self,
+            Self::PullImage(_)
+                | Self::BuildImage(_)
+                | Self::StopContainer { .. }
+                | Self::RunHook(_)
+                | Self::Await(_)
+        )
     }
 
     /// What the step is about.
@@ -362,6 +372,7 @@ impl Action {
             Self::CreateVolume(spec) => Subject::Volume(spec.name.to_string()),
             Self::RemoveVolume(name) | Self::RemoveAnonymousVolume(name) => Subject::Volume(name.to_string()),
             Self::PullImage(image) => Subject::Image(image.clone()),
+            Self::BuildImage(spec) => Subject::Image(spec.image.clone()),
             Self::CreateContainer(creation) => {
                 Subject::Container { service: creation.service.clone(), name: creation.final_name.clone() }
             }
@@ -386,6 +397,7 @@ impl Action {
             | Self::RemoveAnonymousVolume(_)
             | Self::RemoveContainer { .. } => Work::Remove,
             Self::PullImage(_) => Work::Pull,
+            Self::BuildImage(_) => Work::Build,
             Self::StartContainer(_) => Work::Start,
             Self::RunHook(_) => Work::RunHook,
             Self::StopContainer { .. } => Work::Stop,
@@ -406,6 +418,8 @@ pub enum Cause {
     Absent,
     /// The file says to pull it always.
     PullAlways,
+    /// The file says to build it always.
+    BuildAlways,
     /// The user asked for it.
     Requested,
     /// The reference of the image differs.
@@ -449,6 +463,7 @@ impl fmt::Display for Cause {
         match self {
             Self::Absent => f.write_str("not there"),
             Self::PullAlways => f.write_str("pull policy is always"),
+            Self::BuildAlways => f.write_str("pull policy is build"),
             Self::Requested => f.write_str("requested"),
             Self::ImageChanged { from, to } => write!(f, "image changed from {from} to {to}"),
             Self::ImageUpdated(image) => write!(f, "{image} is a newer image now"),
@@ -478,6 +493,7 @@ impl Step {
             }
             action => match action.work() {
                 Work::Pull => "pull",
+                Work::Build => "build",
                 Work::Create => "create",
                 Work::Start => "start",
                 Work::RunHook => "run a hook in",

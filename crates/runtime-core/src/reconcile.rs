@@ -9,10 +9,11 @@ use std::{
 use compose_file::{Condition, Project, Protocol, PullPolicy, RestartPolicy, Service};
 
 use crate::{
-    Action, After, Afterwards, AnonymousVolumes, Awaiting, Cause, Container, ContainerName, ContainerRef,
-    ContainerSpec, ContainerState, Creation, Dependencies, Error, HealthStatus, MountSourceSpec, MountSpec,
-    Observed, OnFailure, Orphans, Plan, Recreate, Replica, Resource, ResourceKind, ResourceName, Result,
-    RunAliases, RunOptions, RunTalk, Scope, Share, Start, StepId, UpOptions, Wait, labels, spec,
+    Action, After, Afterwards, AnonymousVolumes, Awaiting, BuildOptions, Building, Cause, Container,
+    ContainerName, ContainerRef, ContainerSpec, ContainerState, Creation, Dependencies, Error, HealthStatus,
+    MountSourceSpec, MountSpec, Observed, OnFailure, Orphans, Plan, Recreate, Replica, Resource,
+    ResourceKind, ResourceName, Result, RunAliases, RunOptions, RunTalk, Scope, Share, Start, StepId,
+    UpOptions, Wait, build, labels, spec,
 };
 
 /// What the planner of `up` is given.
@@ -101,26 +102,148 @@ pub(crate) fn plan_run(
 
 /// The enabled services that are named, with what they depend on unless told otherwise.
 fn select(project: &Project, options: &UpOptions) -> Result<BTreeSet<String>> {
-    let mut todo: Vec<&str> = if options.services.is_empty() {
-        project.services.keys().map(String::as_str).collect()
-    } else {
-        options.services.iter().map(String::as_str).collect()
-    };
-    if let Some(unknown) = todo
-        .iter()
-        .chain(options.scale.keys().map(String::as_str).collect::<Vec<_>>().iter())
-        .find(|name| !project.services.contains_key(**name))
-    {
-        return Err(Error::NotFound { kind: ResourceKind::Service, name: (*unknown).to_owned() });
+    match options.scale.keys().find(|name| !project.services.contains_key(*name)) {
+        Some(unknown) => Err(Error::NotFound { kind: ResourceKind::Service, name: unknown.clone() }),
+        None => selected(project, &options.services, options.dependencies),
     }
+}
+
+/// Those services, or all if none is named, with what they depend on unless told otherwise.
+pub(crate) fn selected(
+    project: &Project,
+    named: &BTreeSet<String>,
+    dependencies: Dependencies,
+) -> Result<BTreeSet<String>> {
+    let named = if named.is_empty() { &project.services.keys().cloned().collect() } else { named };
+    if let Some(unknown) = named.iter().find(|name| !project.services.contains_key(*name)) {
+        return Err(Error::NotFound { kind: ResourceKind::Service, name: unknown.clone() });
+    }
+    let mut todo: Vec<&str> = named.iter().map(String::as_str).collect();
     let mut selected = BTreeSet::new();
     while let Some(name) = todo.pop() {
         let Some(service) = project.services.get(name) else { continue };
-        if selected.insert(name.to_owned()) && options.dependencies == Dependencies::Include {
+        if selected.insert(name.to_owned()) && dependencies == Dependencies::Include {
             todo.extend(service.depends_on.keys().map(String::as_str));
         }
     }
     Ok(selected)
+}
+
+/// Decides how the images of those services are built, whether they are here or not.
+pub(crate) fn plan_build(project: &Project, options: &BuildOptions) -> Result<Plan> {
+    let dependencies = match options.with_dependencies {
+        true => Dependencies::Include,
+        false => Dependencies::Ignore,
+    };
+    let names = selected(project, &options.services, dependencies)?;
+    let services = names.iter().filter_map(|name| project.services.get(name));
+    let wanted = services.filter(|service| service.build.is_some()).map(|one| (one, Cause::Requested));
+    let mut plan = Plan::new(project.name.clone(), OnFailure::Halt);
+    push_builds(&mut plan, project, wanted.collect(), |_| true)?;
+    for step in &mut plan.steps {
+        if let Action::BuildImage(spec) = &mut step.action {
+            spec.args.extend(options.args.clone());
+            spec.no_cache |= options.no_cache;
+            spec.pull |= options.pull;
+        }
+    }
+    Ok(plan)
+}
+
+/// Whether `up` and `run` build a service's image though it is here.
+pub(crate) fn is_always_built(service: &Service, building: Building) -> bool {
+    let asked = building == Building::Always || service.pull_policy == PullPolicy::Build;
+    service.build.is_some() && asked && building != Building::Never
+}
+
+/// Adds the builds of services, and of those whose images theirs are made from and that `is_due` says of: each image once, each after
+/// those that it is made from. Returns the steps by image.
+fn push_builds(
+    plan: &mut Plan,
+    project: &Project,
+    wanted: Vec<(&Service, Cause)>,
+    is_due: impl Fn(&Service) -> bool,
+) -> Result<BTreeMap<String, StepId>> {
+    let mut causes: BTreeMap<String, Cause> = BTreeMap::new();
+    let mut todo = wanted;
+    while let Some((service, cause)) = todo.pop() {
+        if causes.contains_key(&service.name) {
+            continue;
+        }
+        causes.insert(service.name.clone(), cause);
+        for name in build::made_from(service) {
+            let other = project.services.get(name).filter(|other| other.build.is_some());
+            let Some(other) = other else {
+                return Err(Error::InvalidProject(format!(
+                    "service {:?} is made from the image of service {name:?}, which has no build",
+                    service.name
+                )));
+            };
+            if is_due(other) {
+                todo.push((other, Cause::NeededBy(vec![service.name.clone()])));
+            }
+        }
+    }
+    let names = causes.keys().cloned().collect();
+    let mut steps: BTreeMap<String, StepId> = BTreeMap::new();
+    for service in in_order(project, &names, |service| build::made_from(service).collect())? {
+        let (Some(build), Some(cause)) = (&service.build, causes.remove(&service.name)) else { continue };
+        if steps.contains_key(&service.image) {
+            continue;
+        }
+        let build::Made { spec, warnings } = build::spec(project, service, build)?;
+        plan.warnings.extend(warnings);
+        let others = build::made_from(service).filter_map(|name| project.services.get(name));
+        let after: Vec<After> =
+            others.filter_map(|other| steps.get(&other.image)).map(|step| step.succeeded()).collect();
+        let step = plan.push(Action::BuildImage(Box::new(spec)), cause, after);
+        steps.insert(service.image.clone(), step);
+    }
+    Ok(steps)
+}
+
+/// The services of that name, each after its prerequisites among them.
+fn in_order<'a>(
+    project: &'a Project,
+    names: &BTreeSet<String>,
+    prerequisites: impl Fn(&'a Service) -> Vec<&'a str>,
+) -> Result<Vec<&'a Service>> {
+    let mut order = Vec::new();
+    let mut state: BTreeMap<&str, bool> = BTreeMap::new();
+    // An explicit stack: a chain of ten thousand services must not overflow ours.
+    for root in names {
+        let mut stack = vec![(root.as_str(), false)];
+        while let Some((name, expanded)) = stack.pop() {
+            let Some((name, service)) = project.services.get_key_value(name) else { continue };
+            if expanded {
+                state.insert(name, true);
+                order.push(service);
+                continue;
+            }
+            match state.get(name.as_str()) {
+                Some(true) => continue,
+                Some(false) => {
+                    return Err(Error::InvalidProject(format!(
+                        "service {name:?} depends on itself, directly or through others"
+                    )));
+                }
+                None => {}
+            }
+            state.insert(name, false);
+            stack.push((name, true));
+            for dependency in prerequisites(service) {
+                if names.contains(dependency) && state.get(dependency) != Some(&true) {
+                    if state.get(dependency) == Some(&false) {
+                        return Err(Error::InvalidProject(format!(
+                            "services {name:?} and {dependency:?} depend on each other, directly or through others"
+                        )));
+                    }
+                    stack.push((dependency, false));
+                }
+            }
+        }
+    }
+    Ok(order)
 }
 
 /// What becomes of one container of a service.
@@ -197,43 +320,7 @@ impl<'a> Planner<'a> {
 
     /// The selected services, each after what it depends on.
     fn in_order(&self) -> Result<Vec<&'a Service>> {
-        let project = self.project();
-        let mut order = Vec::new();
-        let mut state: BTreeMap<&str, bool> = BTreeMap::new();
-        // An explicit stack: a chain of ten thousand services must not overflow ours.
-        for root in &self.selected {
-            let mut stack = vec![(root.as_str(), false)];
-            while let Some((name, expanded)) = stack.pop() {
-                let Some(service) = project.services.get(name) else { continue };
-                if expanded {
-                    state.insert(name, true);
-                    order.push(service);
-                    continue;
-                }
-                match state.get(name) {
-                    Some(true) => continue,
-                    Some(false) => {
-                        return Err(Error::InvalidProject(format!(
-                            "service {name:?} depends on itself, directly or through others"
-                        )));
-                    }
-                    None => {}
-                }
-                state.insert(name, false);
-                stack.push((name, true));
-                for dependency in prerequisites(service) {
-                    if self.selected.contains(dependency) && state.get(dependency) != Some(&true) {
-                        if state.get(dependency) == Some(&false) {
-                            return Err(Error::InvalidProject(format!(
-                                "services {name:?} and {dependency:?} depend on each other, directly or through others"
-                            )));
-                        }
-                        stack.push((dependency, false));
-                    }
-                }
-            }
-        }
-        Ok(order)
+        in_order(self.project(), &self.selected, |service| prerequisites(service).collect())
     }
 
     fn orphans(&mut self) {
@@ -311,11 +398,21 @@ impl<'a> Planner<'a> {
         for service in &services {
             self.plan.warnings.extend(spec::ignored(service));
         }
+        self.builds(&services)?;
         for service in services {
             if self.wanted(service) == 0 || self.images.contains_key(&service.image) {
                 continue;
             }
             let here = self.observed.images.contains_key(&service.image);
+            if !here && service.is_only_built() {
+                return Err(Error::Image {
+                    image: service.image.clone(),
+                    reason: format!(
+                        "it is not here, and service {:?} is not to be built (--no-build)",
+                        service.name
+                    ),
+                });
+            }
             let cause = match service.pull_policy {
                 PullPolicy::Always => Cause::PullAlways,
                 PullPolicy::Never if !here => {
@@ -334,6 +431,27 @@ impl<'a> Planner<'a> {
             let step = self.plan.push(Action::PullImage(service.image.clone()), cause, []);
             self.images.insert(service.image.clone(), step);
         }
+        Ok(())
+    }
+
+    /// Builds what is asked for, and what is not here and can be.
+    fn builds(&mut self, services: &[&'a Service]) -> Result<()> {
+        let building = self.desired.options.build;
+        if building == Building::Never {
+            return Ok(());
+        }
+        let is_here = |service: &Service| self.observed.images.contains_key(&service.image);
+        let cause = |service: &Service| match (service.pull_policy, is_here(service)) {
+            _ if building == Building::Always => Some(Cause::Requested),
+            (PullPolicy::Build, _) => Some(Cause::BuildAlways),
+            (PullPolicy::Always | PullPolicy::Never, _) if !service.is_only_built() => None,
+            (_, false) => Some(Cause::Absent),
+            (_, true) => None,
+        };
+        let due = services.iter().filter(|one| one.build.is_some() && self.wanted(one) > 0);
+        let due = due.filter_map(|service| Some((*service, cause(service)?))).collect();
+        let is_due = |other: &Service| cause(other).is_some();
+        self.images = push_builds(&mut self.plan, self.desired.project, due, is_due)?;
         Ok(())
     }
 
@@ -479,7 +597,8 @@ impl<'a> Planner<'a> {
             }
             return Some(Cause::Changed(spec::changed_parts(container.label(labels::PARTS), service)));
         }
-        if self.images.contains_key(&service.image) && service.pull_policy != PullPolicy::Always {
+        // What comes of an image that is here and is pulled or built again is not known before.
+        if self.images.contains_key(&service.image) && !self.observed.images.contains_key(&service.image) {
             return Some(Cause::ImageUpdated(service.image.clone()));
         }
         if let (Some(now), Some(then)) = (self.observed.images.get(&service.image), &container.image_id)

@@ -13,9 +13,10 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AnonymousVolumes, Archive, Call, Container, ContainerId, CopyOptions, CopySource, EngineAction,
-    EngineInfo, Error, ExecSpec, Image, LogLine, LogOptions, MachineStatus, MachineStop, Member, Plan,
-    ProcessTable, Resource, Result, RunOptions, Session, ShutdownOptions, ShutdownOutcome, SignalName, Usage,
+    AnonymousVolumes, Archive, BuildOptions, Building, Call, Container, ContainerId, CopyOptions, CopySource,
+    EngineAction, EngineInfo, Error, ExecSpec, Image, LogLine, LogOptions, MachineStatus, MachineStop,
+    Member, Plan, ProcessTable, PushOptions, Resource, Result, RunOptions, Session, ShutdownOptions,
+    ShutdownOutcome, SignalName, Usage,
 };
 
 /// Which engine a runtime uses.
@@ -122,6 +123,21 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The first image that cannot be had; the others are pulled all the same.
     async fn pull(&self, project: &Project, call: &Call) -> Result<()>;
+
+    /// Builds the images of the project's services that have a `build`, each once, side by side as far as none is made from
+    /// another. Returns how many.
+    ///
+    /// # Errors
+    /// [`Error::Build`] with what is missing, before anything is begun, or with the step that failed; [`Error::NotFound`] for an
+    /// unknown service in the options.
+    async fn build(&self, project: &Project, options: &BuildOptions, call: &Call) -> Result<usize>;
+
+    /// Gives the images of the project's services that have a `build` and an `image`, under all their names, to their registries,
+    /// side by side. Returns how many.
+    ///
+    /// # Errors
+    /// The first image that a registry did not take; the others are given all the same.
+    async fn push(&self, project: &Project, options: &PushOptions, call: &Call) -> Result<usize>;
 
     /// What [`ContainerRuntime::up`] would do now. Changes nothing.
     ///
@@ -400,6 +416,8 @@ pub struct UpOptions {
     pub services: BTreeSet<String>,
     /// Whether the dependencies of the named services are taken along.
     pub dependencies: Dependencies,
+    /// Which images are built.
+    pub build: Building,
     /// Which containers are made anew.
     pub recreate: Recreate,
     /// What happens to containers of services that are not in the file.

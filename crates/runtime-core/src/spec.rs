@@ -410,7 +410,6 @@ fn startable(service: &Service) -> Result<()> {
         ("models", !service.models.is_empty()),
         ("a provider", service.provider.is_some()),
         ("use_api_socket", service.use_api_socket),
-        ("an image that is built", service.is_only_built()),
     ];
     match missing.into_iter().find(|(_, is)| *is) {
         Some((what, _)) => Err(Error::InvalidProject(format!(

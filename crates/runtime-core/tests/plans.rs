@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use compose_file::{Condition, Dependency, Network, Project, ProjectName, Service, ServiceNetwork};
+use compose_file::{
+    Build, BuildContext, Condition, Dependency, Network, Project, ProjectName, Service, ServiceNetwork,
+};
 use runtime_core::{
-    Container, ContainerId, ContainerState, Desired, DownOptions, Error, ImageId, Observed, Orphans, Plan,
-    Recreate, RemoveVolumes, Resource, RestartOptions, StopOptions, Target, UpOptions, labels, plan_down,
-    plan_restart, plan_stop, plan_up,
+    Building, Container, ContainerId, ContainerState, Desired, DownOptions, Error, ImageId, Observed,
+    Orphans, Plan, Recreate, RemoveVolumes, Resource, RestartOptions, StopOptions, Target, UpOptions, labels,
+    plan_down, plan_restart, plan_stop, plan_up,
 };
 
 /// A name, an image, and what it depends on.
@@ -76,6 +78,39 @@ fn up_with(project: &Project, options: &UpOptions, observed: &Observed) -> Resul
 
 fn up(project: &Project, observed: &Observed) -> String {
     up_with(project, &UpOptions::default(), observed).expect("a plan").to_string()
+}
+
+/// The lines of a plan about images.
+fn builds(project: &Project, building: Building, observed: &Observed) -> Result<Vec<String>, Error> {
+    let mut options = UpOptions::default();
+    options.build = building;
+    let plan = up_with(project, &options, observed)?.to_string();
+    Ok(plan.lines().filter(|line| line.contains("image")).map(str::to_owned).collect())
+}
+
+#[test]
+fn images_are_built_that_are_not_there_each_after_those_it_is_made_from() {
+    let mut project = project(&[("web", "p-web", &[]), ("zbase", "p-zbase", &[]), ("other", "x", &[])]);
+    let mut build = Build::default();
+    build.context = BuildContext::Folder("/p".into());
+    project.services.get_mut("zbase").expect("it").build = Some(build.clone());
+    build.additional_contexts.insert("base".into(), BuildContext::Elsewhere("service:zbase".into()));
+    project.services.get_mut("web").expect("it").build = Some(build.clone());
+    let nothing = Observed { networks: observed(&project).networks, ..Observed::default() };
+    let lines = builds(&project, Building::Missing, &nothing).unwrap();
+    assert_eq!(
+        lines,
+        ["build image p-zbase (not there)", "build image p-web (not there)", "pull image x (not there)"]
+    );
+    let all = observed(&project);
+    assert!(builds(&project, Building::Missing, &all).unwrap().is_empty());
+    // What comes of it is not known, so no container is recreated for it.
+    let lines = builds(&project, Building::Always, &all).unwrap();
+    assert_eq!(lines, ["build image p-zbase (requested)", "build image p-web (requested)"]);
+    build.additional_contexts.insert("base".into(), BuildContext::Elsewhere("service:other".into()));
+    project.services.get_mut("web").expect("it").build = Some(build);
+    let error = builds(&project, Building::Missing, &nothing).unwrap_err().to_string();
+    assert_eq!(error, "service \"web\" is made from the image of service \"other\", which has no build");
 }
 
 fn chain() -> Project {

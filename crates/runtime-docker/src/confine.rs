@@ -172,6 +172,7 @@ pub(crate) fn lacks(wish: Wish<'_>, by: Answering) -> Vec<Lack> {
     match wish {
         Wish::Container(spec) => of_container(spec, by),
         Wish::Network(spec) => of_network(spec, by),
+        Wish::Build(spec) => crate::build::lacks(spec, by),
         _ => Vec::new(),
     }
 }

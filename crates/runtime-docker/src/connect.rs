@@ -33,11 +33,13 @@ pub struct DockerConfig {
     pub deadline: Duration,
     /// How many requests run at once.
     pub parallel: usize,
+    /// How many images are built at once.
+    pub parallel_builds: usize,
 }
 
 impl Default for DockerConfig {
     fn default() -> Self {
-        Self { host: None, home: None, deadline: Duration::from_secs(120), parallel: 16 }
+        Self { host: None, home: None, deadline: Duration::from_secs(120), parallel: 16, parallel_builds: 2 }
     }
 }
 

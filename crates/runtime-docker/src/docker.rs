@@ -22,18 +22,19 @@ use bollard::{
 use compose_file::ProjectName;
 use futures_util::{StreamExt, stream};
 use runtime_core::{
-    AnonymousVolumes, Archive, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName,
+    AnonymousVolumes, Archive, AttachSpec, BuildSpec, Container, ContainerFilter, ContainerId, ContainerName,
     ContainerSpec, CopiedOwner, Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus,
     Image, ImageId, Lack, LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, Resource,
     ResourceKind, ResourceName, Result, RuntimeKind, Scope, Session, TerminalSize, Usages, VolumeSpec, Wish,
-    archive, labels, resubscribing,
+    archive, is_disturbed, labels, resubscribing,
 };
 use tokio::{
-    sync::{Mutex, oneshot},
+    sync::{Mutex, Semaphore, oneshot},
     time::{sleep, timeout},
 };
 
 use crate::{
+    build,
     checks::{Check, Checks},
     confine,
     connect::{Connection, DockerConfig},
@@ -68,13 +69,17 @@ struct Shared {
     connection: Connection,
     checks: Checks,
     choosing_ports: Mutex<()>,
+    /// How many builds run at once; they take nobody else's place.
+    builds: Semaphore,
 }
 
 impl DockerEngine {
     /// An engine at the configured place. Connects at the first call.
     pub fn new(config: DockerConfig) -> Self {
+        let builds = Semaphore::new(config.parallel_builds.max(1));
         Self {
             shared: Arc::new(Shared {
+                builds,
                 connection: Connection::new(config),
                 checks: Checks::default(),
                 choosing_ports: Mutex::default(),
@@ -597,6 +602,26 @@ impl Engine for DockerEngine {
             image: image.to_owned(),
             reason: "it was pulled and is not here".into(),
         })
+    }
+
+    async fn build(&self, spec: &BuildSpec, progress: &Progress) -> Result<ImageId> {
+        let client = self.connection().patient_client(ALWAYS).await?;
+        let _permit = self.shared.builds.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        let mut disturbed = 0;
+        loop {
+            match build::build(self.connection(), &client, spec, progress).await {
+                Err(error) if disturbed < DISTURBED && is_disturbed(&error) => disturbed += 1,
+                outcome => break outcome?,
+            }
+        }
+        self.image_id(&spec.image).await?.ok_or_else(|| Error::Image {
+            image: spec.image.clone(),
+            reason: "it was built and is not here".into(),
+        })
+    }
+
+    async fn push(&self, image: &str, _progress: &Progress) -> Result<()> {
+        pull::push(self.connection(), image).await
     }
 
     async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream> {

@@ -4,6 +4,7 @@
 //! container's state, health and exit code are read from data: Docker's list has the latter two only in a sentence, so each
 //! container is looked at besides, side by side.
 
+mod build;
 mod checks;
 mod confine;
 mod connect;

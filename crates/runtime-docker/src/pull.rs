@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use bollard::{
-    errors::Error as Bollard, models::CreateImageInfo, query_parameters::CreateImageOptionsBuilder,
+    errors::Error as Bollard,
+    models::CreateImageInfo,
+    query_parameters::{CreateImageOptionsBuilder, PushImageOptionsBuilder},
 };
 use futures_util::StreamExt;
 use runtime_core::{Error, Phase, Progress, ResourceKind, Result, Subject, Work};
 use tokio::time::timeout;
 
 use crate::{
+    build::split,
     connect::{Connection, DockerConfig},
     failure::{Asked, explain},
 };
@@ -63,6 +66,23 @@ pub(crate) async fn pull(connection: &Connection, image: &str, progress: &Progre
             let phase = Phase::Bytes { work: Work::Pull, done, total: Some(total) };
             progress.report(Subject::Image(image.to_owned()), phase);
         }
+    }
+    Ok(())
+}
+
+/// Gives an image to its registry. Registry credentials are not read.
+pub(crate) async fn push(connection: &Connection, image: &str) -> Result<()> {
+    let silence = connection.config.deadline.saturating_mul(DockerConfig::SILENT_PULL);
+    let client = connection.patient_client(silence).await?;
+    let (repository, tag) = split(image);
+    let query = PushImageOptionsBuilder::new().tag(tag).build();
+    let mut messages = client.push_image(repository, Some(query), None).boxed();
+    let asked = Asked { operation: "push image", kind: ResourceKind::Image, name: image };
+    while let Some(message) = timeout(silence, messages.next()).await.map_err(|_| asked.late(silence))? {
+        message.map_err(|error| match error {
+            Bollard::RequestTimeoutError => asked.late(silence),
+            error => explain(&error, asked, &connection.endpoint()),
+        })?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use compose_file::{HealthTest, HostPort, Namespace, NetworkMode, ProjectName, RestartPolicy};
 use futures_util::{StreamExt, future::BoxFuture, stream};
 use runtime_core::{
-    AnonymousVolumes, Archive, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName,
+    AnonymousVolumes, Archive, AttachSpec, BuildSpec, Container, ContainerFilter, ContainerId, ContainerName,
     ContainerSpec, ContainerState, CopiedOwner, Engine, EngineEvents, EngineInfo, Error, ExecOutput,
     ExecSpec, Health, HealthStatus, Image, ImageId, LogLine, LogOptions, LogSource, LogStream,
     MountSourceSpec, NetworkSpec, Observed, Phase, ProcessTable, Progress, PublishedPort, Resource,
@@ -30,7 +30,7 @@ use crate::{
     fixture::Fixture,
     machine::MockMachine,
     program::{Inside, Process, Program, Scripted},
-    world::{Inner, Record, StoredVolume, World},
+    world::{Inner, Layer, Record, StoredVolume, World},
 };
 
 /// The first port that is given where the engine may choose.
@@ -283,7 +283,7 @@ impl MockEngine {
 }
 
 /// An id made of a text, the same at every time.
-fn digest(text: &str) -> String {
+pub(crate) fn digest(text: &str) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut out = String::new();
     for round in 0..4_u8 {
@@ -297,6 +297,12 @@ fn digest(text: &str) -> String {
 
 pub(crate) fn image_id(reference: &str) -> ImageId {
     ImageId::new(&digest(reference))
+}
+
+/// Whether an image is in no registry.
+fn is_local(reference: &str) -> bool {
+    let host = reference.split('/').next().unwrap_or_default();
+    host == "localhost" || host.starts_with("localhost:")
 }
 
 fn not_found(kind: ResourceKind, name: &str) -> Error {
@@ -669,6 +675,100 @@ impl MockEngine {
 
 /// What the changing calls do once it is their turn.
 impl MockEngine {
+    /// What a build can begin with: an image that is here, what its containers do, and what was built into it.
+    pub(crate) fn image_to_build_on(
+        &self,
+        reference: &str,
+    ) -> Option<(ImageId, Option<Arc<dyn Program>>, Layer)> {
+        let mut world = self.inner.world();
+        if world.image(reference).is_none() && !is_local(reference) {
+            // As builders do, it is pulled.
+            world.images.insert(reference.to_owned(), image_id(reference));
+        }
+        let id = world.image(reference)?;
+        let layer = world.layers.get(id.as_str()).cloned().unwrap_or_default();
+        Some((id, Some(Self::program(&world, reference)), layer))
+    }
+
+    /// Gives what was built its names. What is made of the same is the same image.
+    pub(crate) fn keep_image(
+        &self,
+        spec: &BuildSpec,
+        program: Option<Arc<dyn Program>>,
+        mut layer: Layer,
+        history: &str,
+    ) -> ImageId {
+        let mut world = self.inner.world();
+        world.serial += u64::from(spec.no_cache);
+        let again = if spec.no_cache { world.serial } else { 0 };
+        let id = ImageId::new(&digest(&format!("{again} {:?} {history}", spec.labels)));
+        layer.labels = spec.labels.clone();
+        world.layers.insert(id.as_str().to_owned(), layer);
+        for name in [&spec.image].into_iter().chain(&spec.tags) {
+            world.images.insert(name.clone(), id.clone());
+            match &program {
+                Some(program) => world.programs.insert(name.clone(), program.clone()),
+                None => world.programs.remove(name),
+            };
+        }
+        id
+    }
+
+    /// The labels of an image that was built here.
+    pub fn image_labels(&self, reference: &str) -> Option<BTreeMap<String, String>> {
+        let world = self.inner.world();
+        Some(world.layers.get(world.images.get(reference)?.as_str())?.labels.clone())
+    }
+
+    /// A container in which a build runs something.
+    pub(crate) fn working_container(
+        &self,
+        spec: ContainerSpec,
+        files: BTreeMap<String, Vec<u8>>,
+    ) -> ContainerId {
+        let created_at = self.inner.now();
+        let mut world = self.inner.world();
+        world.serial += 1;
+        let id = digest(&format!("build {}", world.serial));
+        let image_id = world.image(&spec.image).unwrap_or_else(|| image_id(&spec.image));
+        let mut record = Record::new(&id, spec, image_id, created_at);
+        record.files = files;
+        world.containers.insert(id.clone(), record);
+        ContainerId(id)
+    }
+
+    pub(crate) fn files_of(&self, id: &ContainerId) -> BTreeMap<String, Vec<u8>> {
+        self.inner.world().containers.get(&id.0).map(|record| record.files.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn forget_container(&self, id: &ContainerId) {
+        self.inner.world().containers.remove(&id.0);
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
+    async fn do_push(&self, image: &str, progress: &Progress) -> Result<()> {
+        if self.inner.world().image(image).is_none() {
+            return Err(Error::Image { image: image.to_owned(), reason: "no such image".into() });
+        }
+        if is_local(image) {
+            return Err(Error::Image { image: image.to_owned(), reason: "no registry answers there".into() });
+        }
+        self.transfer(image, Work::Push, progress).await;
+        Ok(())
+    }
+
+    /// Bytes that go over a network, in quarters.
+    async fn transfer(&self, image: &str, work: Work, progress: &Progress) {
+        for quarter in 0..=4 {
+            let phase = Phase::Bytes { work, done: IMAGE_SIZE / 4 * quarter, total: Some(IMAGE_SIZE) };
+            progress.report(Subject::Image(image.to_owned()), phase);
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     async fn do_create_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
         let created_at = self.inner.now();
         let mut world = self.inner.world();
@@ -710,34 +810,18 @@ impl MockEngine {
                 _ => {}
             }
         }
+        let layer = world.layers.get(image_id.as_str()).cloned().unwrap_or_default();
         let files = spec.files.iter().map(|file| (file.target.clone(), file.content.0.clone().into_bytes()));
-        let record = Record {
-            id: id.clone(),
-            files: files.collect(),
-            folders: BTreeSet::new(),
-            spec: spec.clone(),
-            state: ContainerState::Created,
-            exit_code: None,
-            health: None,
-            failures: 0,
-            log: Vec::new(),
-            signals: Default::default(),
-            changed: Arc::default(),
-            task: None,
-            checks: None,
-            started: None,
-            created_at,
-            started_at: None,
-            finished_at: None,
-            ports: Vec::new(),
-            listening: BTreeMap::new(),
-            stdin: Default::default(),
-            anonymous,
-            image_id,
-            run: 0,
-            stopped_by_us: false,
-            restarts: 0,
-        };
+        let mut record = Record::new(&id, spec.clone(), image_id, created_at);
+        record.files = layer.files.into_iter().chain(files).collect();
+        record.anonymous = anonymous;
+        let own = &mut record.spec;
+        own.environment = layer.environment.into_iter().chain(spec.environment.clone()).collect();
+        own.labels = layer.labels.into_iter().chain(spec.labels.clone()).collect();
+        if own.entrypoint.is_none() {
+            own.entrypoint = layer.entrypoint;
+            own.command = own.command.take().or(layer.command);
+        }
         self.inner.tell(&record, "create");
         world.names.insert(spec.name.to_string(), id.clone());
         world.containers.insert(id.clone(), record);
@@ -904,16 +988,10 @@ impl MockEngine {
     }
 
     async fn do_pull(&self, image: &str, progress: &Progress) -> Result<ImageId> {
-        let host = image.split('/').next().unwrap_or_default();
-        if host == "localhost" || host.starts_with("localhost:") {
+        if is_local(image) {
             return Err(Error::Image { image: image.to_owned(), reason: "no registry answers there".into() });
         }
-        let total = 8 << 20;
-        for quarter in 0..=4 {
-            let phase = Phase::Bytes { work: Work::Pull, done: total / 4 * quarter, total: Some(total) };
-            progress.report(Subject::Image(image.to_owned()), phase);
-            sleep(Duration::from_millis(100)).await;
-        }
+        self.transfer(image, Work::Pull, progress).await;
         let mut world = self.inner.world();
         if image.contains("longshore-fixture") {
             world.programs.insert(image.to_owned(), Arc::new(Fixture));
@@ -1085,6 +1163,18 @@ impl Engine for MockEngine {
         let fails = self.change("pull", image).await?;
         let outcome = self.do_pull(image, progress).await?;
         fails.map_or(Ok(outcome), Err)
+    }
+
+    async fn build(&self, spec: &BuildSpec, progress: &Progress) -> Result<ImageId> {
+        let fails = self.change("build", &spec.image).await?;
+        let outcome = self.do_build(spec, progress).await?;
+        fails.map_or(Ok(outcome), Err)
+    }
+
+    async fn push(&self, image: &str, progress: &Progress) -> Result<()> {
+        let fails = self.change("push", image).await?;
+        self.do_push(image, progress).await?;
+        fails.map_or(Ok(()), Err)
     }
 
     async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream> {

@@ -33,6 +33,9 @@
 //! # }
 //! ```
 //!
+//! Images are built from the Dockerfile that the file names, as far as it needs no shell: `FROM` an image that is here, `COPY`, `ENV`, `ARG`, and
+//! `RUN` of the image's own program.
+//!
 //! Files of bind mounts are the computer's own; everything else is in memory and gone with the last handle.
 //!
 //! # Time
@@ -79,6 +82,7 @@
 //! [`MockEngine::journal`] is every call that changed something, in order; [`MockEngine::happened_before`] and
 //! [`MockEngine::count`] ask it.
 
+mod build;
 mod engine;
 mod fault;
 mod fixture;

@@ -70,6 +70,37 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// A container that was just created.
+    pub(crate) fn new(id: &str, spec: ContainerSpec, image_id: ImageId, created_at: SystemTime) -> Self {
+        Self {
+            id: id.to_owned(),
+            spec,
+            state: ContainerState::Created,
+            exit_code: None,
+            health: None,
+            failures: 0,
+            log: Vec::new(),
+            signals: VecDeque::new(),
+            changed: Arc::default(),
+            task: None,
+            checks: None,
+            started: None,
+            created_at,
+            started_at: None,
+            finished_at: None,
+            ports: Vec::new(),
+            listening: BTreeMap::new(),
+            files: BTreeMap::new(),
+            folders: BTreeSet::new(),
+            stdin: Stdin::default(),
+            anonymous: Vec::new(),
+            image_id,
+            run: 0,
+            stopped_by_us: false,
+            restarts: 0,
+        }
+    }
+
     pub(crate) fn view(&self) -> Container {
         let name = self.spec.name.as_str();
         let mut container = Container::new(ContainerId(self.id.clone()), name, &self.spec.image, self.state);
@@ -117,6 +148,16 @@ impl StoredVolume {
     }
 }
 
+/// What a build put into an image.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Layer {
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) entrypoint: Option<Vec<String>>,
+    pub(crate) command: Option<Vec<String>>,
+}
+
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) containers: BTreeMap<String, Record>,
@@ -127,6 +168,8 @@ pub(crate) struct World {
     pub(crate) programs: BTreeMap<String, Arc<dyn Program>>,
     /// What was said of containers, by name.
     pub(crate) usages: BTreeMap<String, Usage>,
+    /// What was built into images, by their ids.
+    pub(crate) layers: BTreeMap<String, Layer>,
     pub(crate) journal: Vec<String>,
     pub(crate) mutations: usize,
     pub(crate) serial: u64,

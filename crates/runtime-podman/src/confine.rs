@@ -158,6 +158,7 @@ pub(crate) fn lacks(wish: Wish<'_>, is_remote: bool) -> Vec<Lack> {
     match wish {
         Wish::Container(spec) => of_container(spec, is_remote),
         Wish::Network(spec) => of_network(spec),
+        Wish::Build(spec) => crate::build::lacks(spec),
         _ => Vec::new(),
     }
 }

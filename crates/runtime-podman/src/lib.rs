@@ -6,6 +6,7 @@
 //! whole group is killed and reaped. How many run at once is bounded. Variables of a container are handed over in
 //! podman's environment and not in its arguments, which every user of the computer can read.
 
+mod build;
 mod command;
 mod confine;
 pub mod convert;

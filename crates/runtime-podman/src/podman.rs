@@ -11,15 +11,16 @@ use std::{
 use async_trait::async_trait;
 use compose_file::{Port, ProjectName, Protocol};
 use runtime_core::{
-    AnonymousVolumes, Archive, AttachSpec, Container, ContainerFilter, ContainerId, ContainerName,
+    AnonymousVolumes, Archive, AttachSpec, BuildSpec, Container, ContainerFilter, ContainerId, ContainerName,
     ContainerSpec, CopiedOwner, Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus,
     Image, ImageId, Lack, LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, Resource,
     ResourceKind, ResourceName, Result, RuntimeKind, Scope, Session, Usages, VolumeSpec, Wish, archive,
-    labels,
+    is_disturbed, labels,
 };
 use tokio::sync::Semaphore;
 
 use crate::{
+    build,
     command::{Finished, Invocation, Podman},
     confine, copy, create,
     failure::{Subject, explain, is_gone, is_passing, unexpected},
@@ -60,6 +61,8 @@ pub struct PodmanConfig {
     pub pull_deadline: Duration,
     /// How many commands run at once.
     pub parallel: usize,
+    /// How many images are built at once.
+    pub parallel_builds: usize,
     /// Variables for podman itself, besides what it inherits.
     pub env: Vec<(String, String)>,
 }
@@ -74,6 +77,7 @@ impl Default for PodmanConfig {
             deadline: Duration::from_secs(120),
             pull_deadline: Duration::from_secs(30 * 60),
             parallel: (2 * cores).max(4),
+            parallel_builds: cores.max(2),
             env: Vec::new(),
         }
     }
@@ -84,6 +88,8 @@ impl Default for PodmanConfig {
 pub struct PodmanEngine {
     podman: Arc<Podman>,
     pull_deadline: Duration,
+    /// How many builds run at once; they take nobody else's place.
+    builds: Arc<Semaphore>,
     runs_healthchecks: bool,
     choosing_ports: Arc<tokio::sync::Mutex<()>>,
 }
@@ -110,6 +116,7 @@ impl PodmanEngine {
         Self {
             podman: Arc::new(podman),
             pull_deadline: config.pull_deadline,
+            builds: Arc::new(Semaphore::new(config.parallel_builds.max(1))),
             runs_healthchecks,
             choosing_ports: Arc::default(),
         }
@@ -595,6 +602,37 @@ impl Engine for PodmanEngine {
             Some(id) if id.len() >= 64 => Ok(ImageId::new(id)),
             _ => Err(unexpected("pull", format!("{text:?} where the image's id should be"))),
         }
+    }
+
+    async fn build(&self, spec: &BuildSpec, progress: &Progress) -> Result<ImageId> {
+        let _permit = self.builds.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        let mut outcome = build::build(&self.podman, spec, progress).await;
+        for _ in 0..GONE_MEANWHILE {
+            match &outcome {
+                Err(error) if is_disturbed(error) => {}
+                _ => break,
+            }
+            outcome = build::build(&self.podman, spec, progress).await;
+        }
+        outcome
+    }
+
+    async fn push(&self, image: &str, _progress: &Progress) -> Result<()> {
+        let mut outcome = Err(Error::Image { image: image.to_owned(), reason: "it is not here".into() });
+        for name in create::image_names(image) {
+            let finished = self
+                .podman
+                .run_within(&Invocation::new(["push", "--quiet", "--", &name]), self.pull_deadline)
+                .await?;
+            if finished.succeeded() {
+                return Ok(());
+            }
+            outcome = Err(explain(&finished, Subject { kind: ResourceKind::Image, name: image }));
+            if !finished.stderr.iter().any(|line| line.contains("image not known")) {
+                break;
+            }
+        }
+        outcome
     }
 
     async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream> {
