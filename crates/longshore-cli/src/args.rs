@@ -2,6 +2,7 @@
 
 mod agents;
 mod containers;
+mod images;
 mod talk;
 
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
@@ -14,6 +15,7 @@ pub(crate) use self::agents::{Agents, Asked, Chat, Create, Lines, Of, Place, Ser
 pub(crate) use self::containers::{
     Events, Images, Kill, Named, Port, Restart, Rm, Scale, Stats, Volumes, Wait,
 };
+pub(crate) use self::images::{Build, BuildFlags, Push, Telling};
 pub(crate) use self::talk::{Attach, Cp, Exec, Run, Talking};
 use crate::exit::ExitCode;
 
@@ -293,6 +295,10 @@ pub(crate) enum Command {
     Ls(Ls),
     /// Show what containers have written.
     Logs(Logs),
+    /// Build the images of services.
+    Build(Build),
+    /// Give the images of services that are built to their registries.
+    Push(Push),
     /// Fetch the images of services.
     Pull(Pull),
     /// Check the file and show what it means.
@@ -383,6 +389,8 @@ pub(crate) struct UpFlags {
     /// Leave containers that exist as they are.
     #[arg(long)]
     pub(crate) no_recreate: bool,
+    #[command(flatten)]
+    pub(crate) images: BuildFlags,
     /// Create containers without starting them.
     #[arg(long, conflicts_with = "wait")]
     pub(crate) no_start: bool,
@@ -459,6 +467,8 @@ pub(crate) struct CreateContainers {
     /// Remove containers of services that are not in the file.
     #[arg(long)]
     pub(crate) remove_orphans: bool,
+    #[command(flatten)]
+    pub(crate) images: BuildFlags,
     /// Whether images are fetched, in place of what the file says.
     #[arg(long, value_name = "WHEN", value_enum)]
     pub(crate) pull: Option<Pulling>,

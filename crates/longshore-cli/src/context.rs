@@ -13,7 +13,7 @@ use std::{
 };
 
 use longshore::{
-    AnyRuntime, Availability, Call, Config, Container, ContainerRuntime, EngineInfo, Error, LoadError,
+    AnyRuntime, Availability, Call, Config, Container, ContainerRuntime, EngineInfo, Error, Event, LoadError,
     LoadOptions, Phase, Project, ProjectName, ResourceKind, RuntimeChoice, RuntimeKind, Subject, Target,
     Work,
     compose_file::{variables, variables_str},
@@ -65,6 +65,31 @@ pub(crate) enum Leaves {
     Less,
     /// Images, which are no part of it.
     Images,
+}
+
+/// How much of a call the user is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tells {
+    /// All of it.
+    All,
+    /// All but how far pulls are (`--quiet-pull`).
+    AllButPulls,
+    /// Warnings, and what failed.
+    WhatMatters,
+}
+
+impl Tells {
+    fn tells(self, event: &Event) -> bool {
+        match (self, &event.phase) {
+            (Self::All, _) | (_, Phase::Warning(_) | Phase::Failed { .. }) => true,
+            (
+                Self::AllButPulls,
+                Phase::Began(work) | Phase::Bytes { work, .. } | Phase::Done { work, .. },
+            ) => *work != Work::Pull,
+            (Self::AllButPulls, _) => true,
+            (Self::WhatMatters, _) => false,
+        }
+    }
 }
 
 /// Which variables of a file are replaced.
@@ -226,6 +251,11 @@ impl Context {
 
     /// A call whose events the user is told.
     pub(crate) fn call(&self) -> Call {
+        self.call_that(Tells::All)
+    }
+
+    /// A call of whose events the user is told so much.
+    pub(crate) fn call_that(&self, tells: Tells) -> Call {
         let (reporter, failed, booted) = (self.reporter.clone(), self.failed.clone(), self.booted.clone());
         Call::reporting(move |event| {
             if event.phase == Phase::Began(Work::Boot) {
@@ -235,7 +265,9 @@ impl Context {
                 let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
                 failed.push((event.subject.clone(), reason.clone()));
             }
-            reporter.event(&event);
+            if tells.tells(&event) {
+                reporter.event(&event);
+            }
         })
     }
 

@@ -296,6 +296,72 @@ fn create_starts_nothing_and_scale_starts_as_many_as_it_is_told() {
     assert_eq!(shop.mock(&["scale", "web"]).code, Some(64));
 }
 
+/// A service that is built from that Dockerfile.
+fn built(dockerfile: &str, more: &str) -> Shop {
+    let shop =
+        Shop::new(&format!("services:\n  web:\n    build: {{context: ., args: {{TOKEN: hunter2}}}}\n{more}"));
+    std::fs::write(shop.folder().join("Dockerfile"), dockerfile).unwrap();
+    shop
+}
+
+#[test]
+fn a_build_tells_its_steps() {
+    let shop = built("FROM example/base\nARG TOKEN\nENV A=hunter2\n", "");
+    let ran = shop.mock(&["build"]);
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "Image shop-web  Building",
+            "Image shop-web  Step 1/3 : FROM example/base",
+            "Image shop-web  Step 2/3 : ARG TOKEN",
+            "Image shop-web  Step 3/3 : ENV A=***",
+            "Image shop-web  Built",
+        ]
+    );
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""));
+    for quiet in
+        [&["build", "-q"][..], &["build", "--progress", "quiet", "--build-arg", "TOKEN=other-value", "web"]]
+    {
+        let ran = shop.mock(quiet);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    }
+    let ran = shop.mock(&["build", "--format", "json"]);
+    let step = json(ran.stderr.lines().nth(1).unwrap());
+    assert_eq!(step["event"], "step");
+    assert_eq!(step["step"]["number"], 1);
+    let ran = shop.mock(&["push"]);
+    assert_eq!(ran.stderr, "nothing to push: no service has both `build` and `image`\n");
+    let named = built("FROM example/base\n", "    image: registry.test/shop/web\n");
+    let ran = named.mock(&["build", "--push"]);
+    assert!(ran.stderr.ends_with("Image registry.test/shop/web  Pushed\n"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_build_that_fails_says_where_and_why() {
+    let ran = built("FROM example/base\nCOPY nowhere /\n", "").mock(&["up", "-d"]);
+    assert_eq!(ran.code, Some(1));
+    let error = "image shop-web: step 2/2: COPY nowhere / failed: nowhere: no such file or directory";
+    assert!(ran.stderr.contains(error), "{}", ran.stderr);
+    let shop = built("FROM example/base\n", "");
+    std::fs::remove_file(shop.folder().join("Dockerfile")).unwrap();
+    let ran = shop.mock(&["create"]);
+    assert!(ran.stderr.contains("there is no Dockerfile DIR/shop/Dockerfile"), "{}", ran.stderr);
+    let ran = built("FROM example/base\n", "").mock(&["up", "-d", "--no-build"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("is not to be built (--no-build)"), "{}", ran.stderr);
+}
+
+#[test]
+fn up_builds_and_pulls_in_silence_if_it_is_told() {
+    let more = "  db:\n    image: example/db\n";
+    let shop = built("FROM example/base\n", more);
+    let ran = shop.mock(&["up", "-d", "--quiet-pull", "--build"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("Image shop-web  Built"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("Pull"), "{}", ran.stderr);
+}
+
 #[test]
 fn a_run_ends_with_what_the_container_ended_with() {
     let text = "

@@ -53,6 +53,8 @@ pub(crate) struct Exec {
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) talking: Talking,
+    #[command(flatten)]
+    pub(crate) images: super::BuildFlags,
     /// Remove it when it has ended.
     #[arg(long)]
     pub(crate) rm: bool,

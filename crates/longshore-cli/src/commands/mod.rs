@@ -7,11 +7,11 @@ mod containers;
 mod convert;
 mod copy;
 mod engine;
+mod images;
 mod list;
 mod live;
 mod logs;
 mod machine;
-mod pull;
 mod serve;
 mod takedown;
 mod talk;
@@ -55,6 +55,8 @@ pub(crate) async fn run(command: Command, mut context: Context) -> Result<ExitCo
         Command::Stats(args) => args.files.clone(),
         Command::Volumes(args) => args.files.clone(),
         Command::Logs(args) => args.files.clone().into(),
+        Command::Build(args) => args.files.clone(),
+        Command::Push(args) => args.files.clone(),
         Command::Pull(args) => args.files.clone(),
         Command::Config(args) => args.files.clone(),
         Command::Convert(args) => args.files.clone(),
@@ -103,7 +105,9 @@ async fn perform(command: Command, context: &Context) -> Result<ExitCode, Failur
         Command::Events(args) => live::events(&args, context).await,
         Command::Stats(args) => live::stats(&args, context).await,
         Command::Logs(args) => logs::logs(&args, context).await,
-        Command::Pull(args) => pull::pull(&args, context).await,
+        Command::Build(args) => images::build(&args, context).await,
+        Command::Push(args) => images::push(&args, context).await,
+        Command::Pull(args) => images::pull(&args, context).await,
         Command::Config(args) => config::config(&args, context).await,
         Command::Convert(args) => convert::convert(&args, context).await,
         Command::Status => engine::status(context).await,

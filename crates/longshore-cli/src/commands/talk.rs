@@ -77,8 +77,9 @@ pub(crate) async fn run(args: &Run, context: &Context) -> Result<ExitCode, Failu
     if args.remove_orphans {
         options.orphans = Orphans::Remove;
     }
+    options.build = args.images.building();
     let runtime = context.runtime().await?;
-    let call = context.call();
+    let call = context.call_that(args.images.tells());
     let work = runtime.run(&project, &options, &call);
     let once = context.changing(&*runtime, &project.name, Leaves::More, &call, work).await?;
     match once.session {

@@ -10,7 +10,7 @@ use longshore::{
 use super::attached;
 use crate::{
     args::{CreateContainers, Format, Plan, Pulling, Scale, Up, UpFlags},
-    context::{Context, Leaves},
+    context::{Context, Leaves, Tells},
     exit::{ExitCode, Failure},
     logs::Prefix,
     report::Report,
@@ -27,7 +27,7 @@ pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure
     if tracing::enabled!(tracing::Level::DEBUG) {
         trace_plan(&*runtime, &project, &options, context).await?;
     }
-    let call = context.call();
+    let call = context.call_that(flags.images.tells());
     let work = runtime.up(&project, &options, &call);
     if flags.detach || flags.wait || flags.no_start {
         context.changing(&*runtime, &project.name, Leaves::More, &call, work).await?;
@@ -112,8 +112,9 @@ pub(crate) async fn create(args: &CreateContainers, context: &Context) -> Result
     options.services = args.services.iter().cloned().collect();
     options.scale = scale;
     options.start = Start::No;
+    options.build = args.images.building();
     renew(&mut options, args.force_recreate, args.no_recreate, args.remove_orphans);
-    bring_up(&project, &options, context).await
+    bring_up(&project, &options, args.images.tells(), context).await
 }
 
 /// Changes how many containers of a service run.
@@ -128,12 +129,17 @@ pub(crate) async fn scale(args: &Scale, context: &Context) -> Result<ExitCode, F
     if args.no_deps {
         options.dependencies = Dependencies::Ignore;
     }
-    bring_up(&project, &options, context).await
+    bring_up(&project, &options, Tells::All, context).await
 }
 
-async fn bring_up(project: &Project, options: &UpOptions, context: &Context) -> Result<ExitCode, Failure> {
+async fn bring_up(
+    project: &Project,
+    options: &UpOptions,
+    tells: Tells,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
     let runtime = context.runtime().await?;
-    let call = context.call();
+    let call = context.call_that(tells);
     let work = runtime.up(project, options, &call);
     context.changing(&*runtime, &project.name, Leaves::More, &call, work).await?;
     Ok(ExitCode::Ok)
@@ -155,6 +161,7 @@ fn options(flags: &UpFlags) -> UpOptions {
     let mut options = UpOptions::default();
     options.services = flags.services.iter().cloned().collect();
     options.scale = flags.scale();
+    options.build = flags.images.building();
     options.timeout = flags.timeout.map(Duration::from_secs);
     if flags.no_deps {
         options.dependencies = Dependencies::Ignore;

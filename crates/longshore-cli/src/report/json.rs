@@ -22,6 +22,7 @@ fn object(event: &Event) -> Value {
     let (phase, work, rest) = match &event.phase {
         Phase::Began(work) => ("began", Some(work), json!({})),
         Phase::Bytes { work, done, total } => ("bytes", Some(work), json!({ "done": done, "total": total })),
+        Phase::Step { work, step } => ("step", Some(work), json!({ "step": step })),
         Phase::Done { work, took } => ("done", Some(work), json!({ "took_ms": took.as_millis() as u64 })),
         Phase::Unchanged => ("unchanged", None, json!({})),
         Phase::Failed { work, reason } => ("failed", Some(work), json!({ "reason": reason })),

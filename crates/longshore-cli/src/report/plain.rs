@@ -25,6 +25,7 @@ impl Report for Plain {
         let subject = words::subject(&event.subject);
         let line = match words::told(event) {
             Some(Told::Going(word) | Told::Done(word, _)) => format!("{subject}  {word}"),
+            Some(Told::Step(step)) => format!("{subject}  {step}"),
             Some(Told::Failed(_)) => format!("{subject}  {}", paint.bold_red("Error")),
             Some(Told::Warning(text)) => words::warning(&text, self.output),
             Some(Told::Bytes(..)) | None => return,

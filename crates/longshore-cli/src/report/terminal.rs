@@ -191,6 +191,9 @@ impl Report for Terminal {
                 let progress = words::progress(done, total);
                 self.screen().line(&event.subject).bar.set_message(format!("{subject}  {word} {progress}"));
             }
+            Told::Step(step) => {
+                self.screen().line(&event.subject).bar.set_message(format!("{subject}  {step}"));
+            }
             Told::Done(word, took) => {
                 let message = format!("{} {subject}  {}", paint.green("✔"), paint.green(word));
                 let state = if goes_on(event) { State::Between } else { State::Over };

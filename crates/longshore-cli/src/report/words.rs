@@ -11,6 +11,8 @@ pub(crate) enum Told {
     Going(&'static str),
     /// It has begun, and so many bytes are done.
     Bytes(&'static str, u64, Option<u64>),
+    /// A step of it begins.
+    Step(String),
     /// It is done, after so many seconds.
     Done(&'static str, Option<f64>),
     /// It failed.
@@ -19,6 +21,9 @@ pub(crate) enum Told {
     Warning(String),
 }
 
+/// So much of a step's instruction is told.
+const MOST_OF_INSTRUCTION: usize = 200;
+
 /// How an event is told; `None` is what nobody wants to know.
 pub(crate) fn told(event: &Event) -> Option<Told> {
     Some(match &event.phase {
@@ -26,6 +31,10 @@ pub(crate) fn told(event: &Event) -> Option<Told> {
         Phase::Began(Work::Rename) | Phase::Done { work: Work::Rename | Work::Queue, .. } => return None,
         Phase::Began(work) => Told::Going(doing(*work)),
         Phase::Bytes { work, done, total } => Told::Bytes(doing(*work), *done, *total),
+        Phase::Step { step, .. } => {
+            let instruction: String = step.instruction.chars().take(MOST_OF_INSTRUCTION).collect();
+            Told::Step(format!("Step {}/{} : {instruction}", step.number, step.of))
+        }
         Phase::Done { work, took } => Told::Done(done(*work), Some(took.as_secs_f64())),
         Phase::Unchanged => match event.subject {
             Subject::Container { .. } => Told::Done("Running", None),
@@ -59,6 +68,8 @@ pub(crate) fn warning(text: &str, output: Output) -> String {
 fn doing(work: Work) -> &'static str {
     match work {
         Work::Pull => "Pulling",
+        Work::Build => "Building",
+        Work::Push => "Pushing",
         Work::Create => "Creating",
         Work::Recreate => "Recreating",
         Work::Start => "Starting",
@@ -85,6 +96,8 @@ fn doing(work: Work) -> &'static str {
 fn done(work: Work) -> &'static str {
     match work {
         Work::Pull => "Pulled",
+        Work::Build => "Built",
+        Work::Push => "Pushed",
         Work::Create => "Created",
         Work::Recreate => "Recreated",
         Work::Start => "Started",
