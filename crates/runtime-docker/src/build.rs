@@ -59,7 +59,11 @@ pub(crate) fn lacks(spec: &BuildSpec, by: Answering) -> Vec<Lack> {
             "they are not given by this API; the daemon's defaults count",
         ),
         (spec.platforms.len() > 1, "build.platforms", "an image is of one platform here; name one"),
-        (spec.extra_hosts.len() > 1, "build.extra_hosts", "one is given by this API, not several"),
+        (
+            spec.extra_hosts.len() > 1 && !by.is_podman,
+            "build.extra_hosts",
+            "one is given by this API, not several",
+        ),
         (is_no_context, "build.context", "the API's builder knows folders, repositories and archives"),
         (
             is_elsewhere && !matches!(spec.dockerfile, Dockerfile::InContext(_)),
@@ -108,7 +112,7 @@ fn dockerfile(spec: &BuildSpec) -> &str {
     }
 }
 
-fn query(spec: &BuildSpec) -> BuildImageOptions {
+fn query(spec: &BuildSpec, is_podman: bool) -> BuildImageOptions {
     let args: HashMap<&str, &str> =
         spec.args.iter().map(|(name, Hidden(value))| (name.as_str(), value.as_str())).collect();
     let labels: HashMap<&str, &str> =
@@ -141,8 +145,13 @@ fn query(spec: &BuildSpec) -> BuildImageOptions {
     if let Some(size) = spec.shm_size.and_then(|bytes| i32::try_from(bytes).ok()) {
         query = query.shmsize(size);
     }
-    if let Some((host, address)) = spec.extra_hosts.first() {
-        query = query.extrahosts(&format!("{host}:{address}"));
+    let hosts: Vec<String> =
+        spec.extra_hosts.iter().map(|(host, address)| format!("{host}:{address}")).collect();
+    match hosts.first() {
+        // Podman reads a list there.
+        Some(_) if is_podman => query = query.extrahosts(&serde_json::json!(hosts).to_string()),
+        Some(first) => query = query.extrahosts(first),
+        None => {}
     }
     if let Some(platform) = spec.platforms.first() {
         query = query.platform(platform);
@@ -280,7 +289,9 @@ pub(crate) async fn build(
         let piece: io::Result<Vec<u8>> = pieces.recv().await?;
         Some((piece.map(Into::into), pieces))
     });
-    let mut messages = client.build_image(query(spec), None, Some(bollard::body_try_stream(pieces))).boxed();
+    let mut messages = client
+        .build_image(query(spec, connection.is_podman()), None, Some(bollard::body_try_stream(pieces)))
+        .boxed();
     let mut log = BuildLog::new(spec);
     let mut line = String::new();
     let report = |log: &mut BuildLog<'_>, line: &str| {

@@ -164,7 +164,7 @@ impl MockEngine {
         let Some(stage) = building.stages.pop() else {
             return Err(failed(None, said("the Dockerfile has no FROM")));
         };
-        Ok(self.keep_image(spec, stage.program, stage.layer, &stage.history))
+        Ok(self.keep_image(spec, stage.program.as_ref(), stage.layer, &stage.history))
     }
 }
 
@@ -252,7 +252,7 @@ impl Building<'_> {
         let (id, program, layer) =
             self.engine.image_to_build_on(base).ok_or_else(|| said(format!("{base}: no such image")))?;
         let history = format!("{}\n", id.as_str());
-        Ok(Stage { name: None, base: Some(base.to_owned()), program, layer, history })
+        Ok(Stage { name: None, base: Some(base.to_owned()), program: Some(program), layer, history })
     }
 
     fn copy(&mut self, rest: &str) -> std::result::Result<(), Failing> {

@@ -676,10 +676,7 @@ impl MockEngine {
 /// What the changing calls do once it is their turn.
 impl MockEngine {
     /// What a build can begin with: an image that is here, what its containers do, and what was built into it.
-    pub(crate) fn image_to_build_on(
-        &self,
-        reference: &str,
-    ) -> Option<(ImageId, Option<Arc<dyn Program>>, Layer)> {
+    pub(crate) fn image_to_build_on(&self, reference: &str) -> Option<(ImageId, Arc<dyn Program>, Layer)> {
         let mut world = self.inner.world();
         if world.image(reference).is_none() && !is_local(reference) {
             // As builders do, it is pulled.
@@ -687,14 +684,14 @@ impl MockEngine {
         }
         let id = world.image(reference)?;
         let layer = world.layers.get(id.as_str()).cloned().unwrap_or_default();
-        Some((id, Some(Self::program(&world, reference)), layer))
+        Some((id, Self::program(&world, reference), layer))
     }
 
     /// Gives what was built its names. What is made of the same is the same image.
     pub(crate) fn keep_image(
         &self,
         spec: &BuildSpec,
-        program: Option<Arc<dyn Program>>,
+        program: Option<&Arc<dyn Program>>,
         mut layer: Layer,
         history: &str,
     ) -> ImageId {
@@ -706,7 +703,7 @@ impl MockEngine {
         world.layers.insert(id.as_str().to_owned(), layer);
         for name in [&spec.image].into_iter().chain(&spec.tags) {
             world.images.insert(name.clone(), id.clone());
-            match &program {
+            match program {
                 Some(program) => world.programs.insert(name.clone(), program.clone()),
                 None => world.programs.remove(name),
             };

@@ -1092,7 +1092,7 @@ pub(super) const ROWS: &[Row] = &[
         &["S/build/extra_hosts"],
         "services:\n  web: {build: {context: ., extra_hosts: ['a=10.0.0.1']}, command: [sleep]}\n",
         (Taken, Taken, Taken, Taken),
-        "several are refused over Docker's API",
+        "several are refused on Docker",
     ),
     row(
         "build_network",

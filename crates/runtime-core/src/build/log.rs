@@ -45,6 +45,7 @@ impl<'s> BuildLog<'s> {
         // The step is told besides.
         let reason = match reason.strip_prefix("building at STEP \"") {
             Some(rest) if self.step.is_some() => rest.split_once("\": ").map_or(rest, |(_, reason)| reason),
+            _ if reason.is_empty() => "the engine gives no reason",
             _ => &reason,
         };
         let problem =
