@@ -322,7 +322,7 @@ impl DockerEngine {
             Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
             Err(error) => Err(error),
         };
-        let id = self.ask("inspect image", ResourceKind::Image, reference, look).await?;
+        let id = self.ask_undisturbed("inspect image", ResourceKind::Image, reference, look).await?;
         Ok(id.as_deref().map(ImageId::new))
     }
 

@@ -119,6 +119,8 @@ pub(crate) fn has_gone_meanwhile(error: &Error, name: &str) -> bool {
         ["no such volume", "network not found", "no such container", "no such network interface"];
     match error {
         Error::NotFound { .. } => name.is_empty(),
+        // It looks at all images that have the layers of one.
+        Error::Image { reason, .. } => reason.contains("locating image with ID"),
         Error::Api { message, .. } => GONE.iter().any(|words| message.contains(words)),
         _ => false,
     }
