@@ -366,7 +366,8 @@ pub(crate) fn split(reference: &str) -> (&str, &str) {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::{
         collections::BTreeMap,
