@@ -1,6 +1,11 @@
 //! The backends that the suite knows, and how each is reached.
 
-use std::{env, io, path::Path, sync::Arc, time::Duration};
+use std::{
+    env, io,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use compose_file::ProjectName;
 use runtime_core::{Compose, ContainerRuntime, Engine, Scope};
@@ -14,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    Failed, IMAGE, IMAGE_2,
+    Failed, IMAGE, IMAGE_2, Outcome,
     probe::{socket_delete, socket_get},
 };
 
@@ -29,6 +34,8 @@ pub struct Backend {
     /// The first part of its tests' names.
     pub name: &'static str,
     kind: Kind,
+    /// Projects that images may have been built for.
+    built: Mutex<Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -70,16 +77,20 @@ impl Backend {
             None => Kind::Unset("LONGSHORE_TEST_PODMAN_SOCKET"),
         };
         vec![
-            Self { name: "mock", kind: Kind::Mock },
-            Self { name: "podman", kind: Kind::Podman },
-            Self { name: "docker", kind: Kind::Docker { host: None } },
-            Self { name: "docker-over-podman", kind: over_podman },
+            Self::new("mock", Kind::Mock),
+            Self::new("podman", Kind::Podman),
+            Self::docker(),
+            Self::new("docker-over-podman", over_podman),
         ]
+    }
+
+    fn new(name: &'static str, kind: Kind) -> Self {
+        Self { name, kind, built: Mutex::default() }
     }
 
     /// Docker alone, for what only it can be asked.
     pub fn docker() -> Self {
-        Self { name: "docker", kind: Kind::Docker { host: None } }
+        Self::new("docker", Kind::Docker { host: None })
     }
 
     /// Whether it has processes, ports of the host, and a place where it may be missing.
@@ -198,11 +209,31 @@ impl Backend {
         }
     }
 
+    /// Notes that images may have been built for these projects.
+    pub(crate) fn has_built(&self, projects: impl Iterator<Item = String>) {
+        self.built.lock().unwrap_or_else(PoisonError::into_inner).extend(projects);
+    }
+
+    /// Removes all images that were built. No other test may run: Podman's lists of images, and what is built from layers that go,
+    /// fail meanwhile.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked.
+    pub(crate) fn remove_built(&self) -> Outcome {
+        let built = std::mem::take(&mut *self.built.lock().unwrap_or_else(PoisonError::into_inner));
+        self.tokio()?.block_on(async {
+            for project in built {
+                self.remove_images(&project).await?;
+            }
+            Ok(())
+        })
+    }
+
     /// Removes the images that were built for a project.
     ///
     /// # Errors
     /// When the engine cannot be asked.
-    pub(crate) async fn remove_images(&self, project: &str) -> Result<(), Failed> {
+    async fn remove_images(&self, project: &str) -> Result<(), Failed> {
         match &self.kind {
             Kind::Podman => {
                 let label = format!("label=com.docker.compose.project={project}");
@@ -220,15 +251,7 @@ impl Backend {
                 let filter =
                     format!("%7B%22label%22%3A%5B%22com.docker.compose.project%3D{project}%22%5D%7D");
                 let path = format!("/images/json?filters={filter}");
-                let mut text = socket_get(Path::new(&socket), &path).await;
-                // Podman's service gives up when an image goes while it lists them.
-                for _ in 0..20 {
-                    if text.is_ok() {
-                        break;
-                    }
-                    text = socket_get(Path::new(&socket), &path).await;
-                }
-                let text = text?;
+                let text = socket_get(Path::new(&socket), &path).await?;
                 let listed: Value = serde_json::from_str(&text)?;
                 for id in listed.as_array().into_iter().flatten().filter_map(|image| image["Id"].as_str()) {
                     // One that another is made from goes with that.

@@ -14,13 +14,15 @@ pub enum Failed {
     Because(String),
     /// Something that the test needs is not on this computer.
     NotHere(String),
+    /// A program is not on this computer that is required by a name of its own, whatever it is tested on.
+    NoProgram(&'static str, String),
 }
 
 impl Failed {
     /// The reason, as a sentence.
     pub fn message(&self) -> &str {
         match self {
-            Self::Because(text) | Self::NotHere(text) => text,
+            Self::Because(text) | Self::NotHere(text) | Self::NoProgram(_, text) => text,
         }
     }
 }
@@ -41,13 +43,17 @@ pub fn is_required(name: &str) -> bool {
 /// # Errors
 /// What was not so, or is required and not here.
 pub fn completed(outcome: Outcome, name: &str) -> Result<Completion, libtest_mimic::Failed> {
+    let (outcome, name) = match outcome {
+        Err(Failed::NoProgram(program, reason)) => (Err(Failed::NotHere(reason)), program),
+        outcome => (outcome, name),
+    };
     match outcome {
         Ok(()) => Ok(Completion::Completed),
         Err(Failed::NotHere(reason)) if is_required(name) => {
             Err(format!("required, and not here: {reason}").into())
         }
         Err(Failed::NotHere(reason)) => Ok(Completion::ignored_with(reason)),
-        Err(Failed::Because(reason)) => Err(reason.into()),
+        Err(Failed::Because(reason) | Failed::NoProgram(_, reason)) => Err(reason.into()),
     }
 }
 

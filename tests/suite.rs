@@ -78,7 +78,13 @@ impl Suite {
 
     /// Runs the tests that the command line asks for and ends the process.
     pub fn run(self) -> ! {
-        libtest_mimic::run(&Arguments::from_args(), self.trials).exit()
+        let conclusion = libtest_mimic::run(&Arguments::from_args(), self.trials);
+        for candidate in &self.backends {
+            if let Err(failed) = candidate.backend.remove_built() {
+                eprintln!("images of {} are left: {}", candidate.backend.name, failed.message());
+            }
+        }
+        conclusion.exit()
     }
 }
 

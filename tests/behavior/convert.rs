@@ -252,11 +252,9 @@ async fn every_attribute(case: Case) -> Outcome {
 fn generator() -> Result<PathBuf, Failed> {
     let named = std::env::var_os("LONGSHORE_TEST_QUADLET").map(PathBuf::from);
     let usual = ["/usr/libexec/podman/quadlet", "/usr/lib/podman/quadlet"].map(PathBuf::from);
-    named
-        .into_iter()
-        .chain(usual)
-        .find(|path| path.is_file())
-        .ok_or_else(|| Failed::NotHere("there is no Quadlet; LONGSHORE_TEST_QUADLET names it".to_owned()))
+    named.into_iter().chain(usual).find(|path| path.is_file()).ok_or_else(|| {
+        Failed::NoProgram("quadlet", "there is no Quadlet; LONGSHORE_TEST_QUADLET names it".to_owned())
+    })
 }
 
 /// What systemd would be given of a project.

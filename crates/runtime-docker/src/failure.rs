@@ -120,7 +120,9 @@ pub(crate) fn has_gone_meanwhile(error: &Error, name: &str) -> bool {
     match error {
         Error::NotFound { .. } => name.is_empty(),
         // It looks at all images that have the layers of one.
-        Error::Image { reason, .. } => reason.contains("locating image with ID"),
+        Error::Image { reason, .. } => {
+            reason.contains("locating image with ID") || reason.contains("locating item named")
+        }
         Error::Api { message, .. } => GONE.iter().any(|words| message.contains(words)),
         _ => false,
     }

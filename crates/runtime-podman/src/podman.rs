@@ -256,12 +256,14 @@ impl PodmanEngine {
     /// Runs a command that looks at what is anybody's, again and again as long as it fails because something of that has
     /// gone meanwhile.
     async fn undisturbed(&self, command: &Invocation, subject: Subject<'_>) -> Result<Finished> {
-        const GONE: [&str; 6] = [
+        const GONE: [&str; 7] = [
             "no such volume",
             "network not found",
             "container not known",
             "no such container",
             "image not known",
+            // Of an image that goes while it is looked which are dangling.
+            "locating item named",
             "no such network interface",
         ];
         let gone = |line: &String| GONE.iter().any(|words| line.contains(words));
