@@ -97,7 +97,7 @@ async fn it_has_docker_composes_name_and_labels(case: Case) -> Outcome {
 
 async fn what_it_depends_on_is_up_before(case: Case) -> Outcome {
     let project = case.project(TEXT)?;
-    let mut options = web(&["fetch", "http://db:8080/health", "--retry", "5"]);
+    let mut options = web(&["fetch", "http://db:8080/health", "--retry", "20"]);
     options.afterwards = Afterwards::Remove;
     let talked = talked(&case, &project, &options).await?;
     assert_eq!((talked.exit_code, talked.stdout.trim()), (0, "healthy"), "{talked:?}");
