@@ -24,6 +24,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How often a document may go away under a question: the page loads itself again when a file did not come.
 const RELOADS: u32 = 8;
 
+/// Whether nothing of the page came, nor the file that would have loaded it again: there is a link then.
+const CAME_IN_PART: &str =
+    "document.querySelector('.late') && wrong.some((words) => words.endsWith('/page/boot.js does not load'))
+        && wrong.some((words) => words.endsWith('/page/main.js does not load'))";
+
 /// The driver of browsers: one for all tests of this program.
 #[derive(Debug)]
 struct Driver {
@@ -76,6 +81,8 @@ const WATCHER: &str = r#"
     addEventListener("securitypolicyviolation", (event) => wrong.push(`${event.violatedDirective}: ${event.blockedURI}`));
 "#;
 
+const IN_PART: &str = "the page came in part";
+
 fn is_of_a_document_that_went(error: &WebDriverError) -> bool {
     let said = error.to_string();
     ["document unloaded", "aborted by navigation"].iter().any(|words| said.contains(words))
@@ -125,7 +132,7 @@ impl Page {
         let mut tries = 0;
         loop {
             match self.driver.goto(url).await {
-                // Containers of other tests come and go; see the page's `index.html`.
+                // Containers of other tests come and go; see the page's `boot.js`.
                 Err(error) if tries < 5 && error.to_string().contains("ERR_NETWORK_CHANGED") => tries += 1,
                 outcome => return Ok(outcome?),
             }
@@ -160,11 +167,12 @@ impl Page {
         Ok(self.driver.execute(script, Vec::new()).await?.json().clone())
     }
 
-    /// Waits until an expression is true in the page, looking again at each of its changes; gives its value.
+    /// Waits until an expression is true in the page, looking again at each of its changes; gives its value. A page that came in part is
+    /// loaded again as a user would.
     pub async fn until(&self, expression: &str) -> Result<Value, Failed> {
         let script = format!(
             "const done = arguments[arguments.length - 1];
-             const holds = () => {{ try {{ return ({expression}); }} catch {{ return false; }} }};
+             const holds = () => {{ try {{ return ({CAME_IN_PART}) ? '{IN_PART}' : ({expression}); }} catch {{ return false; }} }};
              const first = holds();
              if (first) {{ done(first); return; }}
              const observer = new MutationObserver(() => {{ const now = holds(); if (now) {{ observer.disconnect(); done(now); }} }});
@@ -174,6 +182,10 @@ impl Page {
         let answer = loop {
             match self.driver.execute_async(script.as_str(), Vec::new()).await {
                 Err(error) if reloads < RELOADS && is_of_a_document_that_went(&error) => reloads += 1,
+                Ok(value) if reloads < RELOADS && *value.json() == IN_PART => {
+                    reloads += 1;
+                    self.driver.find(By::Css(".late a")).await?.click().await?;
+                }
                 answer => break answer,
             }
         };
@@ -325,6 +337,12 @@ impl Page {
             return self.tell("Emulation.setDeviceMetricsOverride", size).await;
         }
         self.tell("Emulation.clearDeviceMetricsOverride", json!({})).await
+    }
+
+    /// Keeps files away from it, by patterns of their URLs.
+    pub async fn keep_away(&self, urls: &[&str]) -> Outcome {
+        self.tell("Network.enable", json!({})).await?;
+        self.tell("Network.setBlockedURLs", json!({ "urls": urls })).await
     }
 
     async fn tell(&self, command: &str, parameters: Value) -> Outcome {

@@ -12,6 +12,7 @@ pub(crate) fn tests(trials: &mut Trials) {
     house_trials!(trials, [Engine::Mock];
         every_state_is_accessible,
         a_set_up_is_accessible,
+        one_that_came_in_part_is_loaded_again,
     );
 }
 
@@ -92,5 +93,21 @@ async fn a_set_up_is_accessible(house: &mut House) -> Outcome {
     page.is_accessible("a set-up").await?;
     page.press("Cancel").await?;
     page.until("!document.querySelector('#runtime progress')").await?;
+    page.close().await
+}
+
+async fn one_that_came_in_part_is_loaded_again(house: &mut House) -> Outcome {
+    house.start().await?;
+    let page = Page::open(house).await?;
+    page.keep_away(&["*/page/boot.js", "*/page/dom.js"]).await?;
+    page.goto(house.url()?).await?;
+    // It is not said to who has it before long.
+    let shown = "getComputedStyle(document.querySelector('.late')).visibility";
+    assert_eq!(page.run(&format!("return {shown}")).await?, "hidden");
+    page.run("document.getAnimations().forEach((one) => one.finish())").await?;
+    assert_eq!(page.run(&format!("return {shown}")).await?, "visible");
+    look(&page, "look-in-part").await?;
+    page.keep_away(&[]).await?;
+    page.connected().await?;
     page.close().await
 }

@@ -135,6 +135,7 @@ async fn nothing_comes_from_elsewhere(house: &mut House) -> Outcome {
     );
     let html = response.text().await?;
     assert!(!html.contains("style=") && !html.contains("<style") && !html.contains("onclick"), "{html}");
+    assert_eq!(html.matches("<script").count(), html.matches(" src=\"/page/").count(), "{html}");
     // The policy holds in the browser too.
     page.run("const inline = document.createElement('script'); inline.textContent = 'window.ran = true'; document.body.append(inline)").await?;
     page.until("window.wrong.length === 1").await?;

@@ -1,13 +1,12 @@
 //! The page, and signing in to it.
 
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use axum::{
     Extension,
     extract::{Path, Query, State},
     response::{IntoResponse, Redirect, Response},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -15,27 +14,20 @@ use sha2::{Digest, Sha256};
 use super::{App, guard::Trusted};
 use crate::api::Problem;
 
-const INDEX: &str = include_str!("../../page/index.html");
-
-/// Nothing from elsewhere, nothing inline but the one script of the index, and in nobody's frame.
-static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let script = INDEX.split_once("<script>").and_then(|(_, rest)| rest.split_once("</script>"));
-    let digest = STANDARD.encode(Sha256::digest(script.map_or("", |(script, _)| script)));
-    format!(
-        "default-src 'none'; script-src 'self' 'sha256-{digest}'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; \
-         base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    )
-});
+/// Nothing from elsewhere, nothing inline, and in nobody's frame.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; \
+    base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// The files of the page. They are in the program, so that there is nothing to install beside it.
-const FILES: [(&str, &str, &str); 15] = [
-    ("index.html", "text/html; charset=utf-8", INDEX),
+const FILES: [(&str, &str, &str); 16] = [
+    ("index.html", "text/html; charset=utf-8", include_str!("../../page/index.html")),
     ("icon.svg", "image/svg+xml", include_str!("../../page/icon.svg")),
     ("style.css", "text/css; charset=utf-8", include_str!("../../page/style.css")),
     ("main.js", SCRIPT, include_str!("../../page/main.js")),
     ("agents.js", SCRIPT, include_str!("../../page/agents.js")),
     ("ansi.js", SCRIPT, include_str!("../../page/ansi.js")),
     ("api.js", SCRIPT, include_str!("../../page/api.js")),
+    ("boot.js", SCRIPT, include_str!("../../page/boot.js")),
     ("chat.js", SCRIPT, include_str!("../../page/chat.js")),
     ("dom.js", SCRIPT, include_str!("../../page/dom.js")),
     ("known.js", SCRIPT, include_str!("../../page/known.js")),
@@ -53,7 +45,7 @@ fn file(name: &str, headers: &HeaderMap) -> Option<Response> {
     let tag = format!("\"{digest}\"");
     let head = [
         (header::CONTENT_TYPE, *kind),
-        (header::CONTENT_SECURITY_POLICY, POLICY.as_str()),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
         // Asked for each time, and answered with nothing when it is the same.
         (header::CACHE_CONTROL, "no-cache"),
