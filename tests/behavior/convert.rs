@@ -295,7 +295,7 @@ async fn units_of_attributes(case: Case) -> Outcome {
     for (name, _, text) in files() {
         let project = case.project(&text)?;
         match generate(&case, &project) {
-            Err(error @ Failed::NotHere(_)) => return Err(error),
+            Err(error @ (Failed::NotHere(_) | Failed::NoProgram(..))) => return Err(error),
             Err(error) if quadlet(&project, &BTreeSet::new()).is_ok() => {
                 return Err(format!("{name}: {error:?}").into());
             }
