@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    Condition, MountSource, NetworkMode, Project, Protocol, Service, Severity,
+    Condition, HostPort, MountSource, NetworkMode, Project, Protocol, Service, Severity,
     findings::{Findings, Place, Spot},
     grammar, normalize,
     service::Entries,
@@ -327,14 +327,12 @@ fn ports(project: &Project, places: &Places<'_>, findings: &mut Findings) {
     };
     for service in project.services.values().filter(publishes) {
         for (index, port) in service.ports.iter().enumerate() {
-            let Some(host) = port.published.filter(|host| host.first == host.last) else { continue };
+            let Some(host) = port.published.and_then(HostPort::only) else { continue };
             let spot = || places.entry(&service.name, "ports", index);
             if service.scale > 1 {
                 let Spot { place, path } = spot();
-                let message = format!(
-                    "{} containers cannot all publish port {} of the host",
-                    service.scale, host.first
-                );
+                let message =
+                    format!("{} containers cannot all publish port {} of the host", service.scale, host);
                 findings.error_with(
                     place,
                     &path,
@@ -343,7 +341,7 @@ fn ports(project: &Project, places: &Places<'_>, findings: &mut Findings) {
                 );
                 continue;
             }
-            let users = taken.entry((host.first, port.protocol)).or_default();
+            let users = taken.entry((host, port.protocol)).or_default();
             // An address that is none is all of them.
             let address = port.host_ip.filter(|address| !address.is_unspecified());
             if let Some(other) = users.overlapping(address) {
@@ -356,7 +354,7 @@ fn ports(project: &Project, places: &Places<'_>, findings: &mut Findings) {
                 findings.error(
                     place,
                     &path,
-                    format!("port {}/{} of the host is published {who}", host.first, port.protocol.as_str()),
+                    format!("port {}/{} of the host is published {who}", host, port.protocol.as_str()),
                 );
             }
             users.first.get_or_insert(&service.name);

@@ -145,6 +145,7 @@ impl From<ProjectName> for String {
 #[error(
     "{name:?} is not a project name: use lowercase letters, digits, '-' and '_', and begin with a letter or a digit"
 )]
+#[non_exhaustive]
 pub struct InvalidName {
     /// The text that was given.
     pub name: String,
@@ -182,6 +183,7 @@ pub struct Network {
 
 /// One subnet of a network.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct IpamPool {
     /// The subnet, like `172.28.0.0/16`.
     pub subnet: Option<String>,

@@ -127,10 +127,8 @@ pub(crate) fn short(text: &str) -> Result<Vec<Port>, String> {
     let host = |offset: u16| -> Result<Option<HostPort>, String> {
         Ok(match published {
             None => None,
-            Some((from, to)) if to - from + 1 == count => {
-                Some(HostPort { first: from + offset, last: from + offset })
-            }
-            Some((first, last)) if count == 1 => Some(HostPort { first, last }),
+            Some((from, to)) if to - from + 1 == count => HostPort::new(from + offset, from + offset),
+            Some((first, last)) if count == 1 => HostPort::new(first, last),
             Some((from, to)) => {
                 return Err(format!("{} ports of the host for {count} of the container", to - from + 1));
             }
@@ -164,7 +162,7 @@ fn long(reader: &mut Reader<'_>, node: &Node) -> Option<(Port, PortWords)> {
             "published" => {
                 let text = reader.string(value)?;
                 match range(&text) {
-                    Ok((first, last)) => published = Some(HostPort { first, last }),
+                    Ok((first, last)) => published = HostPort::new(first, last),
                     Err(_) if text.is_empty() => {}
                     Err(_) if text == "0" => words.zero = true,
                     Err(why) => reader.error(value.place, why),
@@ -206,9 +204,7 @@ mod tests {
     use super::*;
 
     fn text(port: &Port) -> String {
-        let host = port.published.map_or("?".into(), |p| {
-            if p.first == p.last { p.first.to_string() } else { format!("{}-{}", p.first, p.last) }
-        });
+        let host = port.published.map_or("?".into(), |host| host.to_string());
         let address = port.host_ip.map_or("*".into(), |ip| ip.to_string());
         format!("{address}:{host}>{}/{}", port.target, port.protocol.as_str())
     }

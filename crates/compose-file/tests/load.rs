@@ -646,7 +646,7 @@ proptest::proptest! {
         let mut service = Service::new("a", "img:1");
         service.command = Some(command);
         service.environment.insert("V".into(), Some(value));
-        service.ports.push(Port { target: port, published: None, host_ip: None, protocol: Protocol::Udp });
+        service.ports.push(Port::new(port, Protocol::Udp));
         service.scale = scale;
         service.networks.insert("default".into(), ServiceNetwork::default());
         service.config_hash = config_hash(&service);

@@ -66,14 +66,11 @@ fn obstacle(service: &Service, count: u32) -> Option<(String, &'static str)> {
     }
     let help = "publish a range, or leave the host port to the engine";
     service.ports.iter().filter_map(|port| port.published).find_map(|host| {
-        let ports = u32::from(host.last.saturating_sub(host.first)) + 1;
+        let ports = u32::from(host.last() - host.first()) + 1;
         let why = match ports {
-            1 => format!("{count} containers cannot all publish port {} of the host", host.first),
+            1 => format!("{count} containers cannot all publish port {host} of the host"),
             fewer if fewer < count => {
-                format!(
-                    "{count} containers cannot share the {fewer} ports {}-{} of the host",
-                    host.first, host.last
-                )
+                format!("{count} containers cannot share the {fewer} ports {host} of the host")
             }
             _ => return None,
         };

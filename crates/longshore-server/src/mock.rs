@@ -34,7 +34,7 @@ struct MockAgent {
 
 /// The port of this computer that a container has.
 fn port(process: &Process) -> Option<u16> {
-    process.spec().ports.iter().find_map(|port| port.published.map(|host| host.first))
+    process.spec().ports.iter().find_map(|port| port.published.map(|host| host.first()))
 }
 
 impl Program for MockAgent {

@@ -611,7 +611,7 @@ pub struct ContainerSpec {
 impl ContainerSpec {
     /// Whether the engine has a choice among ports of the host.
     pub fn has_port_ranges(&self) -> bool {
-        self.ports.iter().any(|port| port.published.is_some_and(|host| host.first < host.last))
+        self.ports.iter().any(|port| port.published.is_some_and(|host| host.only().is_none()))
     }
 
     /// Takes one port out of each range of the host's, for engines that do not choose: the first that no container of
@@ -635,8 +635,8 @@ impl ContainerSpec {
         let mut chosen: Vec<(Protocol, u16)> = Vec::new();
         for index in 0..self.ports.len() {
             let port = &self.ports[index];
-            let Some(range) = port.published.filter(|host| host.first < host.last) else { continue };
-            let (protocol, all) = (port.protocol, range.first..=range.last);
+            let Some(range) = port.published.filter(|host| host.only().is_none()) else { continue };
+            let (protocol, all) = (port.protocol, range.first()..=range.last());
             let possible =
                 |number: &u16| !chosen.contains(&(protocol, *number)) && !has(&others, protocol, *number);
             let best =
@@ -645,11 +645,11 @@ impl ContainerSpec {
             let Some(number) = all.clone().find(best).or_else(|| second.next()) else {
                 return Err(crate::Error::PortInUse {
                     container: self.name.to_string(),
-                    reason: format!("no port of {}-{} is free", range.first, range.last),
+                    reason: format!("no port of {range} is free"),
                 });
             };
             chosen.push((protocol, number));
-            self.ports[index].published = Some(compose_file::HostPort { first: number, last: number });
+            self.ports[index].published = compose_file::HostPort::new(number, number);
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use compose_file::{Condition, Project, Protocol, PullPolicy, RestartPolicy, Service};
+use compose_file::{Condition, HostPort, Project, Protocol, PullPolicy, RestartPolicy, Service};
 
 use crate::{
     Action, After, Afterwards, AnonymousVolumes, Awaiting, BuildOptions, Building, Cause, Container,
@@ -823,12 +823,8 @@ impl<'a> Planner<'a> {
             }
             after.extend(needs);
             for port in &service.ports {
-                let Some(wanted) = port.published.filter(|wanted| wanted.first == wanted.last) else {
-                    continue;
-                };
-                for (address, step) in
-                    self.freed_ports.get(&(port.protocol, wanted.first)).into_iter().flatten()
-                {
+                let Some(wanted) = port.published.and_then(HostPort::only) else { continue };
+                for (address, step) in self.freed_ports.get(&(port.protocol, wanted)).into_iter().flatten() {
                     if address.is_none() || port.host_ip.is_none() || *address == port.host_ip {
                         after.push(step.ended());
                     }

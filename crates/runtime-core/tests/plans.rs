@@ -23,7 +23,7 @@ fn project(services: &[Line<'_>]) -> Project {
         let mut service = Service::new(*name, *image);
         service.networks.insert("default".into(), ServiceNetwork::default());
         for (needed, condition) in *dependencies {
-            let dependency = Dependency { condition: *condition, restart: false, required: true };
+            let dependency = Dependency::on(*condition);
             service.depends_on.insert((*needed).into(), dependency);
         }
         service.config_hash = compose_file::config_hash(&service);
@@ -284,7 +284,7 @@ fn ten_thousand_services_are_planned() {
     for index in 1..10_000 {
         let mut service = first.clone();
         service.name = format!("s{index}");
-        let dependency = Dependency { condition: Condition::ServiceStarted, restart: false, required: true };
+        let dependency = Dependency::on(Condition::ServiceStarted);
         service.depends_on.insert(format!("s{}", index - 1), dependency);
         project.services.insert(service.name.clone(), service);
     }

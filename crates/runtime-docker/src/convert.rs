@@ -75,13 +75,7 @@ fn health(check: &Healthcheck) -> HealthConfig {
 pub(crate) fn body(spec: &ContainerSpec, security_opt: &[String]) -> ContainerCreateBody {
     let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for port in &spec.ports {
-        let host_port = port.published.map(|host| {
-            if host.first == host.last {
-                host.first.to_string()
-            } else {
-                format!("{}-{}", host.first, host.last)
-            }
-        });
+        let host_port = port.published.map(|host| host.to_string());
         let binding = PortBinding { host_ip: port.host_ip.map(|ip| ip.to_string()), host_port };
         let key = format!("{}/{}", port.target, port.protocol.as_str());
         bindings.entry(key).or_default().get_or_insert_default().push(binding);
@@ -402,8 +396,9 @@ mod tests {
     #[test]
     fn a_container_as_a_request() {
         let mut spec = ContainerSpec::new(ContainerName::new("p-a-1").unwrap(), "app");
-        let host = Some(HostPort { first: 8080, last: 8081 });
-        spec.ports = vec![Port { target: 80, published: host, host_ip: None, protocol: Protocol::Udp }];
+        let mut port = Port::new(80, Protocol::Udp);
+        port.published = HostPort::new(8080, 8081);
+        spec.ports = vec![port];
         spec.entrypoint = Some(vec![]);
         spec.stop_grace_period = Some(Duration::from_millis(1500));
         let body = body(&spec, &[]);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use compose_file::{HealthTest, HostPort, Namespace, NetworkMode, ProjectName, RestartPolicy};
+use compose_file::{HealthTest, Namespace, NetworkMode, ProjectName, RestartPolicy};
 use futures_util::{StreamExt, future::BoxFuture, stream};
 use runtime_core::{
     AnonymousVolumes, Archive, AttachSpec, BuildSpec, Container, ContainerFilter, ContainerId, ContainerName,
@@ -345,8 +345,7 @@ fn bind(world: &World, id: &str, spec: &ContainerSpec) -> Result<Vec<PublishedPo
         .collect();
     let mut bound: Vec<PublishedPort> = Vec::new();
     for port in &spec.ports {
-        let HostPort { first, last } =
-            port.published.unwrap_or(HostPort { first: FIRST_PORT, last: u16::MAX });
+        let (first, last) = port.published.map_or((FIRST_PORT, u16::MAX), |host| (host.first(), host.last()));
         let free = |candidate: &u16| {
             !taken.contains(&(port.protocol, *candidate))
                 && !bound.iter().any(|other| other.protocol == port.protocol && other.published == *candidate)

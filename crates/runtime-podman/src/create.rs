@@ -110,8 +110,7 @@ fn publish(port: &Port) -> String {
     let host = match port.published {
         None if address.is_empty() => String::new(),
         None => ":".to_owned(),
-        Some(host) if host.first == host.last => format!("{}:", host.first),
-        Some(host) => format!("{}-{}:", host.first, host.last),
+        Some(host) => format!("{host}:"),
     };
     format!("{address}{host}{}/{}", port.target, port.protocol.as_str())
 }
@@ -265,21 +264,11 @@ mod tests {
     fn a_container_as_arguments() {
         let mut spec = ContainerSpec::new(ContainerName::new("p-a-1").unwrap(), "app");
         spec.environment = [("A", "x y"), ("PATH", "/bin")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-        let host = Some(HostPort { first: 8080, last: 8080 });
-        spec.ports = vec![
-            Port {
-                target: 80,
-                published: host,
-                host_ip: Some("::1".parse().unwrap()),
-                protocol: Protocol::Tcp,
-            },
-            Port {
-                target: 53,
-                published: None,
-                host_ip: Some("127.0.0.1".parse().unwrap()),
-                protocol: Protocol::Udp,
-            },
-        ];
+        let (mut web, mut names) = (Port::new(80, Protocol::Tcp), Port::new(53, Protocol::Udp));
+        web.published = HostPort::new(8080, 8080);
+        web.host_ip = Some("::1".parse().unwrap());
+        names.host_ip = Some("127.0.0.1".parse().unwrap());
+        spec.ports = vec![web, names];
         spec.networks = vec![Attachment {
             aliases: vec!["a".into(), "b".into()],
             ..Attachment::new(ResourceName::network("n").unwrap())

@@ -8,6 +8,7 @@ use crate::attribute::words;
 
 /// One published port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct Port {
     /// The port inside, 1 to 65535.
     pub target: u16,
@@ -19,13 +20,49 @@ pub struct Port {
     pub protocol: Protocol,
 }
 
-/// A port, or a range of which the engine takes one that is free.
+impl Port {
+    /// A port of the container, published at one of the engine's choice on every address of the host.
+    pub fn new(target: u16, protocol: Protocol) -> Self {
+        Self { target, published: None, host_ip: None, protocol }
+    }
+}
+
+/// A port, or a range of which the engine takes one that is free; none is 0. Shown as `8080` or `8080-8081`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostPort {
+    first: u16,
+    last: u16,
+}
+
+impl HostPort {
+    /// The ports from `first` to `last`, with both of them; `None` when there are none, or when one is 0.
+    pub fn new(first: u16, last: u16) -> Option<Self> {
+        (0 < first && first <= last).then_some(Self { first, last })
+    }
+
     /// The first port that may be taken.
-    pub first: u16,
-    /// The last one; equal to `first` when there is no choice.
-    pub last: u16,
+    pub fn first(self) -> u16 {
+        self.first
+    }
+
+    /// The last one.
+    pub fn last(self) -> u16 {
+        self.last
+    }
+
+    /// The port where there is no choice; `None` for a range.
+    pub fn only(self) -> Option<u16> {
+        (self.first == self.last).then_some(self.first)
+    }
+}
+
+impl std::fmt::Display for HostPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.only() {
+            Some(port) => write!(f, "{port}"),
+            None => write!(f, "{}-{}", self.first, self.last),
+        }
+    }
 }
 
 /// A transport protocol.
@@ -54,6 +91,7 @@ impl Protocol {
 
 /// One mount of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Mount {
     /// What is mounted.
     pub source: MountSource,
@@ -61,6 +99,13 @@ pub struct Mount {
     pub target: String,
     /// Whether writing is refused.
     pub read_only: bool,
+}
+
+impl Mount {
+    /// A mount that can be written to, at an absolute path inside.
+    pub fn new(source: MountSource, target: impl Into<String>) -> Self {
+        Self { source, target: target.into(), read_only: false }
+    }
 }
 
 /// What a mount shows.

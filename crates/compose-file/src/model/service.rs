@@ -238,6 +238,7 @@ pub enum PullPolicy {
 
 /// How a service depends on another.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Dependency {
     /// What it waits for.
     pub condition: Condition,
@@ -245,6 +246,13 @@ pub struct Dependency {
     pub restart: bool,
     /// Whether the other's absence or failure is an error (else a warning).
     pub required: bool,
+}
+
+impl Dependency {
+    /// That it waits for that, is not restarted with the other, and cannot do without it, as the short form of `depends_on` says.
+    pub fn on(condition: Condition) -> Self {
+        Self { condition, restart: false, required: true }
+    }
 }
 
 /// What a dependent waits for.
@@ -272,6 +280,7 @@ impl Condition {
 
 /// How health is checked. What is `None` is the image's, and then the engine's (30 s, 30 s, 3, 0 s).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Healthcheck {
     /// What is run; `None` is the image's own.
     pub test: Option<HealthTest>,

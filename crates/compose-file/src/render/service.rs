@@ -19,20 +19,7 @@ fn port(port: &Port, words: Option<&PortWords>) -> Value {
         ("mode", json!(if words.is_some_and(|words| words.host_mode) { "host" } else { "ingress" })),
         ("host_ip", some(port.host_ip.map(|ip| ip.to_string()))),
         ("target", json!(port.target)),
-        (
-            "published",
-            some(
-                port.published
-                    .map(|host| {
-                        if host.first == host.last {
-                            host.first.to_string()
-                        } else {
-                            format!("{}-{}", host.first, host.last)
-                        }
-                    })
-                    .or(zero),
-            ),
-        ),
+        ("published", some(port.published.map(|host| host.to_string()).or(zero))),
         ("protocol", json!(port.protocol.as_str())),
         ("app_protocol", some(words.and_then(|words| words.app_protocol.clone()))),
     ])

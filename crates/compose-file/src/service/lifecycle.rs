@@ -20,7 +20,7 @@ pub(crate) fn scale(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
 }
 
 pub(super) fn depends_on(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, Dependency> {
-    let plain = Dependency { condition: Condition::ServiceStarted, restart: false, required: true };
+    let plain = Dependency::on(Condition::ServiceStarted);
     let mut out = BTreeMap::new();
     let Value::Map(entries) = &node.value else {
         out.extend(reader.strings(node).into_iter().map(|name| (name, plain.clone())));

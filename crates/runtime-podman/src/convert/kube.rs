@@ -783,15 +783,11 @@ fn ports(of: &str, role: Role, rest: &mut ContainerSpec, gaps: &mut Gaps) -> Val
         let protocol = port.protocol.as_str().to_uppercase();
         let mut out = Map::from_iter([("containerPort".to_owned(), json!(port.target))]);
         match port.published {
-            Some(host) if host.first < host.last => {
-                gaps.tell(
-                    of,
-                    "ports",
-                    format!("podman does not choose one of {}-{}: the first is taken", host.first, host.last),
-                );
-                put(&mut out, "hostPort", json!(host.first));
+            Some(host) if host.only().is_none() => {
+                gaps.tell(of, "ports", format!("podman does not choose one of {host}: the first is taken"));
+                put(&mut out, "hostPort", json!(host.first()));
             }
-            Some(host) => put(&mut out, "hostPort", json!(host.first)),
+            Some(host) => put(&mut out, "hostPort", json!(host.first())),
             None => gaps.tell(of, "ports", format!("podman chooses no port of the host for {}", port.target)),
         }
         put(&mut out, "hostIP", json!(port.host_ip.map(|address| address.to_string())));
