@@ -170,11 +170,17 @@ pub struct SshKey {
     pub path: Option<String>,
 }
 
+impl SshKey {
+    /// Reads `ID` or `ID=PATH`, as the short form and `--ssh` have it.
+    pub fn parse(text: &str) -> Self {
+        let (id, path) = text.split_once('=').map_or((text, None), |(id, path)| (id, Some(path)));
+        Self { id: id.to_owned(), path: path.map(str::to_owned) }
+    }
+}
+
 impl Attribute for SshKey {
     fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Self> {
-        let text = reader.string(node)?;
-        let (id, path) = text.split_once('=').map_or((text.as_str(), None), |(id, path)| (id, Some(path)));
-        Some(Self { id: id.to_owned(), path: path.map(str::to_owned) })
+        Some(Self::parse(&reader.string(node)?))
     }
 
     fn show(&self) -> Value {

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use longshore::{Config, MachineChoice, RuntimeChoice};
+use longshore::{Config, ContainerState, MachineChoice, RuntimeChoice, compose_file::PullPolicy};
 
 pub(crate) use self::agents::{Agents, Asked, Chat, Create, Lines, Of, Place, Serve, Verb};
 pub(crate) use self::containers::{
@@ -322,6 +322,12 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Work with the agents of a server that `serve` started.
     Agents(Agents),
+    /// Show the version of this program.
+    Version {
+        /// The number alone.
+        #[arg(long)]
+        short: bool,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -391,6 +397,9 @@ pub(crate) struct UpFlags {
     pub(crate) no_recreate: bool,
     #[command(flatten)]
     pub(crate) images: BuildFlags,
+    /// Whether images are fetched, in place of what the file says.
+    #[arg(long, value_name = "WHEN", value_enum)]
+    pub(crate) pull: Option<Pulling>,
     /// Create containers without starting them.
     #[arg(long, conflicts_with = "wait")]
     pub(crate) no_start: bool,
@@ -449,11 +458,43 @@ fn scale(text: &str) -> Result<(String, u32), String> {
 pub(crate) struct Up {
     #[command(flatten)]
     pub(crate) flags: UpFlags,
+    #[command(flatten)]
+    pub(crate) foreground: InForeground,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+/// What an `up` without --detach shows, and when it ends.
+#[derive(Debug, Args)]
+pub(crate) struct InForeground {
+    /// Show only what these services print.
+    #[arg(long, value_name = "SERVICE")]
+    pub(crate) attach: Vec<String>,
+    /// Do not show what these services print.
+    #[arg(long, value_name = "SERVICE", conflicts_with = "attach")]
+    pub(crate) no_attach: Vec<String>,
+    /// Show what the services print that the named ones depend on, too, as is always done here.
+    #[arg(long)]
+    attach_dependencies: bool,
+    /// Stop all containers when one has ended; its exit code.
+    #[arg(long, conflicts_with_all = ["detach", "wait", "no_start"])]
+    pub(crate) abort_on_container_exit: bool,
+    /// The exit code of this service's container; implies --abort-on-container-exit.
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["detach", "wait", "no_start"])]
+    pub(crate) exit_code_from: Option<String>,
     /// Do not begin the lines of a log with their container.
     #[arg(long)]
     pub(crate) no_log_prefix: bool,
-    #[command(flatten)]
-    pub(crate) files: Files,
+    /// No colours in what containers print.
+    #[arg(long)]
+    pub(crate) no_color: bool,
+}
+
+impl InForeground {
+    /// The services that are named in it.
+    pub(crate) fn services(&self) -> impl Iterator<Item = &String> {
+        self.attach.iter().chain(&self.no_attach).chain(&self.exit_code_from)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -491,6 +532,17 @@ pub(crate) enum Pulling {
     Missing,
     /// Not at all.
     Never,
+}
+
+impl Pulling {
+    /// The same, as a file says it.
+    pub(crate) fn policy(self) -> PullPolicy {
+        match self {
+            Self::Always => PullPolicy::Always,
+            Self::Missing => PullPolicy::Missing,
+            Self::Never => PullPolicy::Never,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -554,11 +606,32 @@ pub(crate) struct Ps {
     /// Only the names of services.
     #[arg(long, conflicts_with = "quiet")]
     pub(crate) services: bool,
+    /// Only containers in this state, running or not.
+    #[arg(long, value_name = "STATE", value_parser = state)]
+    pub(crate) status: Vec<ContainerState>,
+    /// The same in other words: `status=running`.
+    #[arg(long, value_name = "status=STATE", value_parser = status)]
+    pub(crate) filter: Option<ContainerState>,
+    /// Containers of services that are not in the file; `false` leaves them out.
+    #[arg(long, value_name = "true|false", default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = ArgAction::Set)]
+    pub(crate) orphans: bool,
+    /// Nothing is shortened, as is always so here.
+    #[arg(long)]
+    no_trunc: bool,
     /// Only these services.
     #[arg(value_name = "SERVICE", id = "service")]
     pub(crate) only: Vec<String>,
     #[command(flatten)]
     pub(crate) files: Files,
+}
+
+fn state(text: &str) -> Result<ContainerState, String> {
+    let words = "expected created, running, paused, restarting, removing, exited or dead";
+    ContainerState::parse(text).ok_or_else(|| words.to_owned())
+}
+
+fn status(text: &str) -> Result<ContainerState, String> {
+    state(text.strip_prefix("status=").ok_or("expected `status=` and a state")?)
 }
 
 #[derive(Debug, Args)]
@@ -569,6 +642,13 @@ pub(crate) struct Ls {
     /// Only names.
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    /// Only projects that have this in their name: `name=shop`.
+    #[arg(long, value_name = "name=PART", value_parser = part_of_name)]
+    pub(crate) filter: Option<String>,
+}
+
+fn part_of_name(text: &str) -> Result<String, String> {
+    Ok(text.strip_prefix("name=").ok_or("expected `name=` and a part of a name")?.to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -611,6 +691,15 @@ pub(crate) fn tail(text: &str) -> Result<Tail, String> {
 
 #[derive(Debug, Args)]
 pub(crate) struct Pull {
+    /// Fetch what the named services depend on, too.
+    #[arg(long)]
+    pub(crate) include_deps: bool,
+    /// Leave out what can be built.
+    #[arg(long)]
+    pub(crate) ignore_buildable: bool,
+    /// Do not tell how far it is.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
     /// Only these services.
     #[arg(value_name = "SERVICE")]
     pub(crate) services: Vec<String>,

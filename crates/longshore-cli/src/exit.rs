@@ -83,7 +83,11 @@ impl ExitCode {
         for code in Self::ALL {
             let _ = writeln!(out, "  {:>3}  {}", code.number(), code.meaning());
         }
-        let _ = writeln!(out, "    N  `exec`, `run`, `attach` and `wait`: {}", Self::Passed(0).meaning());
+        let _ = writeln!(
+            out,
+            "    N  `exec`, `run`, `attach`, `wait` and an `up` that ends with a container: {}",
+            Self::Passed(0).meaning()
+        );
         out
     }
 }

@@ -816,6 +816,84 @@ services:
     assert_eq!(lines, BTreeSet::from(["loud-1  | one", "loud-1 exited with code 0"]));
 }
 
+#[test]
+fn an_attached_up_shows_the_services_that_it_is_told_to() {
+    let shop = Shop::new(
+        "
+services:
+  one: {image: example/a:1, labels: {io.longshore.mock.log: one, io.longshore.mock.exit: '0'}}
+  two: {image: example/a:1, attach: false, labels: {io.longshore.mock.log: two, io.longshore.mock.exit: '0'}}
+",
+    );
+    let of = |service: &str| {
+        BTreeSet::from([format!("{service}-1  | {service}"), format!("{service}-1 exited with code 0")])
+    };
+    for (flags, shown) in [
+        (["--attach", "one"].as_slice(), of("one")),
+        (&["--attach", "two"], of("two")),
+        (&["--no-attach", "one"], BTreeSet::new()),
+    ] {
+        let ran = shop.mock(&[&["up"], flags].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert_eq!(ran.stdout.lines().map(str::to_owned).collect::<BTreeSet<_>>(), shown, "{flags:?}");
+    }
+    let ran = shop.mock(&["up", "--no-attach", "three"]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("three"), "{}", ran.stderr);
+}
+
+#[test]
+fn an_attached_up_ends_with_a_container_if_it_is_told() {
+    let shop = Shop::new(
+        "
+services:
+  web: {image: example/a:1, labels: {io.longshore.mock.log: serving}}
+  test:
+    image: example/a:1
+    depends_on: [web]
+    labels: {io.longshore.mock.run-for: 200ms, io.longshore.mock.exit: '3'}
+",
+    );
+    for (flags, code) in [
+        (["--abort-on-container-exit"].as_slice(), 3),
+        (&["--exit-code-from", "test"], 3),
+        // That of one that is stopped with the others.
+        (&["--exit-code-from", "web"], 0),
+    ] {
+        let ran = shop.mock(&[&["up"], flags].concat());
+        assert_eq!(ran.code, Some(code), "{flags:?} {}", ran.stderr);
+        assert!(ran.stdout.contains("test-1 exited with code 3"), "{}", ran.stdout);
+        assert!(ran.stderr.contains("Container shop-web-1  Stopped"), "{}", ran.stderr);
+    }
+    let ran = shop.mock(&["up", "-d", "--exit-code-from", "web"]);
+    assert_eq!(ran.code, Some(64), "{}", ran.stderr);
+}
+
+#[test]
+fn the_version_is_told() {
+    let shop = Shop::new(SHOP);
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(shop.run(&["version"]).stdout, format!("longshore {version}\n"));
+    assert_eq!(shop.run(&["version", "--short"]).stdout, format!("{version}\n"));
+    assert_eq!(json(&shop.run(&["version", "--format", "json"]).stdout)["version"], version);
+}
+
+#[test]
+fn what_is_listed_can_be_chosen() {
+    let shop = Shop::new(SHOP);
+    for words in
+        [["ps", "--status", "gone"].as_slice(), &["ps", "--filter", "name=web"], &["ls", "--filter", "shop"]]
+    {
+        assert_eq!(shop.mock(words).code, Some(64), "{words:?}");
+    }
+    for words in [
+        ["ps", "--status", "exited", "--status", "created", "--orphans=false"].as_slice(),
+        &["ps", "--filter", "status=running", "--no-trunc"],
+        &["ls", "--filter", "name=shop", "--all"],
+    ] {
+        assert_eq!(shop.mock(words).code, Some(0), "{words:?}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_stops_an_attached_project_in_order() {

@@ -24,6 +24,9 @@ pub(crate) struct Build {
     /// Do not tell how far it is.
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    /// An SSH agent or key that the build may use, beside those of the file.
+    #[arg(long, value_name = "ID[=PATH]", num_args = 0..=1, default_missing_value = "default")]
+    pub(crate) ssh: Vec<String>,
     /// Build what the named services depend on, too.
     #[arg(long)]
     pub(crate) with_dependencies: bool,

@@ -14,6 +14,7 @@ use longshore::{
 };
 
 use crate::{
+    args::InForeground,
     context::Context,
     exit::{ExitCode, Failure},
     logs::{Prefix, Printer},
@@ -24,13 +25,25 @@ use crate::{
 /// How long the last lines of containers that have ended may take to arrive.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
+/// What is told of a stop that a signal asks for.
+const STOPPING: &str = "Stopping… (press Ctrl-C again to force)";
+
+/// The end of a command that was ended; without a signal nobody reads it any more.
+fn because_of(signal: Option<Signal>) -> Failure {
+    Failure::Silent(match signal {
+        Some(Signal::Interrupt) => ExitCode::Interrupted,
+        Some(Signal::Terminate) => ExitCode::Terminated,
+        None => ExitCode::Ok,
+    })
+}
+
 /// The containers that this command is attached to.
 #[derive(Debug)]
 pub(crate) struct Command<'a> {
     pub(crate) runtime: &'a dyn ContainerRuntime,
     pub(crate) target: Target,
     pub(crate) context: &'a Context,
-    pub(crate) prefix: Prefix,
+    pub(crate) args: &'a InForeground,
 }
 
 /// Logs, and where they are written.
@@ -39,6 +52,8 @@ struct Following {
     silent: BTreeSet<String>,
     lines: Option<Foreground>,
     printer: Printer,
+    /// The services of which a container has ended, the first first, and with what.
+    ended: Vec<(String, i64)>,
 }
 
 impl Following {
@@ -47,10 +62,12 @@ impl Following {
         let Some(lines) = &mut self.lines else { return Ok(false) };
         match lines.next().await.transpose()? {
             Some(Attached::Line(line)) if self.silent.contains(&line.service) => {}
-            Some(Attached::Ended { service, .. }) if self.silent.contains(&service) => {}
             Some(Attached::Line(line)) => self.printer.print(&line)?,
             Some(Attached::Ended { service, container, exit_code }) => {
-                self.printer.exited(&service, &container, exit_code)?;
+                if !self.silent.contains(&service) {
+                    self.printer.exited(&service, &container, exit_code)?;
+                }
+                self.ended.push((service, exit_code));
             }
             Some(_) => {}
             None => {
@@ -82,8 +99,13 @@ impl Command<'_> {
     pub(crate) async fn follow(&self, started: &BTreeSet<String>) -> Result<ExitCode, Failure> {
         let containers = self.runtime.ps(&self.target.name).await?;
         let services = self.target.project.iter().flat_map(|project| project.services.values());
+        let InForeground { attach, no_attach, .. } = self.args;
         let silent: BTreeSet<String> = services
-            .filter(|service| service.attach == Some(false))
+            .filter(|service| match attach.is_empty() {
+                // What is named is shown, whatever the file says.
+                false => !attach.contains(&service.name),
+                true => service.attach == Some(false) || no_attach.contains(&service.name),
+            })
             .map(|service| service.name.clone())
             .collect();
         let is_shown = |container: &Container| container.service().is_none_or(|name| !silent.contains(name));
@@ -91,12 +113,17 @@ impl Command<'_> {
             .iter()
             .filter(|container| self.is_about(container) && is_shown(container))
             .map(|container| container.name.as_str());
-        let printer = Printer::new(self.context.output, self.prefix, &self.target.name, names);
+        let printer = self.printer(names);
         let lines = self.runtime.attach(&self.target, started).await?;
-        let mut following = Following { silent, lines: Some(lines), printer };
+        let mut following = Following { silent, lines: Some(lines), printer, ended: Vec::new() };
+        let aborts = self.args.abort_on_container_exit || self.args.exit_code_from.is_some();
         let ended = async {
-            while following.step().await? {}
-            Ok(ExitCode::Ok)
+            while following.step().await? {
+                if aborts && !following.ended.is_empty() {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         };
         let signal = tokio::select! {
             biased;
@@ -104,14 +131,34 @@ impl Command<'_> {
             ended = ended => match ended {
                 // Nobody reads what the containers say, so nobody can want them attached.
                 Err(Failure::Silent(_)) => None,
+                Ok(true) => {
+                    self.stop_beside("A container has ended: stopping the others…", &mut following).await?;
+                    return Ok(self.passed(&following));
+                }
                 ended => {
-                    let code = ended?;
+                    ended?;
                     self.end_machine().await;
-                    return Ok(code);
+                    return Ok(ExitCode::Ok);
                 }
             },
         };
-        self.stop_beside(signal, following).await
+        self.stop_beside(STOPPING, &mut following).await?;
+        Err(because_of(signal))
+    }
+
+    /// The exit code that is wanted, once containers have ended: that of the service that was named, or of the first that ended.
+    fn passed(&self, following: &Following) -> ExitCode {
+        let wanted = self.args.exit_code_from.as_ref();
+        let is_wanted = |service: &String| wanted.is_none_or(|wanted| wanted == service);
+        let code = following.ended.iter().find(|(service, _)| is_wanted(service)).map(|(_, code)| *code);
+        code.map_or(ExitCode::Ok, ExitCode::passed)
+    }
+
+    fn printer<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Printer {
+        let prefix = if self.args.no_log_prefix { Prefix::None } else { Prefix::Container };
+        let mut output = self.context.output;
+        output.stdout_colors &= !self.args.no_color;
+        Printer::new(output, prefix, &self.target.name, names)
     }
 
     fn is_about(&self, container: &Container) -> bool {
@@ -121,18 +168,17 @@ impl Command<'_> {
 
     /// Stops the containers in reverse order of dependency; after a second signal, at once.
     pub(crate) async fn stop(&self, signal: Option<Signal>) -> Result<ExitCode, Failure> {
-        let printer = Printer::new(self.context.output, self.prefix, &self.target.name, []);
-        self.stop_beside(signal, Following { silent: BTreeSet::new(), lines: None, printer }).await
+        let mut following =
+            Following { silent: BTreeSet::new(), lines: None, printer: self.printer([]), ended: Vec::new() };
+        self.stop_beside(STOPPING, &mut following).await?;
+        Err(because_of(signal))
     }
 
-    async fn stop_beside(
-        &self,
-        signal: Option<Signal>,
-        mut following: Following,
-    ) -> Result<ExitCode, Failure> {
+    /// Stops the containers while their lines are written, and then the machine.
+    async fn stop_beside(&self, told: &str, following: &mut Following) -> Result<(), Failure> {
         // Logs go on between the events, so no line may change.
         let reporter = Arc::new(Reporter::unchanging(self.context.output));
-        reporter.note("Stopping… (press Ctrl-C again to force)");
+        reporter.note(told);
         let call = || {
             let reporter = reporter.clone();
             Call::reporting(move |event| reporter.event(&event))
@@ -143,11 +189,7 @@ impl Command<'_> {
         let _ = tokio::time::timeout(LAST_LINES, rest).await;
         stopped?;
         self.end_machine().await;
-        Err(Failure::Silent(match signal {
-            Some(Signal::Interrupt) => ExitCode::Interrupted,
-            Some(Signal::Terminate) => ExitCode::Terminated,
-            None => ExitCode::Ok,
-        }))
+        Ok(())
     }
 
     /// Stops the machine if it was booted for this command and nothing runs in it any more. A signal ends the wait for it.

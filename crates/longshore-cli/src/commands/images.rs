@@ -1,6 +1,9 @@
 //! `build`, `push` and `pull`.
 
-use longshore::{BuildOptions, Project, PushOptions, compose_file::Hidden};
+use longshore::{
+    BuildOptions, Project, PushOptions,
+    compose_file::{Hidden, SshKey},
+};
 
 use crate::{
     args::{Build, Pull, Push, Telling},
@@ -12,7 +15,10 @@ use crate::{
 
 /// Builds the images of the named services, or of all.
 pub(crate) async fn build(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
-    let project = named(&args.services, context).await?;
+    let mut project = named(&args.services, context).await?;
+    for build in project.services.values_mut().filter_map(|service| service.build.as_mut()) {
+        build.ssh.extend(args.ssh.iter().map(|key| SshKey::parse(key)));
+    }
     let mut options = BuildOptions::default();
     options.services = args.services.iter().cloned().collect();
     options.with_dependencies = args.with_dependencies;
@@ -58,11 +64,14 @@ pub(crate) async fn push(args: &Push, context: &Context) -> Result<ExitCode, Fai
 /// Fetches the images of the named services, or of all.
 pub(crate) async fn pull(args: &Pull, context: &Context) -> Result<ExitCode, Failure> {
     let mut project = named(&args.services, context).await?;
-    if !args.services.is_empty() {
+    if !args.services.is_empty() && !args.include_deps {
         project.services.retain(|name, _| args.services.contains(name));
     }
+    if args.ignore_buildable {
+        project.services.retain(|_, service| service.build.is_none());
+    }
     let runtime = context.runtime().await?;
-    let call = context.call();
+    let call = context.call_that(if args.quiet { Tells::WhatMatters } else { Tells::All });
     context.changing(&*runtime, &project.name, Leaves::Images, &call, runtime.pull(&project, &call)).await?;
     Ok(ExitCode::Ok)
 }

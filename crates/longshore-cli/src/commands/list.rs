@@ -31,7 +31,18 @@ pub(crate) async fn ps(args: &Ps, context: &Context) -> Result<ExitCode, Failure
         target.services.is_empty()
             || container.service().is_some_and(|service| target.services.contains(service))
     };
-    containers.retain(|container| (args.all || container.state.is_running()) && named(container));
+    let states: Vec<_> = args.status.iter().chain(&args.filter).copied().collect();
+    let is_shown = |container: &Container| match states.is_empty() {
+        true => args.all || container.state.is_running(),
+        false => states.contains(&container.state),
+    };
+    let is_orphan = |container: &Container| {
+        let project = target.project.as_ref();
+        project.zip(container.service()).is_some_and(|(project, name)| !project.services.contains_key(name))
+    };
+    containers.retain(|container| {
+        is_shown(container) && named(container) && (args.orphans || !is_orphan(container))
+    });
     let output = &context.output;
     if args.quiet || args.services {
         let words: Vec<&str> = if args.quiet {
@@ -200,6 +211,9 @@ pub(crate) async fn ls(args: &Ls, context: &Context) -> Result<ExitCode, Failure
     let runtime = context.runtime().await?;
     let mut projects = context.reading(async { Ok(runtime.projects().await?) }).await?;
     projects.retain(|project| args.all || project.states.contains_key("running"));
+    if let Some(part) = &args.filter {
+        projects.retain(|project| project.name.contains(part.as_str()));
+    }
     let output = &context.output;
     if args.quiet {
         let names: Vec<&str> = projects.iter().map(|project| project.name.as_str()).collect();

@@ -20,7 +20,7 @@ mod up;
 use longshore::Pause;
 
 use crate::{
-    args::{Command, Files},
+    args::{Command, Files, Format},
     context::Context,
     exit::{ExitCode, Failure},
 };
@@ -66,6 +66,7 @@ pub(crate) async fn run(command: Command, mut context: Context) -> Result<ExitCo
         | Command::Machine(_)
         | Command::Serve(_)
         | Command::Agents(_)
+        | Command::Version { .. }
         | Command::Completions { .. } => Files::default(),
     };
     context.files = context.files.followed_by(files);
@@ -115,6 +116,15 @@ async fn perform(command: Command, context: &Context) -> Result<ExitCode, Failur
         Command::Machine(verb) => machine::machine(&verb, context).await,
         Command::Serve(args) => serve::serve(&args, context).await,
         Command::Agents(args) => agents::agents(args, context).await,
+        Command::Version { short } => {
+            let version = env!("CARGO_PKG_VERSION");
+            match context.output.format {
+                Format::Json => context.output.json(&serde_json::json!({ "version": version }))?,
+                Format::Text if short => context.output.line(version)?,
+                Format::Text => context.output.line(&format!("longshore {version}"))?,
+            }
+            Ok(ExitCode::Ok)
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut crate::command(), "longshore", &mut script);

@@ -4,7 +4,6 @@ use std::{collections::BTreeSet, time::Duration};
 
 use longshore::{
     ContainerRuntime, Dependencies, Orphans, Project, Recreate, RuntimeKind, Start, Target, UpOptions, Wait,
-    compose_file::PullPolicy,
 };
 
 use super::attached;
@@ -12,7 +11,6 @@ use crate::{
     args::{CreateContainers, Format, Plan, Pulling, Scale, Up, UpFlags},
     context::{Context, Leaves, Tells},
     exit::{ExitCode, Failure},
-    logs::Prefix,
     report::Report,
     services,
 };
@@ -20,8 +18,10 @@ use crate::{
 /// Makes the engine's state the file's. Attached, it shows logs until the containers end or the user stops them.
 pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure> {
     let flags = &args.flags;
-    let project = context.project(&flags.services).await?;
+    let mut project = context.project(&flags.services).await?;
     services::check_up(&project, flags)?;
+    services::check(args.foreground.services(), |name| project.services.contains_key(name))?;
+    pull_as(&mut project, flags.pull);
     let options = options(flags);
     let runtime = context.runtime().await?;
     if tracing::enabled!(tracing::Level::DEBUG) {
@@ -37,8 +37,7 @@ pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure
         return Ok(ExitCode::Ok);
     }
     let target = Target::from(&project).services(taken_along(&project, flags));
-    let prefix = if args.no_log_prefix { Prefix::None } else { Prefix::Container };
-    let attached = attached::Command { runtime: &*runtime, target, context, prefix };
+    let attached = attached::Command { runtime: &*runtime, target, context, args: &args.foreground };
     let outcome = context.cancelling(&call, work).await;
     context.reporter.finish();
     match outcome {
@@ -73,8 +72,9 @@ async fn trace_plan(
 
 /// Shows what `up` would do, and why.
 pub(crate) async fn plan(args: &Plan, context: &Context) -> Result<ExitCode, Failure> {
-    let project = context.project(&args.flags.services).await?;
+    let mut project = context.project(&args.flags.services).await?;
     services::check_up(&project, &args.flags)?;
+    pull_as(&mut project, args.flags.pull);
     let options = options(&args.flags);
     let runtime = context.runtime().await?;
     let plan = context.reading(async { Ok(runtime.plan(&project, &options).await?) }).await?;
@@ -99,15 +99,7 @@ pub(crate) async fn create(args: &CreateContainers, context: &Context) -> Result
     services::check_selected(&project)?;
     let scale = args.scale.iter().cloned().collect();
     services::check_scale(&project, &args.services, &scale)?;
-    if let Some(pull) = args.pull {
-        for service in project.services.values_mut() {
-            service.pull_policy = match pull {
-                Pulling::Always => PullPolicy::Always,
-                Pulling::Missing => PullPolicy::Missing,
-                Pulling::Never => PullPolicy::Never,
-            };
-        }
-    }
+    pull_as(&mut project, args.pull);
     let mut options = UpOptions::default();
     options.services = args.services.iter().cloned().collect();
     options.scale = scale;
@@ -143,6 +135,14 @@ async fn bring_up(
     let work = runtime.up(project, options, &call);
     context.changing(&*runtime, &project.name, Leaves::More, &call, work).await?;
     Ok(ExitCode::Ok)
+}
+
+/// Whether images are fetched, in place of what the file says.
+fn pull_as(project: &mut Project, when: Option<Pulling>) {
+    let Some(when) = when else { return };
+    for service in project.services.values_mut() {
+        service.pull_policy = when.policy();
+    }
 }
 
 /// What becomes of containers that are there.
