@@ -23,7 +23,11 @@ pub(crate) fn tests(suite: &mut Suite) {
         one_image_of_two_services_is_built_once,
         no_build_is_an_error_that_says_so,
         policy_build_builds_always,
+        what_cannot_be_pulled_is_built,
+        what_can_be_pulled_is_not_built,
+        policy_never_builds_and_does_not_pull,
         a_one_off_builds_what_is_not_here,
+        a_one_off_builds_what_cannot_be_pulled,
         a_cancelled_build_leaves_nothing,
         what_an_engine_cannot_build_is_refused_by_name,
         a_secret_is_seen_by_its_step_alone,
@@ -353,6 +357,93 @@ async fn a_one_off_builds_what_is_not_here(case: Case) -> Outcome {
     options.talk = RunTalk::Detached;
     let one_off = case.runtime().run(&project, &options, &recorder.call()).await?;
     assert_eq!(recorder.all_done(Work::Build).len(), 1);
+    assert_eq!(case.engine().wait_container(&one_off.id).await?, 0);
+    Ok(())
+}
+
+async fn what_cannot_be_pulled_is_built(case: Case) -> Outcome {
+    files(&case, &[("Dockerfile", DOCKERFILE), ("word", "built\n")])?;
+    // Nobody listens on port 1.
+    let image = format!("localhost:1/{}:1", case.name());
+    let project = case.project(&format!(
+        "services:\n  web: {{image: '{image}', build: ., command: [read, /word]}}\n  other: {{image: '{image}', build: ., command: [sleep]}}\n"
+    ))?;
+    let plan = case.runtime().plan(&project, &options(|_| {})).await?.to_string();
+    let of_images: Vec<&str> = plan.lines().filter(|line| line.contains("image")).collect();
+    assert_eq!(
+        of_images,
+        [format!("pull image {image} (not there)"), format!("build image {image} (if it cannot be pulled)")]
+    );
+    let recorder = up(&case, &project, Building::Missing).await?;
+    assert!(recorder.all_done(Work::Pull).is_empty());
+    assert_eq!(recorder.all_done(Work::Build), std::slice::from_ref(&image));
+    assert!(recorder.began(Work::Pull, &image) < recorder.began(Work::Build, &image));
+    let warnings = recorder.warnings();
+    assert!(warnings.iter().any(|warning| warning.contains(&image)), "{warnings:?}");
+    let failed = |event: &runtime_core::Event| matches!(event.phase, Phase::Failed { .. });
+    assert!(!recorder.events().iter().any(failed), "{:#?}", recorder.events());
+    assert_eq!(case.output(&project, "web").await?, ["built"]);
+    let recorder = up(&case, &project, Building::Missing).await?;
+    assert!(!recorder.has_begun(Work::Pull, &image) && recorder.all_done(Work::Build).is_empty());
+    // What is here will do, if it is only to be the newest and that cannot be had.
+    let always = case.project(&format!(
+        "services:\n  web: {{image: '{image}', pull_policy: always, build: ., command: [read, /word]}}\n"
+    ))?;
+    let recorder = up(&case, &always, Building::Missing).await?;
+    assert!(recorder.has_begun(Work::Pull, &image) && recorder.all_done(Work::Build).is_empty());
+    let mut nowhere = always.clone();
+    for service in nowhere.services.values_mut() {
+        service.image = format!("localhost:1/{}:2", case.name());
+    }
+    let recorder = up(&case, &nowhere, Building::Missing).await?;
+    assert_eq!(recorder.all_done(Work::Build), [format!("localhost:1/{}:2", case.name())]);
+    Ok(())
+}
+
+async fn what_can_be_pulled_is_not_built(case: Case) -> Outcome {
+    let image = case.remote_image()?;
+    // There is nothing that it could be built from, which nobody looks for.
+    let project = |policy: &str| {
+        case.project(&format!(
+            "services:\n  web: {{image: '{image}', pull_policy: {policy}, build: ./nowhere, command: [sleep]}}\n"
+        ))
+    };
+    let recorder = up(&case, &project("missing")?, Building::Missing).await?;
+    assert!(recorder.all_done(Work::Build).is_empty());
+    assert!(case.container(&project("missing")?, "web").await?.state.is_running());
+    let recorder = up(&case, &project("always")?, Building::Missing).await?;
+    assert_eq!(recorder.all_done(Work::Pull), std::slice::from_ref(&image));
+    assert!(recorder.all_done(Work::Build).is_empty());
+    Ok(())
+}
+
+async fn policy_never_builds_and_does_not_pull(case: Case) -> Outcome {
+    files(&case, &[("Dockerfile", DOCKERFILE), ("word", "never\n")])?;
+    let image = format!("localhost:1/{}:1", case.name());
+    let project = case.project(&format!(
+        "services:\n  web: {{image: '{image}', pull_policy: never, build: ., command: [read, /word]}}\n"
+    ))?;
+    let error = refused(up_without(&case, &project).await)?;
+    assert!(matches!(&error, Error::Image { reason, .. } if reason.contains("--no-build")), "{error:?}");
+    let recorder = up(&case, &project, Building::Missing).await?;
+    assert!(!recorder.has_begun(Work::Pull, &image));
+    assert_eq!(recorder.all_done(Work::Build), [image]);
+    assert_eq!(case.output(&project, "web").await?, ["never"]);
+    Ok(())
+}
+
+async fn a_one_off_builds_what_cannot_be_pulled(case: Case) -> Outcome {
+    files(&case, &[("Dockerfile", DOCKERFILE), ("word", "hello\n")])?;
+    let image = format!("localhost:1/{}:1", case.name());
+    let project = case.project(&format!(
+        "services:\n  web: {{image: '{image}', pull_policy: always, build: ., command: [read, /word]}}\n"
+    ))?;
+    let recorder = Recorder::new();
+    let mut options = RunOptions::new("web");
+    options.talk = RunTalk::Detached;
+    let one_off = case.runtime().run(&project, &options, &recorder.call()).await?;
+    assert!(recorder.began(Work::Pull, &image) < recorder.began(Work::Build, &image));
+    assert_eq!(recorder.all_done(Work::Build), [image]);
     assert_eq!(case.engine().wait_container(&one_off.id).await?, 0);
     Ok(())
 }

@@ -9,6 +9,7 @@ pub(crate) fn tests(suite: &mut Suite) {
         an_image_of_many_services_is_pulled_once,
         up_pulls_what_policy_always_asks_for,
         up_does_not_pull_what_is_there,
+        up_pulls_for_what_it_starts_alone,
         an_image_that_is_nowhere_is_named,
         a_failed_pull_leaves_nothing_running,
         policy_never_does_not_pull,
@@ -72,6 +73,25 @@ async fn up_does_not_pull_what_is_there(case: Case) -> Outcome {
     let recorder = Recorder::new();
     case.runtime().up(&project, &UpOptions::default(), &recorder.call()).await?;
     assert!(recorder.all_done(Work::Pull).is_empty());
+    Ok(())
+}
+
+async fn up_pulls_for_what_it_starts_alone(case: Case) -> Outcome {
+    let other = format!("  other:\n    image: {NOWHERE}\n    pull_policy: always\n");
+    let scaled = format!("  scaled:\n    image: {NOWHERE}\n    pull_policy: always\n    scale: 0\n");
+    let project = case.project(&with_image(longshore_tests::IMAGE, &format!("{other}{scaled}")))?;
+    for service in ["web", "scaled"] {
+        let recorder = Recorder::new();
+        let only = longshore_tests::options(|o| o.services = [service.to_owned()].into());
+        case.runtime().up(&project, &only, &recorder.call()).await?;
+        assert!(!recorder.has_begun(Work::Pull, NOWHERE));
+    }
+    let mut once = runtime_core::RunOptions::new("web");
+    once.talk = runtime_core::RunTalk::Detached;
+    let recorder = Recorder::new();
+    case.runtime().run(&project, &once, &recorder.call()).await?;
+    assert!(!recorder.has_begun(Work::Pull, NOWHERE));
+    assert_eq!(refused(case.up(&project).await)?.code(), "image");
     Ok(())
 }
 

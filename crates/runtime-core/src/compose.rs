@@ -20,12 +20,12 @@ use crate::{
     Action, Afterwards, AnonymousVolumes, Archive, AttachSpec, Attached, Availability, BuildOptions,
     Building, Call, Changes, Container, ContainerFilter, ContainerId, ContainerRuntime, CopyOptions,
     CopySource, Dependencies, Desired, DownOptions, Ending, Endings, Engine, EngineInfo, Error, ExecSpec,
-    Foreground, Image, ImageId, Kept, KillOptions, Lacking, LogOptions, MachineAtEnd, MachineEnd,
-    MachineHost, MachineProblem, MachineStatus, MachineStop, Member, Observed, OneOff, Pause, Phase, Plan,
-    ProcessTable, Progress, ProjectEvents, ProjectLogs, ProjectStats, ProjectSummary, Projects, PushOptions,
-    RemoveOptions, RemoveVolumes, Resource, ResourceKind, RestartOptions, Result, RunOptions, RunTalk,
-    RuntimeKind, Scope, Session, SessionEvent, ShutdownOptions, ShutdownOutcome, SignalName, StatsOptions,
-    StopOptions, Subject, Target, UpOptions, UpOutcome, Wait, Wish, Work, copy,
+    Foreground, Image, ImageId, Kept, KillOptions, LogOptions, MachineAtEnd, MachineEnd, MachineHost,
+    MachineProblem, MachineStatus, MachineStop, Member, Observed, OneOff, Pause, Phase, Plan, ProcessTable,
+    Progress, ProjectEvents, ProjectLogs, ProjectStats, ProjectSummary, Projects, PushOptions, RemoveOptions,
+    RemoveVolumes, Resource, ResourceKind, RestartOptions, Result, RunOptions, RunTalk, RuntimeKind, Scope,
+    Session, SessionEvent, ShutdownOptions, ShutdownOutcome, SignalName, StatsOptions, StopOptions, Subject,
+    Target, UpOptions, UpOutcome, Wait, Work, confine, copy,
     execute::{Execution, execute},
     flight::Flight,
     labels,
@@ -163,28 +163,12 @@ impl<E: Engine> Compose<E> {
 
     /// The plan with what the engine does without; one that has what it cannot do is refused before anything is made.
     fn possible(&self, mut plan: Plan) -> Result<Plan> {
-        let engine = &*self.shared.engine;
         let mut warnings = BTreeSet::new();
         for step in &plan.steps {
-            let (wish, whose) = match &step.action {
-                Action::CreateContainer(creation) => {
-                    (Wish::Container(&creation.spec), format!("service {:?}", creation.service))
-                }
-                Action::BuildImage(spec) => (Wish::Build(spec), format!("service {:?}", spec.service)),
-                Action::CreateNetwork(spec) => {
-                    (Wish::Network(spec), format!("network {:?}", spec.name.as_str()))
-                }
-                Action::CreateVolume(spec) => {
-                    (Wish::Volume(spec), format!("volume {:?}", spec.name.as_str()))
-                }
-                _ => continue,
-            };
-            for lack in engine.lacks(wish) {
-                let what = format!("{whose}: {lack}");
-                match lack.outcome {
-                    Lacking::Refused => return Err(Error::Unsupported { engine: engine.kind(), what }),
-                    Lacking::Warned => warnings.insert(what),
-                };
+            match confine::without(&*self.shared.engine, &step.action) {
+                // It may never be done.
+                Err(_) if step.is_fallback() => {}
+                without => warnings.extend(without?),
             }
         }
         plan.warnings.extend(warnings);
@@ -204,23 +188,40 @@ impl<E: Engine> Compose<E> {
         self.shared.engine.observe(&scope).await
     }
 
-    /// Pulls images side by side; all of them are tried.
-    async fn pull_images(&self, images: BTreeSet<String>, call: &Call) -> Result<()> {
+    /// Pulls images side by side; all of them are tried. Of those that can be built too a failure is only told: returns these.
+    async fn pull_images(
+        &self,
+        images: BTreeSet<String>,
+        buildable: &BTreeSet<String>,
+        call: &Call,
+    ) -> Result<BTreeSet<String>> {
         let mut pulls: FuturesUnordered<_> = images
             .iter()
             .map(|image| async move {
-                let ongoing = call.progress.begin(Subject::Image(image.clone()), Work::Pull);
-                let outcome = self.shared.engine.pull(image, &call.progress).await;
-                ongoing.ended(&outcome);
-                outcome.map(|_| ())
+                let subject = Subject::Image(image.clone());
+                let ongoing = call.progress.begin(subject.clone(), Work::Pull);
+                match self.shared.engine.pull(image, &call.progress).await {
+                    Err(error) if buildable.contains(image) => {
+                        call.progress.report(subject, Phase::Warning(error.to_string()));
+                        Ok(Some(image.clone()))
+                    }
+                    outcome => {
+                        ongoing.ended(&outcome);
+                        outcome.map(|_| None)
+                    }
+                }
             })
             .collect();
         let all = async {
-            let mut first = Ok(());
+            let mut all = Ok(BTreeSet::new());
             while let Some(outcome) = pulls.next().await {
-                first = first.and(outcome);
+                match (&mut all, outcome) {
+                    (Ok(failed), Ok(image)) => failed.extend(image),
+                    (Ok(_), Err(error)) => all = Err(error),
+                    (Err(_), _) => {}
+                }
             }
-            first
+            all
         };
         self.unless_cancelled(call, all).await
     }
@@ -288,7 +289,9 @@ impl<E: Engine> Compose<E> {
     /// Looks for the files of all builds, so that what is missing is told before anything is made.
     async fn has_what_it_builds_from(&self, plan: &Plan) -> Result<()> {
         for step in &plan.steps {
-            if let Action::BuildImage(spec) = &step.action {
+            if let Action::BuildImage(spec) = &step.action
+                && !step.is_fallback()
+            {
                 spec.has_its_files().await?;
             }
         }
@@ -322,6 +325,39 @@ impl<E: Engine> Compose<E> {
             }
         }
         Ok((count, project))
+    }
+
+    /// Pulls what is to be pulled though it is here, which decides whether its containers are recreated: it comes first. What cannot
+    /// be had, and can be built, is built if it is not here, as in docker compose. Returns the project in which nothing has to be pulled again.
+    async fn pulled_always<'p>(
+        &self,
+        mut project: Cow<'p, Project>,
+        selected: &BTreeSet<String>,
+        scale: &BTreeMap<String, u32>,
+        call: &Call,
+    ) -> Result<Cow<'p, Project>> {
+        let is_meant = |service: &&Service| {
+            let wanted = scale.get(&service.name).copied().unwrap_or(service.scale);
+            selected.contains(&service.name) && wanted > 0
+        };
+        let services = || project.services.values().filter(is_meant);
+        let is_due = |service: &&Service| service.pull_policy == PullPolicy::Always && is_pulled(service);
+        let image = |service: &Service| service.image.clone();
+        let always: BTreeSet<String> = services().filter(is_due).map(image).collect();
+        if always.is_empty() {
+            return Ok(project);
+        }
+        let buildable = services().filter(|service| service.build.is_some()).map(image).collect();
+        let failed = self.pull_images(always, &buildable, call).await?;
+        for service in project.to_mut().services.values_mut() {
+            if service.pull_policy == PullPolicy::Always {
+                service.pull_policy = match failed.contains(&service.image) {
+                    true => PullPolicy::Never,
+                    false => PullPolicy::Missing,
+                };
+            }
+        }
+        Ok(project)
     }
 
     async fn push_inside(&self, project: &Project, options: &PushOptions, call: &Call) -> Result<usize> {
@@ -370,7 +406,7 @@ impl<E: Engine> Compose<E> {
             .filter(|service| service.pull_policy != PullPolicy::Never && is_pulled(service))
             .map(|service| service.image.clone())
             .collect();
-        self.pull_images(images, call).await
+        self.pull_images(images, &BTreeSet::new(), call).await.map(|_| ())
     }
 
     async fn up_inside(&self, project: &Project, options: &UpOptions, call: &Call) -> Result<UpOutcome> {
@@ -378,23 +414,9 @@ impl<E: Engine> Compose<E> {
         let _writer = self.write(&project.name, call).await?;
         let selected = reconcile::selected(project, &options.services, options.dependencies)?;
         let mut options = options.clone();
-        let (built, mut planned) =
+        let (built, planned) =
             self.built_always(Cow::Borrowed(project), &selected, &mut options.build, call).await?;
-        // An image that is to be pulled always decides whether its containers are recreated: it comes first.
-        let always: BTreeSet<String> = planned
-            .services
-            .values()
-            .filter(|service| service.pull_policy == PullPolicy::Always && is_pulled(service))
-            .map(|service| service.image.clone())
-            .collect();
-        if !always.is_empty() {
-            self.pull_images(always, call).await?;
-            for service in planned.to_mut().services.values_mut() {
-                if service.pull_policy == PullPolicy::Always {
-                    service.pull_policy = PullPolicy::Missing;
-                }
-            }
-        }
+        let planned = self.pulled_always(planned, &selected, &options.scale, call).await?;
         let observed =
             self.unless_cancelled(call, self.shared.engine.observe(&scope_of_up(&planned))).await?;
         let plan = self.plan_up(&planned, &options, &observed)?;
@@ -497,6 +519,7 @@ impl<E: Engine> Compose<E> {
         let selected = reconcile::selected(&project, &options.services, options.dependencies)?;
         let (_, project) =
             self.built_always(Cow::Owned(project), &selected, &mut options.build, call).await?;
+        let project = self.pulled_always(project, &selected, &options.scale, call).await?;
         let engine = &self.shared.engine;
         let observed = self.unless_cancelled(call, engine.observe(&scope_of_up(&project))).await?;
         let desired = Desired { project: &project, options: &options, owner: &self.shared.owner };

@@ -7,7 +7,7 @@ use compose_file::{
     Ulimit,
 };
 
-use crate::{BuildSpec, ContainerSpec, NetworkSpec, VolumeSpec};
+use crate::{Action, BuildSpec, ContainerSpec, Engine, Error, NetworkSpec, Result, VolumeSpec};
 
 /// How names are looked up inside.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -208,6 +208,30 @@ impl fmt::Display for Lack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.attribute, self.why)
     }
+}
+
+/// What an engine does an action without, in words that name whose it is.
+///
+/// # Errors
+/// [`Error::Unsupported`] with what it does not do without.
+pub(crate) fn without<E: Engine>(engine: &E, action: &Action) -> Result<Vec<String>> {
+    let (wish, whose) = match action {
+        Action::CreateContainer(creation) => {
+            (Wish::Container(&creation.spec), format!("service {:?}", creation.service))
+        }
+        Action::BuildImage(spec) => (Wish::Build(spec), format!("service {:?}", spec.service)),
+        Action::CreateNetwork(spec) => (Wish::Network(spec), format!("network {:?}", spec.name.as_str())),
+        Action::CreateVolume(spec) => (Wish::Volume(spec), format!("volume {:?}", spec.name.as_str())),
+        _ => return Ok(Vec::new()),
+    };
+    let lacks = engine.lacks(wish).into_iter().map(|lack| {
+        let what = format!("{whose}: {lack}");
+        match lack.outcome {
+            Lacking::Refused => Err(Error::Unsupported { engine: engine.kind(), what }),
+            Lacking::Warned => Ok(what),
+        }
+    });
+    lacks.collect()
 }
 
 #[cfg(test)]

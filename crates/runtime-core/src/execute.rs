@@ -9,7 +9,7 @@ use tokio::{sync::broadcast, time::Instant};
 use crate::{
     Action, Awaiting, Call, CommandFailure, Container, ContainerId, ContainerName, ContainerRef,
     ContainerSpec, ContainerState, Creation, Engine, EngineEvent, Error, HookRun, ImageId, MountsFrom, Need,
-    OnFailure, Phase, Plan, Result, Share, StepId, Subject, hide_values, labels, readiness,
+    OnFailure, Phase, Plan, Result, Share, StepId, Subject, confine, hide_values, labels, readiness,
 };
 
 /// How often a container is looked for that the engine is still making, and the time between two looks.
@@ -80,6 +80,7 @@ async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -
     let steps = &plan.steps;
     let mut dependents: Vec<Vec<(usize, Need)>> = vec![Vec::new(); steps.len()];
     let mut states: Vec<State> = Vec::with_capacity(steps.len());
+    let mut wanted: Vec<bool> = steps.iter().map(|step| !step.is_fallback()).collect();
     for (index, step) in steps.iter().enumerate() {
         for after in &step.after {
             dependents[after.step.0].push((index, after.need));
@@ -111,7 +112,8 @@ async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -
                 _ => None,
             };
             let receiver = matches!(steps[index].action, Action::Await(_)).then(|| events.subscribe());
-            let step = Running { engine, call, containers, image, deadline, receiver };
+            let has_fallback = dependents[index].iter().any(|(_, need)| *need == Need::Failure);
+            let step = Running { engine, call, containers, image, deadline, receiver, has_fallback };
             let step = step.perform(&steps[index].action).map(move |outcome| (index, outcome));
             if steps[index].action.is_brief() { brief.push(step) } else { long.push(step) }
         }
@@ -155,7 +157,9 @@ async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -
             Err(error) => {
                 let optional = matches!(&steps[index].action, Action::Await(Awaiting { optional: true, .. }));
                 let subject = steps[index].action.subject();
-                if optional {
+                if dependents[index].iter().any(|(_, need)| *need == Need::Failure) {
+                    tracing::debug!(%error, "another step is done in its place");
+                } else if optional {
                     let warning = format!("optional dependency failed to start: {error}");
                     call.progress.report(subject, Phase::Warning(warning));
                 } else {
@@ -164,7 +168,7 @@ async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -
                 true
             }
         };
-        finish(index, failed, &mut states, &dependents, &mut ready);
+        finish(index, failed, &mut states, &mut wanted, &dependents, &mut ready);
     }
     match failure {
         Some(error) => Err(error),
@@ -177,6 +181,7 @@ fn finish(
     index: usize,
     failed: bool,
     states: &mut [State],
+    wanted: &mut [bool],
     dependents: &[Vec<(usize, Need)>],
     ready: &mut Vec<usize>,
 ) {
@@ -187,11 +192,16 @@ fn finish(
             let State::Waiting(left) = states[dependent] else { continue };
             if failed && need == Need::Success {
                 over.push((dependent, true));
-            } else if left == 1 {
+                continue;
+            }
+            wanted[dependent] |= failed && need == Need::Failure;
+            if left > 1 {
+                states[dependent] = State::Waiting(left - 1);
+            } else if wanted[dependent] {
                 states[dependent] = State::Waiting(0);
                 ready.push(dependent);
             } else {
-                states[dependent] = State::Waiting(left - 1);
+                over.push((dependent, false));
             }
         }
     }
@@ -250,6 +260,8 @@ struct Running<'a, E> {
     image: Option<ImageId>,
     deadline: Option<(Duration, Instant)>,
     receiver: Option<broadcast::Receiver<EngineEvent>>,
+    /// Whether another step is done if this one fails.
+    has_fallback: bool,
 }
 
 impl<E: Engine> Running<'_, E> {
@@ -261,7 +273,13 @@ impl<E: Engine> Running<'_, E> {
         let ongoing = self.call.progress.begin(action.subject(), action.work());
         let receiver = self.receiver.take();
         let outcome = self.act(action, receiver).await.map_err(|error| self.by_name(error, action));
-        ongoing.ended(&outcome);
+        match &outcome {
+            Err(error) if self.has_fallback => {
+                let warning = format!("{error}; it is built instead");
+                self.call.progress.report(action.subject(), Phase::Warning(warning));
+            }
+            outcome => ongoing.ended(outcome),
+        }
         outcome
     }
 
@@ -292,6 +310,9 @@ impl<E: Engine> Running<'_, E> {
                 return Ok(Given::Image(image.clone(), id));
             }
             Action::BuildImage(spec) => {
+                // Of what is built only if something else fails nobody has asked before.
+                confine::without(engine, action)?;
+                spec.has_its_files().await?;
                 let id = engine.build(spec, &self.call.progress).await?;
                 return Ok(Given::Image(spec.image.clone(), id));
             }

@@ -157,6 +157,9 @@ pub enum Need {
     Success,
     /// The later one is done all the same.
     End,
+    /// The later one is done only because of it, and then it is no failure of the plan. A step whose earlier ones have all done
+    /// without it counts as done.
+    Failure,
 }
 
 impl StepId {
@@ -166,6 +169,10 @@ impl StepId {
 
     pub(crate) fn ended(self) -> After {
         After { step: self, need: Need::End }
+    }
+
+    pub(crate) fn failed(self) -> After {
+        After { step: self, need: Need::Failure }
     }
 }
 
@@ -420,6 +427,8 @@ pub enum Cause {
     PullAlways,
     /// The file says to build it always.
     BuildAlways,
+    /// It is not there, and is done only if it cannot be pulled.
+    NotPulled,
     /// The user asked for it.
     Requested,
     /// The reference of the image differs.
@@ -464,6 +473,7 @@ impl fmt::Display for Cause {
             Self::Absent => f.write_str("not there"),
             Self::PullAlways => f.write_str("pull policy is always"),
             Self::BuildAlways => f.write_str("pull policy is build"),
+            Self::NotPulled => f.write_str("if it cannot be pulled"),
             Self::Requested => f.write_str("requested"),
             Self::ImageChanged { from, to } => write!(f, "image changed from {from} to {to}"),
             Self::ImageUpdated(image) => write!(f, "{image} is a newer image now"),
@@ -485,6 +495,11 @@ impl fmt::Display for Cause {
 }
 
 impl Step {
+    /// Whether it is done only if another one fails.
+    pub(crate) fn is_fallback(&self) -> bool {
+        self.after.iter().any(|after| after.need == Need::Failure)
+    }
+
     /// What is done, as a verb.
     pub fn verb(&self) -> &'static str {
         match &self.action {

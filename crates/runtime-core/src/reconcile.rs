@@ -139,7 +139,7 @@ pub(crate) fn plan_build(project: &Project, options: &BuildOptions) -> Result<Pl
     let services = names.iter().filter_map(|name| project.services.get(name));
     let wanted = services.filter(|service| service.build.is_some()).map(|one| (one, Cause::Requested));
     let mut plan = Plan::new(project.name.clone(), OnFailure::Halt);
-    push_builds(&mut plan, project, wanted.collect(), |_| true)?;
+    push_builds(&mut plan, project, wanted.collect(), &BTreeMap::new(), |_| true)?;
     for step in &mut plan.steps {
         if let Action::BuildImage(spec) = &mut step.action {
             spec.args.extend(options.args.clone());
@@ -157,11 +157,13 @@ pub(crate) fn is_always_built(service: &Service, building: Building) -> bool {
 }
 
 /// Adds the builds of services, and of those whose images theirs are made from and that `is_due` says of: each image once, each after
-/// those that it is made from. Returns the steps by image.
+/// those that it is made from. An image that a step pulls is built only if that fails, and with it what only its build needs.
+/// Returns the steps by image.
 fn push_builds(
     plan: &mut Plan,
     project: &Project,
     wanted: Vec<(&Service, Cause)>,
+    pulls: &BTreeMap<String, StepId>,
     is_due: impl Fn(&Service) -> bool,
 ) -> Result<BTreeMap<String, StepId>> {
     let mut causes: BTreeMap<String, Cause> = BTreeMap::new();
@@ -185,8 +187,26 @@ fn push_builds(
         }
     }
     let names = causes.keys().cloned().collect();
+    let order = in_order(project, &names, |service| build::made_from(service).collect())?;
+    // The pulls of which one must have failed; nothing at all is no condition.
+    let mut only_if: BTreeMap<&str, Option<BTreeSet<StepId>>> = BTreeMap::new();
+    for service in order.iter().rev() {
+        let condition = match (pulls.get(&service.image), causes.get(&service.name)) {
+            (Some(pull), _) => Some([*pull].into()),
+            (None, Some(Cause::NeededBy(_))) => only_if.remove(service.name.as_str()).flatten(),
+            (None, _) => None,
+        };
+        for name in build::made_from(service) {
+            let of_other = only_if.entry(name).or_insert_with(|| Some(BTreeSet::new()));
+            match (of_other.as_mut(), &condition) {
+                (Some(pulls), Some(more)) => pulls.extend(more),
+                _ => *of_other = None,
+            }
+        }
+        only_if.insert(&service.name, condition);
+    }
     let mut steps: BTreeMap<String, StepId> = BTreeMap::new();
-    for service in in_order(project, &names, |service| build::made_from(service).collect())? {
+    for service in order {
         let (Some(build), Some(cause)) = (&service.build, causes.remove(&service.name)) else { continue };
         if steps.contains_key(&service.image) {
             continue;
@@ -194,8 +214,10 @@ fn push_builds(
         let build::Made { spec, warnings } = build::spec(project, service, build)?;
         plan.warnings.extend(warnings);
         let others = build::made_from(service).filter_map(|name| project.services.get(name));
-        let after: Vec<After> =
+        let mut after: Vec<After> =
             others.filter_map(|other| steps.get(&other.image)).map(|step| step.succeeded()).collect();
+        let failing = only_if.get(service.name.as_str()).into_iter().flatten().flatten();
+        after.extend(failing.map(|pull| pull.failed()));
         let step = plan.push(Action::BuildImage(Box::new(spec)), cause, after);
         steps.insert(service.image.clone(), step);
     }
@@ -404,7 +426,12 @@ impl<'a> Planner<'a> {
                 continue;
             }
             let here = self.observed.images.contains_key(&service.image);
-            if !here && service.is_only_built() {
+            if here && service.is_only_built() {
+                continue;
+            }
+            let is_not_built = service.is_only_built()
+                || (service.build.is_some() && service.pull_policy == PullPolicy::Never);
+            if !here && is_not_built {
                 return Err(Error::Image {
                     image: service.image.clone(),
                     reason: format!(
@@ -434,7 +461,8 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    /// Builds what is asked for, and what is not here and can be.
+    /// Builds what is asked for, and what is not here and can be. What has a name of its own is pulled first, and built if that
+    /// fails, as docker compose does where `pull_policy` does not say otherwise.
     fn builds(&mut self, services: &[&'a Service]) -> Result<()> {
         let building = self.desired.options.build;
         if building == Building::Never {
@@ -444,14 +472,30 @@ impl<'a> Planner<'a> {
         let cause = |service: &Service| match (service.pull_policy, is_here(service)) {
             _ if building == Building::Always => Some(Cause::Requested),
             (PullPolicy::Build, _) => Some(Cause::BuildAlways),
-            (PullPolicy::Always | PullPolicy::Never, _) if !service.is_only_built() => None,
-            (_, false) => Some(Cause::Absent),
             (_, true) => None,
+            (PullPolicy::Never, false) => Some(Cause::Absent),
+            (_, false) if service.is_only_built() => Some(Cause::Absent),
+            (_, false) => Some(Cause::NotPulled),
         };
         let due = services.iter().filter(|one| one.build.is_some() && self.wanted(one) > 0);
-        let due = due.filter_map(|service| Some((*service, cause(service)?))).collect();
+        let due: Vec<_> = due.filter_map(|service| Some((*service, cause(service)?))).collect();
+        let mut pulls = BTreeMap::new();
+        for (service, _) in due.iter().filter(|(_, cause)| *cause == Cause::NotPulled) {
+            let is_built = |(other, cause): &(&Service, Cause)| {
+                other.image == service.image && matches!(cause, Cause::Requested | Cause::BuildAlways)
+            };
+            if pulls.contains_key(&service.image) || due.iter().any(is_built) {
+                continue;
+            }
+            let cause = match service.pull_policy {
+                PullPolicy::Always => Cause::PullAlways,
+                _ => Cause::Absent,
+            };
+            let step = self.plan.push(Action::PullImage(service.image.clone()), cause, []);
+            pulls.insert(service.image.clone(), step);
+        }
         let is_due = |other: &Service| cause(other).is_some();
-        self.images = push_builds(&mut self.plan, self.desired.project, due, is_due)?;
+        self.images = push_builds(&mut self.plan, self.desired.project, due, &pulls, is_due)?;
         Ok(())
     }
 

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use compose_file::{
-    Build, BuildContext, Condition, Dependency, Network, Project, ProjectName, Service, ServiceNetwork,
+    Build, BuildContext, Condition, Dependency, Network, Project, ProjectName, PullPolicy, Service,
+    ServiceNetwork,
 };
 use runtime_core::{
-    Building, Container, ContainerId, ContainerState, Desired, DownOptions, Error, ImageId, Observed,
+    Building, Container, ContainerId, ContainerState, Desired, DownOptions, Error, ImageId, Need, Observed,
     Orphans, Plan, Recreate, RemoveVolumes, Resource, RestartOptions, StopOptions, Target, UpOptions, labels,
     plan_down, plan_restart, plan_stop, plan_up,
 };
@@ -96,6 +97,10 @@ fn images_are_built_that_are_not_there_each_after_those_it_is_made_from() {
     project.services.get_mut("zbase").expect("it").build = Some(build.clone());
     build.additional_contexts.insert("base".into(), BuildContext::Elsewhere("service:zbase".into()));
     project.services.get_mut("web").expect("it").build = Some(build.clone());
+    // As one that the file names no image of: nobody can pull it.
+    for name in ["web", "zbase"] {
+        project.services.get_mut(name).expect("it").pull_policy = PullPolicy::Never;
+    }
     let nothing = Observed { networks: observed(&project).networks, ..Observed::default() };
     let lines = builds(&project, Building::Missing, &nothing).unwrap();
     assert_eq!(
@@ -111,6 +116,41 @@ fn images_are_built_that_are_not_there_each_after_those_it_is_made_from() {
     project.services.get_mut("web").expect("it").build = Some(build);
     let error = builds(&project, Building::Missing, &nothing).unwrap_err().to_string();
     assert_eq!(error, "service \"web\" is made from the image of service \"other\", which has no build");
+}
+
+#[test]
+fn what_has_a_name_is_pulled_and_built_with_what_it_is_made_from_only_if_that_fails() {
+    let mut project =
+        project(&[("web", "shop/web", &[]), ("zbase", "shop/base", &[]), ("other", "shop/other", &[])]);
+    let mut build = Build::default();
+    build.context = BuildContext::Folder("/p".into());
+    project.services.get_mut("zbase").expect("it").build = Some(build.clone());
+    project.services.get_mut("other").expect("it").build = Some(build.clone());
+    build.additional_contexts.insert("base".into(), BuildContext::Elsewhere("service:zbase".into()));
+    project.services.get_mut("web").expect("it").build = Some(build);
+    project.services.get_mut("other").expect("it").pull_policy = PullPolicy::Never;
+    let nothing = Observed { networks: observed(&project).networks, ..Observed::default() };
+    let mut options = UpOptions::default();
+    options.services = ["web".to_owned(), "other".to_owned()].into();
+    let plan = up_with(&project, &options, &nothing).unwrap();
+    let images: Vec<String> = plan.steps.iter().take(4).map(ToString::to_string).collect();
+    assert_eq!(
+        images,
+        [
+            "pull image shop/web (not there)",
+            "build image shop/other (not there)",
+            "build image shop/base (needed by web)",
+            "build image shop/web (if it cannot be pulled)",
+        ]
+    );
+    // The base is built for the build alone, so the pull decides of both.
+    let needs = |step: usize| plan.steps[step].after.iter().map(|after| (after.step.0, after.need));
+    assert_eq!(needs(2).collect::<Vec<_>>(), [(0, Need::Failure)]);
+    assert_eq!(needs(3).collect::<Vec<_>>(), [(2, Need::Success), (0, Need::Failure)]);
+    let lines = builds(&project, Building::Never, &nothing).unwrap_err().to_string();
+    assert!(lines.contains("--no-build"), "{lines}");
+    let lines = builds(&project, Building::Always, &nothing).unwrap();
+    assert!(lines.iter().all(|line| line.starts_with("build ")), "{lines:?}");
 }
 
 fn chain() -> Project {
