@@ -14,6 +14,7 @@ mod errors;
 mod events;
 mod exec;
 mod foreign;
+mod foresee;
 mod health;
 mod hooks;
 mod labels;
@@ -57,6 +58,7 @@ fn main() {
     events::tests(&mut suite);
     exec::tests(&mut suite);
     foreign::tests(&mut suite);
+    foresee::tests(&mut suite);
     health::tests(&mut suite);
     hooks::tests(&mut suite);
     labels::tests(&mut suite);

@@ -63,6 +63,9 @@ pub(crate) struct Global {
     /// The configuration file [env: LONGSHORE_CONFIG].
     #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
+    /// Say what would be done, and do nothing.
+    #[arg(long, global = true)]
+    pub(crate) dry_run: bool,
     /// How results, events and errors are written.
     #[arg(long, global = true, value_enum, default_value_t)]
     pub(crate) format: Format,
@@ -333,6 +336,51 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
+}
+
+impl Command {
+    /// The name of a command that changes something by other ways than a runtime, so that a dry run would not be one.
+    pub(crate) fn is_never_dry(&self) -> Option<&'static str> {
+        match self {
+            Self::Serve(_) => Some("serve"),
+            Self::Agents(_) => Some("agents"),
+            Self::Machine(verb) => (!matches!(verb, Machine::Status)).then_some("machine"),
+            Self::Convert(args) => args.output.is_some().then_some("convert --output"),
+            Self::Up(_)
+            | Self::Plan(_)
+            | Self::Stop(_)
+            | Self::Start(_)
+            | Self::Restart(_)
+            | Self::Kill(_)
+            | Self::Pause(_)
+            | Self::Unpause(_)
+            | Self::Rm(_)
+            | Self::Down(_)
+            | Self::Create(_)
+            | Self::Scale(_)
+            | Self::Exec(_)
+            | Self::Run(_)
+            | Self::Attach(_)
+            | Self::Cp(_)
+            | Self::Wait(_)
+            | Self::Ps(_)
+            | Self::Top(_)
+            | Self::Port(_)
+            | Self::Images(_)
+            | Self::Volumes(_)
+            | Self::Events(_)
+            | Self::Stats(_)
+            | Self::Ls(_)
+            | Self::Logs(_)
+            | Self::Build(_)
+            | Self::Push(_)
+            | Self::Pull(_)
+            | Self::Config(_)
+            | Self::Status
+            | Self::Doctor
+            | Self::Completions { .. } => None,
+        }
+    }
 }
 
 /// What is done with the machine.

@@ -113,10 +113,13 @@ impl Context {
         Ok(config)
     }
 
-    /// The runtime that was asked for.
+    /// The runtime that was asked for. In a dry run it only foresees, whatever it is told.
     pub(crate) async fn runtime(&self) -> Result<Arc<dyn ContainerRuntime>, Failure> {
         let config = self.config().await?;
-        let runtime = self.reading(async { Ok(AnyRuntime::connect(&config).await?) }).await?;
+        let mut runtime = self.reading(async { Ok(AnyRuntime::connect(&config).await?) }).await?;
+        if self.output.dry_run {
+            runtime = runtime.foresee().into();
+        }
         self.warn_of_another_engine(&config, runtime.kind()).await?;
         let runtime = self.connected.get_or_init(|| runtime.into()).clone();
         if tracing::enabled!(tracing::Level::DEBUG) {
@@ -247,6 +250,13 @@ impl Context {
         };
         self.loaded.get_or_init(|| (target.name.clone(), BTreeSet::new()));
         Ok(target.services(services.iter().cloned()))
+    }
+
+    /// Tells in a dry run what no event tells.
+    pub(crate) fn would(&self, what: &str) {
+        if self.output.dry_run {
+            self.reporter.note(&format!("{}{what}", self.output.mode()));
+        }
     }
 
     /// A call whose events the user is told.

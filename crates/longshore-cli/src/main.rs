@@ -100,7 +100,7 @@ async fn run(cli: Cli) -> ExitCode {
 
 fn output(cli: &Cli, env: &BTreeMap<String, String>) -> Output {
     let output = Output::new(cli.global.format, cli.global.color, env);
-    Output { verbose: cli.verbose > 0, ..output }
+    Output { verbose: cli.verbose > 0, dry_run: cli.global.dry_run, ..output }
 }
 
 /// What was typed after the program's name.

@@ -20,6 +20,8 @@ pub(crate) struct Output {
     pub(crate) live: bool,
     /// Whether the user wants to know more.
     pub(crate) verbose: bool,
+    /// Whether nothing of what is told is done.
+    pub(crate) dry_run: bool,
 }
 
 impl Output {
@@ -38,7 +40,13 @@ impl Output {
             stderr_colors: colors(stderr),
             live: stderr && !dumb && format == Format::Text,
             verbose: false,
+            dry_run: false,
         }
+    }
+
+    /// What stands before all that is said to happen: in a dry run docker compose's words.
+    pub(crate) fn mode(&self) -> &'static str {
+        if self.dry_run { "DRY-RUN MODE - " } else { "" }
     }
 
     /// A line of the result.

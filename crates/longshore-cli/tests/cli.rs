@@ -296,6 +296,47 @@ fn create_starts_nothing_and_scale_starts_as_many_as_it_is_told() {
     assert_eq!(shop.mock(&["scale", "web"]).code, Some(64));
 }
 
+#[test]
+fn a_dry_run_says_what_it_would_do() {
+    let shop = Shop::new(SHOP);
+    let dry = |arguments: &[&str]| {
+        let ran = shop.mock(&[&["--dry-run"], arguments].concat());
+        assert_eq!(ran.code, Some(0), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.lines().all(|line| !line.starts_with("Container")), "{}", ran.stderr);
+        ran.stderr
+    };
+    // In the foreground too it ends by itself.
+    for up in
+        [&["up"][..], &["up", "-d"], &["up", "--wait"], &["create"], &["scale", "web=2"], &["run", "web"]]
+    {
+        let said = dry(up);
+        let last = "DRY-RUN MODE - Container shop-web-1  Created";
+        assert!(up[0] == "run" || said.lines().any(|line| line == last), "{up:?}: {said}");
+        assert!(said.contains("DRY-RUN MODE - Network shop_default  Created"), "{up:?}: {said}");
+        assert!(said.contains("DRY-RUN MODE - Image example/web:1  Pulled"), "{up:?}: {said}");
+    }
+    assert!(dry(&["pull"]).contains("DRY-RUN MODE - Image example/db:1  Pulled"));
+    for nothing in
+        ["down", "stop", "kill", "restart", "pause", "unpause", "rm", "push", "build", "ps", "config"]
+    {
+        dry(&[nothing]);
+    }
+    let ran = shop.mock(&["up", "--dry-run", "-d", "--format=json"]);
+    let events: Vec<_> = ran.stderr.lines().map(json).filter(|line| line["event"].is_string()).collect();
+    assert!(events.len() > 4 && events.iter().all(|event| event["dry_run"] == true), "{}", ran.stderr);
+    for real in [
+        &["serve"][..],
+        &["agents", "list"],
+        &["machine", "init"],
+        &["convert", "--to", "kube", "-o", "made.yaml"],
+    ] {
+        let ran = shop.mock(&[real, &["--dry-run"]].concat());
+        assert_eq!(ran.code, Some(64), "{real:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("--dry-run does not go with"), "{}", ran.stderr);
+    }
+    assert!(!shop.folder().join("made.yaml").exists());
+}
+
 /// A service that is built from that Dockerfile.
 fn built(dockerfile: &str, more: &str) -> Shop {
     let shop =

@@ -210,6 +210,10 @@ impl ContainerRuntime for AnyRuntime {
         each!(self, runtime => runtime.kind())
     }
 
+    fn foresee(&self) -> Arc<dyn ContainerRuntime> {
+        each!(self, runtime => runtime.foresee())
+    }
+
     async fn availability(&self) -> Availability {
         each!(self, runtime => runtime.availability().await)
     }

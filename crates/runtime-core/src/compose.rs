@@ -28,6 +28,7 @@ use crate::{
     Target, UpOptions, UpOutcome, Wait, Work, confine, copy,
     execute::{Execution, execute},
     flight::Flight,
+    foresee::{Foreseen, ForeseenMachine},
     labels,
     lifecycle::{Lifecycle, Ours},
     oneoff, plan_down, plan_kill, plan_pause, plan_remove, plan_restart, plan_start, plan_stop, plan_up,
@@ -68,10 +69,10 @@ struct Shared<E> {
 impl<E: Engine> Compose<E> {
     /// A runtime over that engine. Does no I/O.
     pub fn new(engine: E) -> Self {
-        Self::build(Arc::new(engine), None, "longshore".to_owned())
+        Self::assemble(Arc::new(engine), None, "longshore".to_owned())
     }
 
-    fn build(engine: Arc<E>, machine: Option<Lifecycle<E>>, owner: String) -> Self {
+    fn assemble(engine: Arc<E>, machine: Option<Lifecycle<E>>, owner: String) -> Self {
         let shared = Shared {
             engine,
             machine,
@@ -88,14 +89,14 @@ impl<E: Engine> Compose<E> {
     #[must_use]
     pub fn with_machine(self, machine: Arc<dyn MachineHost>) -> Self {
         let engine = self.shared.engine.clone();
-        Self::build(engine.clone(), Some(Lifecycle::new(machine, engine)), self.shared.owner.clone())
+        Self::assemble(engine.clone(), Some(Lifecycle::new(machine, engine)), self.shared.owner.clone())
     }
 
     /// The same with another name for whose the containers are: the value of [`labels::OWNER`], `longshore` if not told.
     #[must_use]
     pub fn with_owner(self, owner: impl Into<String>) -> Self {
         let machine = self.shared.machine.as_ref().map(Lifecycle::again);
-        Self::build(self.shared.engine.clone(), machine, owner.into())
+        Self::assemble(self.shared.engine.clone(), machine, owner.into())
     }
 
     /// The engine.
@@ -647,6 +648,15 @@ impl<E: Engine> Compose<E> {
 impl<E: Engine> ContainerRuntime for Compose<E> {
     fn kind(&self) -> RuntimeKind {
         self.shared.engine.kind()
+    }
+
+    fn foresee(&self) -> Arc<dyn ContainerRuntime> {
+        let foreseen = Arc::new(Foreseen::new(self.shared.engine.clone()));
+        let machine = self.shared.machine.as_ref().map(|machine| {
+            let host = Arc::new(ForeseenMachine::new(machine.host().clone()));
+            Lifecycle::new(host, foreseen.clone())
+        });
+        Arc::new(Compose::assemble(foreseen, machine, self.shared.owner.clone()))
     }
 
     async fn availability(&self) -> Availability {

@@ -44,6 +44,12 @@ pub trait Engine: Debug + Send + Sync + 'static {
         true
     }
 
+    /// Whether what it is told is only remembered ([`crate::ContainerRuntime::foresee`]): then core waits for no container and
+    /// makes nothing on this computer. No backend's own engine is so.
+    fn is_foreseen(&self) -> bool {
+        false
+    }
+
     /// What of a wish it cannot do. Asked after something was observed and before anything is made. Makes no call.
     fn lacks(&self, _wish: Wish<'_>) -> Vec<Lack> {
         Vec::new()

@@ -349,6 +349,8 @@ impl<E: Engine> Running<'_, E> {
                     }
                 }
             }
+            // What nobody has started becomes nothing.
+            Action::Await(_) if engine.is_foreseen() => {}
             Action::Await(awaiting) => {
                 let id = self.containers.id(&awaiting.replica.container)?;
                 readiness::wait(engine, &id, awaiting, self.deadline, receiver).await?;
@@ -389,7 +391,8 @@ impl<E: Engine> Running<'_, E> {
     }
 
     async fn create(&self, creation: &Creation) -> Result<ContainerId> {
-        for path in &creation.host_paths {
+        let missing = creation.host_paths.iter().filter(|_| !self.engine.is_foreseen());
+        for path in missing {
             if let Err(error) = tokio::fs::create_dir_all(path).await
                 && error.kind() != std::io::ErrorKind::AlreadyExists
             {

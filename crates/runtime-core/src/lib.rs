@@ -17,6 +17,7 @@ mod error;
 mod event;
 mod execute;
 mod flight;
+mod foresee;
 pub mod labels;
 mod lifecycle;
 mod log_lines;

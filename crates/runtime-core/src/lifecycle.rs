@@ -97,13 +97,17 @@ impl<E: Engine> Lifecycle<E> {
         Self { inner: self.inner.clone(), ready: Flight::default() }
     }
 
-    pub(crate) fn host(&self) -> &dyn MachineHost {
-        &*self.inner.host
+    pub(crate) fn host(&self) -> &Arc<dyn MachineHost> {
+        &self.inner.host
     }
 
     /// Returns when the engine has answered: one flight for all callers.
     pub(crate) async fn ensure(&self, call: &Call) -> Result<EngineInfo> {
         let inner = self.inner.clone();
+        if inner.engine.is_foreseen() {
+            let look = call.cancel.run_until_cancelled(inner.is_up());
+            return look.await.unwrap_or(Err(Error::Cancelled));
+        }
         self.ready.join(call, |progress| async move { inner.bring_up(&progress).await }).await
     }
 
@@ -216,6 +220,16 @@ impl<E: Engine> Inner<E> {
 
     fn late(&self, what: &str, after: Duration) -> Error {
         Error::TimedOut { what: format!("{what} of machine {:?}", self.host.name()), after }
+    }
+
+    /// Asks the engine of a machine that nobody may start.
+    async fn is_up(&self) -> Result<EngineInfo> {
+        match self.host.status().await? {
+            MachineStatus::Absent => Err(self.problem(MachineProblem::Missing)),
+            MachineStatus::Stopped | MachineStatus::Stopping => Err(self.problem(MachineProblem::Stopped)),
+            MachineStatus::NotAnswering(why) => Err(self.problem(MachineProblem::NotAnswering(why))),
+            _ => self.engine.info().await,
+        }
     }
 
     async fn bring_up(&self, progress: &Progress) -> Result<EngineInfo> {
@@ -363,6 +377,9 @@ impl<E: Engine> Inner<E> {
     }
 
     async fn stop_and_look(&self, lock: &mut dyn MachineLock) -> Result<()> {
+        if self.engine.is_foreseen() {
+            return Ok(());
+        }
         let patience = self.host.patience();
         let stopped = match timeout(patience.stop, self.host.stop()).await {
             Ok(outcome) => outcome,

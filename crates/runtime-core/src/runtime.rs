@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     str::FromStr,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -83,6 +84,12 @@ pub enum Availability {
 pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     /// Which engine it uses.
     fn kind(&self) -> RuntimeKind;
+
+    /// The same runtime, whose calls do nothing: the engine is asked and never told, and what was changed is remembered, so that
+    /// each later call sees what the earlier ones would have done. It reports what would happen, as it would; what is run in
+    /// containers says nothing and ends well, images can be had, and nobody waits for what containers become. No machine is
+    /// made, started or stopped: one that is off is [`Error::Machine`] for all that needs it. Does no I/O.
+    fn foresee(&self) -> Arc<dyn ContainerRuntime>;
 
     /// Whether it can be used now. Asks the engine; changes nothing; never fails but says why not.
     async fn availability(&self) -> Availability;

@@ -160,6 +160,11 @@ impl MockEngine {
         self.inner.world().mutations
     }
 
+    /// How often each method was called, by the names that [`MockEngine::script`] knows.
+    pub fn calls(&self) -> BTreeMap<String, usize> {
+        self.inner.world().script.calls.clone()
+    }
+
     /// Every changing call in the order of their effects: the method's name and what it was about.
     pub fn journal(&self) -> Vec<String> {
         self.inner.world().journal.clone()

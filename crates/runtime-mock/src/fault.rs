@@ -26,7 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// Which calls go wrong.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
-    calls: BTreeMap<String, usize>,
+    pub(crate) calls: BTreeMap<String, usize>,
     faults: BTreeMap<(String, usize), Fault>,
 }
 

@@ -71,7 +71,7 @@ pub(crate) async fn rm(args: &Rm, context: &Context) -> Result<ExitCode, Failure
     }
     let names: Vec<&str> = containers.iter().map(|container| container.name.as_str()).collect();
     context.reporter.note(&format!("Going to remove {}", names.join(", ")));
-    if !args.force && !agrees(context).await? {
+    if !args.force && !context.output.dry_run && !agrees(context).await? {
         return Ok(ExitCode::Ok);
     }
     let mut options = RemoveOptions::default();

@@ -83,7 +83,9 @@ async fn out(
     let runtime = context.runtime().await?;
     let copied = context.reading(async {
         let mut archive = runtime.copy_from(&target.name, &member, path, &options).await?;
+        context.would(&format!("Container of {}  Copying {path}", member.service));
         match to {
+            _ if context.output.dry_run => {}
             End::Here(to) => unpack(archive, path, &to).await?,
             _ => {
                 while let Some(piece) = archive.next().await {

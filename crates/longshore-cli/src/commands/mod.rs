@@ -69,6 +69,9 @@ pub(crate) async fn run(command: Command, mut context: Context) -> Result<ExitCo
         | Command::Version { .. }
         | Command::Completions { .. } => Files::default(),
     };
+    if let Some(name) = command.is_never_dry().filter(|_| context.output.dry_run) {
+        return Err(Failure::Usage(format!("--dry-run does not go with `{name}`"), None));
+    }
     context.files = context.files.followed_by(files);
     context.again.flags = context.files.words();
     context.again.flags.extend(context.global.words());

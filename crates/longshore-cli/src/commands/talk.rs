@@ -33,6 +33,7 @@ pub(crate) async fn exec(args: &Exec, context: &Context) -> Result<ExitCode, Fai
     spec.privileged = args.privileged;
     (spec.tty, spec.stdin) = (wants_terminal(&args.talking), args.talking.interactive);
     let member = Member { service: service.clone(), index: args.index };
+    context.would(&format!("Container of {service}  Executing"));
     if args.talking.detach {
         spec.stdin = false;
         context.reading(async { Ok(runtime.exec_detached(&target.name, &member, &spec).await?) }).await?;
@@ -104,6 +105,7 @@ pub(crate) async fn attach(args: &Attach, context: &Context) -> Result<ExitCode,
     let member = Member { service: args.service.clone(), index: args.index };
     let asking = async { Ok(runtime.talk(&target.name, &member, !args.no_stdin).await?) };
     let (container, session) = context.reading(asking).await?;
+    context.would(&format!("Container {}  Attaching", container.name));
     let on_signal = if args.sig_proxy { OnSignal::GiveOn(&*runtime, &container.id) } else { OnSignal::End };
     talk(session, container.tty && terminal::is_there(), on_signal, context).await
 }

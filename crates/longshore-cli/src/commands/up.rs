@@ -29,7 +29,7 @@ pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure
     }
     let call = context.call_that(flags.images.tells());
     let work = runtime.up(&project, &options, &call);
-    if flags.detach || flags.wait || flags.no_start {
+    if flags.detach || flags.wait || flags.no_start || context.output.dry_run {
         context.changing(&*runtime, &project.name, Leaves::More, &call, work).await?;
         if runtime.kind() == RuntimeKind::Mock {
             context.reporter.note("the mock engine ends with this command: nothing remains of it");

@@ -49,7 +49,11 @@ fn object(event: &Event) -> Value {
 
 impl Report for Json {
     fn event(&self, event: &Event) {
-        self.output.note(&object(event).to_string());
+        let mut event = object(event);
+        if self.output.dry_run {
+            event["dry_run"] = json!(true);
+        }
+        self.output.note(&event.to_string());
     }
 
     fn note(&self, text: &str) {

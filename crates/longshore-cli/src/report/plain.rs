@@ -22,7 +22,7 @@ impl Plain {
 impl Report for Plain {
     fn event(&self, event: &Event) {
         let paint = Paint(self.output.stderr_colors);
-        let subject = words::subject(&event.subject);
+        let subject = format!("{}{}", self.output.mode(), words::subject(&event.subject));
         let line = match words::told(event) {
             Some(Told::Going(word) | Told::Done(word, _)) => format!("{subject}  {word}"),
             Some(Told::Step(step)) => format!("{subject}  {step}"),

@@ -183,7 +183,7 @@ impl Report for Terminal {
     fn event(&self, event: &Event) {
         let Some(told) = words::told(event) else { return };
         let paint = Paint(self.output.stderr_colors);
-        let subject = words::subject(&event.subject);
+        let subject = format!("{}{}", self.output.mode(), words::subject(&event.subject));
         match told {
             Told::Warning(text) => self.warn(&text),
             Told::Going(word) => self.begin(&event.subject, format!("{subject}  {word}")),
