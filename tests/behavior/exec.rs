@@ -3,7 +3,11 @@
 use compose_file::Project;
 use futures_util::StreamExt;
 use longshore_tests::{Backend, Case, Failed, Outcome, Suite, Talked, behaviours, refused};
-use runtime_core::{ContainerState, Error, ExecSpec, LogSource, Member, SessionEvent, TerminalSize};
+use runtime_core::{
+    Container, ContainerState, DetachKeys, Error, ExecSpec, LogSource, Member, Session, SessionEvent,
+    SessionInput, TalkOptions, TerminalSize,
+};
+use tokio::io::AsyncWriteExt;
 
 pub(crate) fn tests(suite: &mut Suite) {
     behaviours!(suite;
@@ -17,6 +21,9 @@ pub(crate) fn tests(suite: &mut Suite) {
         a_session_that_is_dropped_leaves_the_container,
         the_own_process_is_talked_with,
         no_value_of_a_variable_is_in_an_error,
+        keys_let_go_of_a_terminal,
+        keys_that_are_switched_off_are_the_processs,
+        keys_let_go_of_the_own_process,
     );
     behaviours!(suite, if Backend::is_real;
         a_terminal_is_a_terminal,
@@ -144,7 +151,8 @@ async fn a_session_that_is_dropped_leaves_the_container(case: Case) -> Outcome {
 async fn the_own_process_is_talked_with(case: Case) -> Outcome {
     let project = up(&case).await?;
     let (container, session) =
-        case.runtime().talk(&project.name, &Member { service: "web".into(), index: Some(2) }, false).await?;
+        talk(&case, &project, &Member { service: "web".into(), index: Some(2) }, TalkOptions::default())
+            .await?;
     assert_eq!(container.name, format!("{}-web-2", case.name()));
     case.says(&project, "web", "sleeping").await?;
     let (talked, stopped) = tokio::join!(Talked::with(session, b""), case.stop(&project));
@@ -152,6 +160,93 @@ async fn the_own_process_is_talked_with(case: Case) -> Outcome {
     let talked = talked?;
     assert_eq!(talked.exit_code, 0);
     assert!(talked.stdout.contains("stopping"), "{talked:?}");
+    Ok(())
+}
+
+async fn talk(
+    case: &Case,
+    project: &Project,
+    member: &Member,
+    options: TalkOptions,
+) -> runtime_core::Result<(Container, Session)> {
+    case.runtime().talk(&project.name, member, &options).await
+}
+
+/// Types a line and waits until the terminal has repeated it; the engine in memory has none that would.
+async fn type_line(case: &Case, session: &mut Session, input: &mut SessionInput) -> Outcome {
+    input.write_all(b"hello\r").await?;
+    input.flush().await?;
+    let mut said = String::new();
+    while case.backend().is_real() && !said.contains("hello\r\n") {
+        match session.output.next().await.ok_or("it ended")?? {
+            SessionEvent::Wrote { bytes, .. } => said.push_str(&String::from_utf8_lossy(&bytes)),
+            other => return Err(format!("{other:?} after {said:?}").into()),
+        }
+    }
+    Ok(())
+}
+
+/// Listens until nothing more comes, and tells how the process ended, if it did.
+async fn end(mut session: Session) -> Result<Option<i64>, Failed> {
+    while let Some(event) = session.output.next().await {
+        if let SessionEvent::Ended { exit_code } = event? {
+            return Ok(Some(exit_code));
+        }
+    }
+    Ok(None)
+}
+
+async fn keys_let_go_of_a_terminal(case: Case) -> Outcome {
+    let project = up(&case).await?;
+    let others: DetachKeys = "ctrl-x,d".parse()?;
+    for (keys, typed) in [(DetachKeys::default(), &b"\x10\x11"[..]), (others, b"\x18y\x18d")] {
+        let mut spec = fixture(&["read", "/dev/stdin"]);
+        (spec.tty, spec.stdin, spec.detach_keys) = (true, true, keys);
+        let mut session = case.runtime().exec(&project.name, &Member::first("web"), &spec).await?;
+        let mut input = session.input.take().ok_or("it has no stdin")?;
+        type_line(&case, &mut session, &mut input).await?;
+        input.write_all(typed).await?;
+        assert_eq!(end(session).await?, None, "it runs on");
+    }
+    assert_eq!(case.container(&project, "web").await?.state, ContainerState::Running);
+    Ok(())
+}
+
+async fn keys_that_are_switched_off_are_the_processs(case: Case) -> Outcome {
+    let project = up(&case).await?;
+    let mut spec = fixture(&["read", "/dev/stdin"]);
+    (spec.tty, spec.stdin, spec.detach_keys) = (true, true, "".parse()?);
+    let mut session = case.runtime().exec(&project.name, &Member::first("web"), &spec).await?;
+    let mut input = session.input.take().ok_or("it has no stdin")?;
+    type_line(&case, &mut session, &mut input).await?;
+    input.write_all(b"\x10\x11").await?;
+    type_line(&case, &mut session, &mut input).await?;
+    // Ctrl-D is the end of what is typed.
+    input.write_all(b"\x04").await?;
+    input.flush().await?;
+    if case.mock().is_some() {
+        drop(input);
+    }
+    assert_eq!(end(session).await?, Some(0));
+    Ok(())
+}
+
+async fn keys_let_go_of_the_own_process(case: Case) -> Outcome {
+    let project = case.project(
+        "services:\n  web: {image: 'localhost/longshore-fixture:1', command: [sleep], tty: true, stdin_open: true}\n",
+    )?;
+    case.up(&project).await?;
+    case.says(&project, "web", "sleeping").await?;
+    for (keys, typed) in [("ctrl-p,ctrl-q", &b"\x10\x11"[..]), ("q", b"q")] {
+        let mut options = TalkOptions::default();
+        (options.stdin, options.detach_keys) = (true, keys.parse()?);
+        let (container, mut session) = talk(&case, &project, &Member::first("web"), options).await?;
+        assert!(container.tty);
+        let mut input = session.input.take().ok_or("it has no stdin")?;
+        input.write_all(typed).await?;
+        assert_eq!(end(session).await?, None, "it runs on");
+    }
+    assert_eq!(case.container(&project, "web").await?.state, ContainerState::Running);
     Ok(())
 }
 
@@ -175,7 +270,7 @@ async fn a_terminal_is_a_terminal(case: Case) -> Outcome {
     session.size.send(TerminalSize { rows: 33, columns: 77 })?;
     let mut input = session.input.take().ok_or("it has no stdin")?;
     // A terminal repeats what is typed, and Ctrl-D is its end.
-    tokio::io::AsyncWriteExt::write_all(&mut input, b"hello\r").await?;
+    input.write_all(b"hello\r").await?;
     let mut said = String::new();
     while !said.contains("hello\r\n") {
         match session.output.next().await.ok_or("it ended")?? {
@@ -186,7 +281,7 @@ async fn a_terminal_is_a_terminal(case: Case) -> Outcome {
             other => return Err(format!("{other:?} after {said:?}").into()),
         }
     }
-    tokio::io::AsyncWriteExt::write_all(&mut input, b"\x04").await?;
+    input.write_all(b"\x04").await?;
     loop {
         match session.output.next().await.ok_or("it did not end")?? {
             SessionEvent::Wrote { .. } => {}

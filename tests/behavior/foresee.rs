@@ -8,7 +8,7 @@ use runtime_core::{
     BuildOptions, Building, Call, Compose, ContainerRuntime, ContainerState, CopyOptions, CopySource,
     DownOptions, Error, ExecSpec, KillOptions, MachineProblem, MachineStop, Member, Pause, PushOptions,
     RemoveOptions, RemoveVolumes, RestartOptions, RunOptions, Running, ShutdownOptions, SignalName,
-    StopOptions, Target, UpOptions, Work,
+    StopOptions, TalkOptions, Target, UpOptions, Work,
 };
 use runtime_mock::MockEngine;
 
@@ -84,7 +84,7 @@ async fn all_that_changes(case: &Case, dry: &dyn ContainerRuntime, text: &str) -
     dry.exec_detached(name, &first, &ExecSpec::new(["/fixture", "sleep"])).await?;
     let session = dry.exec(name, &first, &ExecSpec::new(["/fixture", "exit", "3"])).await?;
     assert_eq!(Talked::with(session, b"").await?.exit_code, 0, "nothing has run");
-    let (container, session) = dry.talk(name, &first, true).await?;
+    let (container, session) = dry.talk(name, &first, &TalkOptions::default()).await?;
     assert_eq!(Talked::with(session, b"").await?.exit_code, 0);
     dry.signal(&container.id, &SignalName::kill()).await?;
     dry.start(&target, &call).await?;

@@ -5,8 +5,9 @@ use futures_util::StreamExt;
 use longshore_tests::{Backend, Case, Failed, Outcome, Suite, Talked, behaviours, refused};
 use runtime_core::{
     Afterwards, Call, Container, ContainerId, ContainerName, ContainerState, Dependencies, Error, OneOff,
-    RunOptions, RunPorts, RunTalk, labels,
+    RunOptions, RunPorts, RunTalk, SessionEvent, labels,
 };
+use tokio::io::AsyncWriteExt;
 
 pub(crate) fn tests(suite: &mut Suite) {
     behaviours!(suite;
@@ -15,6 +16,7 @@ pub(crate) fn tests(suite: &mut Suite) {
         what_it_depends_on_is_up_before,
         without_dependencies_it_is_alone,
         it_is_removed_if_told_so,
+        one_that_is_let_go_of_stays,
         a_detached_one_is_removed_if_told_so,
         it_hears_what_it_is_told,
         variables_labels_user_and_folder_are_its_own,
@@ -123,6 +125,31 @@ async fn it_is_removed_if_told_so(case: Case) -> Outcome {
         assert_eq!(Talked::with(session, b"").await?.exit_code, 4);
         assert_eq!(look(&case, &once.id).await.is_ok(), stays);
     }
+    Ok(())
+}
+
+async fn one_that_is_let_go_of_stays(case: Case) -> Outcome {
+    let project = case.project(TEXT)?;
+    let mut options = alone(&["sleep"]);
+    (options.tty, options.stdin, options.afterwards) = (true, true, Afterwards::Remove);
+    options.detach_keys = "ctrl-x,ctrl-y".parse()?;
+    let mut once = run(&case, &project, &options).await?;
+    let mut session = once.session.take().ok_or("nobody talks with it")?;
+    let mut said = String::new();
+    while !said.contains("sleeping") {
+        match session.output.next().await.ok_or("it ended")?? {
+            SessionEvent::Wrote { bytes, .. } => said.push_str(&String::from_utf8_lossy(&bytes)),
+            other => return Err(format!("{other:?} after {said:?}").into()),
+        }
+    }
+    let mut input = session.input.take().ok_or("it has no stdin")?;
+    input.write_all(b"\x18\x19").await?;
+    while let Some(event) = session.output.next().await {
+        let event = event?;
+        assert!(matches!(event, SessionEvent::Wrote { .. }), "{event:?}");
+    }
+    drop((session, input));
+    assert_eq!(look(&case, &once.id).await?.state, ContainerState::Running);
     Ok(())
 }
 

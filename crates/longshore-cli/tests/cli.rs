@@ -297,6 +297,22 @@ fn create_starts_nothing_and_scale_starts_as_many_as_it_is_told() {
 }
 
 #[test]
+fn keys_that_are_none_are_refused() {
+    let shop = Shop::new(SHOP);
+    for command in [&["attach", "web"][..], &["exec", "web", "x"], &["run", "web"]] {
+        for keys in ["ctrl-1", "ab", "ctrl-p,", "é"] {
+            let ran = shop.mock(&[&command[..1], &["--detach-keys", keys], &command[1..]].concat());
+            assert_eq!((ran.code, ran.stdout.as_str()), (Some(64), ""), "{}", ran.stderr);
+            assert!(ran.stderr.contains("is no key: give a character, ctrl-"), "{}", ran.stderr);
+        }
+    }
+    for keys in ["--detach-keys=", "--detach-keys=ctrl-@,q"] {
+        let ran = shop.mock(&["attach", keys, "web"]);
+        assert!(ran.stderr.contains("not running"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_dry_run_says_what_it_would_do() {
     let shop = Shop::new(SHOP);
     let dry = |arguments: &[&str]| {

@@ -10,7 +10,7 @@ use runtime_core::{
     KillOptions, LogOptions, MachineStatus, MachineStop, Member, OneOff, Pause, Plan, ProcessTable,
     ProjectEvents, ProjectLogs, ProjectStats, ProjectSummary, PushOptions, RemoveOptions, Resource,
     RestartOptions, Result, RunOptions, RuntimeKind, Session, ShutdownOptions, ShutdownOutcome, SignalName,
-    StatsOptions, StopOptions, Target, UpOptions, UpOutcome,
+    StatsOptions, StopOptions, TalkOptions, Target, UpOptions, UpOutcome,
 };
 
 use crate::Config;
@@ -298,9 +298,9 @@ impl ContainerRuntime for AnyRuntime {
         &self,
         project: &ProjectName,
         member: &Member,
-        stdin: bool,
+        options: &TalkOptions,
     ) -> Result<(Container, Session)> {
-        each!(self, runtime => runtime.talk(project, member, stdin).await)
+        each!(self, runtime => runtime.talk(project, member, options).await)
     }
 
     async fn copy_from(

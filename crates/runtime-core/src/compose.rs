@@ -25,7 +25,7 @@ use crate::{
     Progress, ProjectEvents, ProjectLogs, ProjectStats, ProjectSummary, Projects, PushOptions, RemoveOptions,
     RemoveVolumes, Resource, ResourceKind, RestartOptions, Result, RunOptions, RunTalk, RuntimeKind, Scope,
     Session, SessionEvent, ShutdownOptions, ShutdownOutcome, SignalName, StatsOptions, StopOptions, Subject,
-    Target, UpOptions, UpOutcome, Wait, Work, confine, copy,
+    TalkOptions, Target, UpOptions, UpOutcome, Wait, Work, confine, copy,
     execute::{Execution, execute},
     flight::Flight,
     foresee::{Foreseen, ForeseenMachine},
@@ -536,10 +536,14 @@ impl<E: Engine> Compose<E> {
             self.unless_cancelled(call, engine.start_container(&id)).await?;
             return Ok(OneOff::new(id, name, None));
         }
-        let spec = AttachSpec { stdin: run.stdin, tty: run.tty, start: true };
+        let detach_keys = run.detach_keys.clone();
+        let spec = AttachSpec { stdin: run.stdin, tty: run.tty, start: true, detach_keys };
         let mut session = self.unless_cancelled(call, engine.attach(&id, &spec)).await?;
         if run.afterwards == Afterwards::Remove {
             session.output = removing(session.output, engine.clone(), id.clone());
+        }
+        if run.tty {
+            session = session.letting_go_at(&run.detach_keys);
         }
         Ok(OneOff::new(id, name, Some(session)))
     }
@@ -802,7 +806,8 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
 
     async fn exec(&self, project: &ProjectName, member: &Member, spec: &ExecSpec) -> Result<Session> {
         let container = self.member(project, member).await?;
-        self.asking(self.shared.engine.exec_session(&container.id, spec)).await
+        let session = self.asking(self.shared.engine.exec_session(&container.id, spec)).await?;
+        Ok(if spec.tty { session.letting_go_at(&spec.detach_keys) } else { session })
     }
 
     async fn exec_detached(&self, project: &ProjectName, member: &Member, spec: &ExecSpec) -> Result<()> {
@@ -814,11 +819,13 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
         &self,
         project: &ProjectName,
         member: &Member,
-        stdin: bool,
+        options: &TalkOptions,
     ) -> Result<(Container, Session)> {
         let container = self.member(project, member).await?;
-        let spec = AttachSpec { stdin, tty: container.tty, start: false };
+        let TalkOptions { stdin, detach_keys } = options.clone();
+        let spec = AttachSpec { stdin, tty: container.tty, start: false, detach_keys };
         let session = self.asking(self.shared.engine.attach(&container.id, &spec)).await?;
+        let session = if spec.tty { session.letting_go_at(&spec.detach_keys) } else { session };
         Ok((container, session))
     }
 

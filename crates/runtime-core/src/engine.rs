@@ -15,8 +15,9 @@ use futures_util::stream::BoxStream;
 use serde::Serialize;
 
 use crate::{
-    Archive, BuildSpec, ContainerName, CopiedOwner, Devices, ExternalLink, FileSpec, Keeping, Lack,
-    MountsFrom, Namespaces, Progress, Resolver, ResourceName, Resources, Result, RuntimeKind, Session, Wish,
+    Archive, BuildSpec, ContainerName, CopiedOwner, DetachKeys, Devices, ExternalLink, FileSpec, Keeping,
+    Lack, MountsFrom, Namespaces, Progress, Resolver, ResourceName, Resources, Result, RuntimeKind, Session,
+    Wish,
 };
 
 /// An engine, resource by resource.
@@ -732,6 +733,9 @@ pub struct ExecSpec {
     pub tty: bool,
     /// Whether it has a stdin that can be written to.
     pub stdin: bool,
+    /// The keys that let go of it on a terminal. That they do is core's work, wherever the engine looks for keys; it is told of them
+    /// so that it lets go at no others.
+    pub detach_keys: DetachKeys,
 }
 
 impl ExecSpec {
@@ -742,7 +746,7 @@ impl ExecSpec {
 }
 
 /// How a container's own process is talked with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AttachSpec {
     /// Whether its stdin is written to.
     pub stdin: bool,
@@ -750,6 +754,8 @@ pub struct AttachSpec {
     pub tty: bool,
     /// Whether it is started once somebody listens.
     pub start: bool,
+    /// As in [`ExecSpec::detach_keys`].
+    pub detach_keys: DetachKeys,
 }
 
 /// How a container is on a network.

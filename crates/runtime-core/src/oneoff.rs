@@ -81,6 +81,8 @@ pub struct RunOptions {
     pub tty: bool,
     /// Whether its stdin is open.
     pub stdin: bool,
+    /// The keys that let go of it on a terminal. What is let go of runs on, and is not removed at its end.
+    pub detach_keys: crate::DetachKeys,
     /// What becomes of it when it has ended.
     pub afterwards: Afterwards,
     /// Whether somebody talks with it.
@@ -112,6 +114,7 @@ impl RunOptions {
             aliases: RunAliases::default(),
             tty: false,
             stdin: false,
+            detach_keys: crate::DetachKeys::default(),
             afterwards: Afterwards::default(),
             talk: RunTalk::default(),
             dependencies: crate::Dependencies::default(),

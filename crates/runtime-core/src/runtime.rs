@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AnonymousVolumes, Archive, BuildOptions, Building, Call, Container, ContainerId, CopyOptions, CopySource,
-    EngineAction, EngineInfo, Error, ExecSpec, Image, LogLine, LogOptions, MachineStatus, MachineStop,
-    Member, Plan, ProcessTable, PushOptions, Resource, Result, RunOptions, Session, ShutdownOptions,
-    ShutdownOutcome, SignalName, Usage,
+    DetachKeys, EngineAction, EngineInfo, Error, ExecSpec, Image, LogLine, LogOptions, MachineStatus,
+    MachineStop, Member, Plan, ProcessTable, PushOptions, Resource, Result, RunOptions, Session,
+    ShutdownOptions, ShutdownOutcome, SignalName, Usage,
 };
 
 /// Which engine a runtime uses.
@@ -219,13 +219,17 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     /// As [`ContainerRuntime::exec`].
     async fn exec_detached(&self, project: &ProjectName, member: &Member, spec: &ExecSpec) -> Result<()>;
 
-    /// Talks with the own process of a running container of a service from now on; the session ends with the container. With
-    /// `stdin` what the session is told reaches it. Returns the container too.
+    /// Talks with the own process of a running container of a service from now on; the session ends with the container. Returns
+    /// the container too.
     ///
     /// # Errors
     /// As [`ContainerRuntime::exec`].
-    async fn talk(&self, project: &ProjectName, member: &Member, stdin: bool)
-    -> Result<(Container, Session)>;
+    async fn talk(
+        &self,
+        project: &ProjectName,
+        member: &Member,
+        options: &TalkOptions,
+    ) -> Result<(Container, Session)>;
 
     /// What the first container of a service, or the one that is meant, has at a path, whether it runs or not: a tar archive of
     /// the file or folder by its own name, which [`crate::unpack`] writes to this computer. Paths are of the root folder, with
@@ -624,6 +628,16 @@ pub struct Ending {
     pub id: ContainerId,
     /// Its exit code.
     pub exit_code: i64,
+}
+
+/// How `attach` goes about it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct TalkOptions {
+    /// Whether what the session is told reaches the process.
+    pub stdin: bool,
+    /// The keys that let go of it, if it has a terminal.
+    pub detach_keys: DetachKeys,
 }
 
 /// How `stats` goes about it.

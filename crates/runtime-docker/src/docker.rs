@@ -684,6 +684,8 @@ impl Engine for DockerEngine {
         let patient = self.connection().patient_client(ALWAYS).await?;
         let query =
             AttachContainerOptionsBuilder::new().stream(true).stdout(true).stderr(true).stdin(spec.stdin);
+        let keys = exec::keys(&spec.detach_keys);
+        let query = if spec.tty { query.detach_keys(&keys) } else { query };
         let query = query.build();
         let attached = self
             .ask(ATTACH, ResourceKind::Container, &id.0, |_| patient.attach_container(&id.0, Some(query)))

@@ -14,7 +14,7 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use runtime_core::{
-    ExecOutput, ExecSpec, LogSource, Result, Session, SessionEvent, SessionInput, TerminalSize,
+    DetachKeys, ExecOutput, ExecSpec, LogSource, Result, Session, SessionEvent, SessionInput, TerminalSize,
 };
 use tokio::sync::watch;
 
@@ -32,13 +32,19 @@ fn options(spec: &ExecSpec, attached: bool) -> CreateExecOptions<String> {
         attach_stdout: Some(attached),
         attach_stderr: Some(attached),
         tty: Some(spec.tty),
+        detach_keys: (attached && spec.tty).then(|| keys(&spec.detach_keys)),
         env: Some(spec.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
         cmd: Some(spec.command.clone()),
         privileged: Some(spec.privileged),
         user: spec.user.clone(),
         working_dir: spec.working_dir.clone(),
-        ..CreateExecOptions::default()
     }
+}
+
+/// At which keys the engine itself lets go. Core does it before the engine sees them. It cannot be told to let go at none, only at
+/// keys that nobody types.
+pub(crate) fn keys(keys: &DetachKeys) -> String {
+    if keys.is_off() { ["ctrl-@"; 32].join(",") } else { keys.as_str().to_owned() }
 }
 
 /// Runs a command and waits for its end. Both outputs are read to their ends, whatever is kept of them.

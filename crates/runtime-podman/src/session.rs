@@ -8,8 +8,8 @@ use futures_util::{
     stream::{self, BoxStream, SelectAll},
 };
 use runtime_core::{
-    AttachSpec, ContainerId, Error, ExecSpec, LogSource, ResourceKind, Result, Session, SessionEvent,
-    SessionInput, TerminalSize,
+    AttachSpec, ContainerId, DetachKeys, Error, ExecSpec, LogSource, ResourceKind, Result, Session,
+    SessionEvent, SessionInput, TerminalSize,
 };
 use tokio::{
     io::AsyncRead,
@@ -58,6 +58,9 @@ pub(crate) fn exec(id: &ContainerId, spec: &ExecSpec, talk: Talk) -> Invocation 
     for (flag, value) in [("--user", &spec.user), ("--workdir", &spec.working_dir)] {
         command = command.args(value.iter().map(|value| format!("{flag}={value}")));
     }
+    if talk == Talk::OnTerminal {
+        command = command.args([keys(&spec.detach_keys)]);
+    }
     command.args(["--", &id.0]).args(spec.command.iter().cloned())
 }
 
@@ -69,7 +72,13 @@ pub(crate) fn attach(id: &ContainerId, spec: &AttachSpec) -> Invocation {
         (false, true) => Invocation::new(["attach"]),
         (false, false) => Invocation::new(["attach", "--no-stdin"]),
     };
-    command.args(["--sig-proxy=false", "--", &id.0])
+    let keys = spec.tty.then(|| keys(&spec.detach_keys));
+    command.args(keys).args(["--sig-proxy=false", "--", &id.0])
+}
+
+/// At which keys podman itself lets go. Core does it before podman sees them.
+fn keys(keys: &DetachKeys) -> String {
+    format!("--detach-keys={}", keys.as_str())
 }
 
 type Pieces = SelectAll<BoxStream<'static, (LogSource, Vec<u8>)>>;

@@ -1,8 +1,13 @@
 //! What is run in containers, or as one.
 
 use clap::{ArgAction, Args};
+use longshore::DetachKeys;
 
 use super::{Files, FilesWithoutLetter};
+
+fn keys(text: &str) -> Result<DetachKeys, String> {
+    text.parse()
+}
 
 /// How a process is talked with; the same for `exec` and `run`.
 #[derive(Debug, Args)]
@@ -30,6 +35,9 @@ pub(crate) struct Talking {
     /// The working folder.
     #[arg(short, long, value_name = "PATH")]
     pub(crate) workdir: Option<String>,
+    /// The keys that let go of a terminal, in place of ctrl-p,ctrl-q; none if empty.
+    #[arg(long, value_name = "KEYS", value_parser = keys, default_value = "ctrl-p,ctrl-q", hide_default_value = true)]
+    pub(crate) detach_keys: DetachKeys,
 }
 
 #[derive(Debug, Args)]
@@ -130,6 +138,9 @@ pub(crate) struct Attach {
     /// Which container of the service, from 1.
     #[arg(long, value_name = "NUMBER")]
     pub(crate) index: Option<u32>,
+    /// The keys that let go of a terminal, in place of ctrl-p,ctrl-q; none if empty.
+    #[arg(long, value_name = "KEYS", value_parser = keys, default_value = "ctrl-p,ctrl-q", hide_default_value = true)]
+    pub(crate) detach_keys: DetachKeys,
     /// Only listen.
     #[arg(long)]
     pub(crate) no_stdin: bool,

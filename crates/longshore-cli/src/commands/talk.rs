@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, path::Path};
 use futures_util::StreamExt;
 use longshore::{
     Afterwards, ContainerId, ContainerName, ContainerRuntime, Dependencies, ExecSpec, Member, Orphans,
-    RunAliases, RunOptions, RunPorts, RunTalk, Session, SessionEvent, SignalName, Target, compose_file,
+    RunAliases, RunOptions, RunPorts, RunTalk, Session, SessionEvent, SignalName, TalkOptions, Target,
+    compose_file,
 };
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -31,6 +32,7 @@ pub(crate) async fn exec(args: &Exec, context: &Context) -> Result<ExitCode, Fai
     spec.working_dir = args.talking.workdir.clone();
     spec.environment = variables(&args.talking.env, context);
     spec.privileged = args.privileged;
+    spec.detach_keys = args.talking.detach_keys.clone();
     (spec.tty, spec.stdin) = (wants_terminal(&args.talking), args.talking.interactive);
     let member = Member { service: service.clone(), index: args.index };
     context.would(&format!("Container of {service}  Executing"));
@@ -61,6 +63,7 @@ pub(crate) async fn run(args: &Run, context: &Context) -> Result<ExitCode, Failu
     options.name = args.name.as_deref().map(ContainerName::new).transpose()?;
     (options.user, options.working_dir) = (talking.user.clone(), talking.workdir.clone());
     (options.cap_add, options.cap_drop) = (args.cap_add.clone(), args.cap_drop.clone());
+    options.detach_keys = talking.detach_keys.clone();
     options.tty = !talking.detach && wants_terminal(talking);
     options.stdin = !talking.detach && talking.interactive;
     if args.use_aliases {
@@ -103,7 +106,9 @@ pub(crate) async fn attach(args: &Attach, context: &Context) -> Result<ExitCode,
     let target = target_of(&args.service, context).await?;
     let runtime = context.runtime().await?;
     let member = Member { service: args.service.clone(), index: args.index };
-    let asking = async { Ok(runtime.talk(&target.name, &member, !args.no_stdin).await?) };
+    let mut options = TalkOptions::default();
+    (options.stdin, options.detach_keys) = (!args.no_stdin, args.detach_keys.clone());
+    let asking = async { Ok(runtime.talk(&target.name, &member, &options).await?) };
     let (container, session) = context.reading(asking).await?;
     context.would(&format!("Container {}  Attaching", container.name));
     let on_signal = if args.sig_proxy { OnSignal::GiveOn(&*runtime, &container.id) } else { OnSignal::End };
