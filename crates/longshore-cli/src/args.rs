@@ -378,6 +378,7 @@ impl Command {
             | Self::Config(_)
             | Self::Status
             | Self::Doctor
+            | Self::Version { .. }
             | Self::Completions { .. } => None,
         }
     }
