@@ -8,6 +8,7 @@ mod config;
 mod convert;
 mod copy;
 mod depends_on;
+mod develop;
 mod down;
 mod environment;
 mod errors;
@@ -52,6 +53,7 @@ fn main() {
     convert::tests(&mut suite);
     copy::tests(&mut suite);
     depends_on::tests(&mut suite);
+    develop::tests(&mut suite);
     down::tests(&mut suite);
     environment::tests(&mut suite);
     errors::tests(&mut suite);

@@ -1,13 +1,13 @@
 //! One type for every backend that is compiled in.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
 
 use async_trait::async_trait;
 use compose_file::{Project, ProjectName};
 use runtime_core::{
     Archive, Availability, BuildOptions, Call, Changes, Container, ContainerId, ContainerRuntime,
-    CopyOptions, CopySource, DownOptions, Endings, EngineInfo, Error, ExecSpec, Foreground, Image,
-    KillOptions, LogOptions, MachineStatus, MachineStop, Member, OneOff, Pause, Plan, ProcessTable,
+    CopyOptions, CopySource, DevelopOptions, DownOptions, Endings, EngineInfo, Error, ExecSpec, Foreground,
+    Image, KillOptions, LogOptions, MachineStatus, MachineStop, Member, OneOff, Pause, Plan, ProcessTable,
     ProjectEvents, ProjectLogs, ProjectStats, ProjectSummary, PushOptions, RemoveOptions, Resource,
     RestartOptions, Result, RunOptions, RuntimeKind, Session, ShutdownOptions, ShutdownOutcome, SignalName,
     StatsOptions, StopOptions, TalkOptions, Target, UpOptions, UpOutcome,
@@ -379,6 +379,10 @@ impl ContainerRuntime for AnyRuntime {
 
     async fn events(&self, target: &Target) -> Result<ProjectEvents> {
         each!(self, runtime => runtime.events(target).await)
+    }
+
+    async fn develop(&self, project: &Project, options: &DevelopOptions, call: &Call) -> Result<Infallible> {
+        each!(self, runtime => runtime.develop(project, options, call).await)
     }
 
     async fn shutdown(&self, options: &ShutdownOptions, call: &Call) -> Result<ShutdownOutcome> {

@@ -268,6 +268,27 @@ pub(crate) fn spec(project: &Project, service: &Service, build: &Build) -> Resul
     Ok(Made { spec, warnings })
 }
 
+/// The folder that an image is made from, and what its `.dockerignore` leaves out of it. Blocks.
+///
+/// # Errors
+/// [`Error::File`] when that file cannot be read.
+pub(crate) fn left_out(build: &Build) -> Result<Option<(PathBuf, Ignored)>> {
+    let BuildContext::Folder(folder) = &build.context else { return Ok(None) };
+    let dockerfile = dockerfile_path(&dockerfile(build), &build.context);
+    let Some(path) = context::dockerignore(folder, dockerfile) else { return Ok(None) };
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Error::File { path: path.display().to_string(), reason: error.to_string() })?;
+    Ok(Some((folder.clone(), Ignored::read(&text))))
+}
+
+fn dockerfile_path(dockerfile: &Dockerfile, context: &BuildContext) -> Option<PathBuf> {
+    match (dockerfile, context) {
+        (Dockerfile::InContext(path), BuildContext::Folder(folder)) => Some(folder.join(path)),
+        (Dockerfile::Outside(path), _) => Some(path.clone()),
+        _ => None,
+    }
+}
+
 fn dockerfile(build: &Build) -> Dockerfile {
     if let Some(text) = &build.dockerfile_inline {
         return Dockerfile::Inline(text.clone());
@@ -301,11 +322,7 @@ fn plain(path: &Path) -> PathBuf {
 impl BuildSpec {
     /// The Dockerfile's path on this computer, if it is a file of it.
     pub fn dockerfile_path(&self) -> Option<PathBuf> {
-        match (&self.dockerfile, &self.context) {
-            (Dockerfile::InContext(path), BuildContext::Folder(folder)) => Some(folder.join(path)),
-            (Dockerfile::Outside(path), _) => Some(path.clone()),
-            _ => None,
-        }
+        dockerfile_path(&self.dockerfile, &self.context)
     }
 
     /// What must not be told: the values of its arguments and secrets, as far as they are known here.

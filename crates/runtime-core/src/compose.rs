@@ -1,8 +1,11 @@
 //! Compose over any engine.
 
+mod develop;
+
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
+    convert::Infallible,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
@@ -19,13 +22,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Action, Afterwards, AnonymousVolumes, Archive, AttachSpec, Attached, Availability, BuildOptions,
     Building, Call, Changes, Container, ContainerFilter, ContainerId, ContainerRuntime, CopyOptions,
-    CopySource, Dependencies, Desired, DownOptions, Ending, Endings, Engine, EngineInfo, Error, ExecSpec,
-    Foreground, Image, ImageId, Kept, KillOptions, LogOptions, MachineAtEnd, MachineEnd, MachineHost,
-    MachineProblem, MachineStatus, MachineStop, Member, Observed, OneOff, Pause, Phase, Plan, ProcessTable,
-    Progress, ProjectEvents, ProjectLogs, ProjectStats, ProjectSummary, Projects, PushOptions, RemoveOptions,
-    RemoveVolumes, Resource, ResourceKind, RestartOptions, Result, RunOptions, RunTalk, RuntimeKind, Scope,
-    Session, SessionEvent, ShutdownOptions, ShutdownOutcome, SignalName, StatsOptions, StopOptions, Subject,
-    TalkOptions, Target, UpOptions, UpOutcome, Wait, Work, confine, copy,
+    CopySource, Dependencies, Desired, DevelopOptions, DownOptions, Ending, Endings, Engine, EngineInfo,
+    Error, ExecSpec, Foreground, Image, ImageId, Kept, KillOptions, LogOptions, MachineAtEnd, MachineEnd,
+    MachineHost, MachineProblem, MachineStatus, MachineStop, Member, Observed, OneOff, Pause, Phase, Plan,
+    ProcessTable, Progress, ProjectEvents, ProjectLogs, ProjectStats, ProjectSummary, Projects, PushOptions,
+    RemoveOptions, RemoveVolumes, Resource, ResourceKind, RestartOptions, Result, RunOptions, RunTalk,
+    RuntimeKind, Scope, Session, SessionEvent, ShutdownOptions, ShutdownOutcome, SignalName, StatsOptions,
+    StopOptions, Subject, TalkOptions, Target, UpOptions, UpOutcome, Wait, Work, confine, copy,
     execute::{Execution, execute},
     flight::Flight,
     foresee::{Foreseen, ForeseenMachine},
@@ -1033,6 +1036,10 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
             async move { Some(this.asking(ready(told?)).await) }
         });
         Ok(watch::ahead(told.boxed()))
+    }
+
+    async fn develop(&self, project: &Project, options: &DevelopOptions, call: &Call) -> Result<Infallible> {
+        self.develop_outside(project, options, call).await
     }
 
     async fn shutdown(&self, options: &ShutdownOptions, call: &Call) -> Result<ShutdownOutcome> {

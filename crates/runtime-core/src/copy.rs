@@ -2,6 +2,7 @@
 //! container cp`.
 
 use std::{
+    collections::BTreeMap,
     fmt, fs,
     io::{self, BufWriter, Read, Write},
     path::{Component, Path, PathBuf},
@@ -317,6 +318,20 @@ pub(crate) async fn copy_archive_to<E: Engine>(
     futures_util::future::try_join_all(uploads).await.map(|_| ())
 }
 
+/// Copies files and empty folders of this computer to absolute paths in containers, as the container's user's. Folders on the way are
+/// made. What is gone meanwhile is left out.
+pub(crate) async fn copy_files_to<E: Engine>(
+    engine: &E,
+    ids: &[ContainerId],
+    files: BTreeMap<String, PathBuf>,
+) -> Result<()> {
+    let Some(first) = files.values().next().cloned() else { return Ok(()) };
+    let copies = shared(packed(move |archive| pack_files(archive, &files), first), ids.len());
+    let uploads =
+        ids.iter().zip(copies).map(|(id, copy)| upload(engine, id, "/", copy, CopiedOwner::Containers));
+    futures_util::future::try_join_all(uploads).await.map(|_| ())
+}
+
 /// Gives an archive to an engine. That it came to an end before its end is told, and not what the engine makes of that.
 async fn upload<E: Engine>(
     engine: &E,
@@ -420,6 +435,42 @@ fn pack(archive: &mut Packing, from: &Path, root: Option<&str>) -> io::Result<()
         });
     };
     append(from, Path::new(name))
+}
+
+/// Writes files by their paths from the root folder, and leaves out what is gone.
+fn pack_files(archive: &mut Packing, files: &BTreeMap<String, PathBuf>) -> io::Result<()> {
+    files.iter().try_for_each(|(inside, path)| match pack_one(archive, path, inside) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(wrong(path, &error.to_string())),
+        Ok(()) => Ok(()),
+    })
+}
+
+/// Writes one file, link or folder without what is in it, to a path from the root folder. Its numbers of user and group are
+/// nobody's in a container.
+fn pack_one(archive: &mut Packing, from: &Path, inside: &str) -> io::Result<()> {
+    let name = inside.trim_start_matches('/');
+    let found = fs::symlink_metadata(from)?;
+    let mut header = tar::Header::new_gnu();
+    header.set_metadata(&found);
+    header.set_uid(0);
+    header.set_gid(0);
+    if found.is_symlink() {
+        header.set_size(0);
+        return archive.append_link(&mut header, name, fs::read_link(from)?);
+    }
+    if found.is_dir() {
+        header.set_size(0);
+        return archive.append_data(&mut header, name, io::empty());
+    }
+    if !found.is_file() {
+        return Ok(());
+    }
+    // Somebody may write to it: then it is copied again, but until then the archive has to be one.
+    let file = fs::File::open(from)?;
+    let size = file.metadata()?.len();
+    header.set_size(size);
+    archive.append_data(&mut header, name, file.take(size).chain(io::repeat(0)).take(size))
 }
 
 /// Reads pieces as they come. A stream that fails is an end; why is kept.
@@ -763,6 +814,28 @@ mod tests {
         let copies = shared(pack_to(Some("named")), 3);
         let all = futures_util::future::join_all(copies.into_iter().map(|copy| copy.count())).await;
         assert!(all.iter().all(|count| *count > 1 && *count == all[0]), "{all:?}");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn files_are_packed_one_by_one_and_what_is_gone_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        fs::create_dir(at("folder")).unwrap();
+        fs::write(at("folder/beside"), "").unwrap();
+        fs::write(at("file"), "one").unwrap();
+        std::os::unix::fs::symlink("file", at("link")).unwrap();
+        std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        let names = ["file", "folder", "gone", "link", "socket"];
+        let files: BTreeMap<_, _> = names.map(|name| (format!("/to/{name}"), at(name))).into();
+        let archive = packed(move |archive| pack_files(archive, &files), PathBuf::new());
+        unpack(archive, "/to", &at("to")).await.unwrap();
+        let mut found: Vec<_> =
+            fs::read_dir(at("to")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        found.sort();
+        assert_eq!(found, ["file", "folder", "link"]);
+        assert_eq!(fs::read_to_string(at("to/link")).unwrap(), "one");
+        assert_eq!(fs::read_dir(at("to/folder")).unwrap().count(), 0);
     }
 
     #[tokio::test]

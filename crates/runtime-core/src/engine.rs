@@ -148,6 +148,9 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// [`crate::Error::Image`] when it is not here, or with what the registry said.
     async fn push(&self, image: &str, progress: &Progress) -> Result<()>;
 
+    /// Removes the images that carry the project's label, have no name any more, and are needed by no container or other image.
+    async fn remove_replaced_images(&self, project: &ProjectName) -> Result<()>;
+
     /// Reads a container's log. The stream ends where the log ends or, followed, when the container has ended and
     /// all is read. A slow reader slows the stream, never the container.
     async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream>;

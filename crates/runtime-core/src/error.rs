@@ -145,7 +145,7 @@ pub enum Error {
         /// Which replica.
         index: Option<u32>,
     },
-    /// A file or folder cannot be copied, of this computer or of a container.
+    /// A file or folder cannot be copied or watched, of this computer or of a container.
     #[error("{path}: {reason}")]
     File {
         /// Its path.

@@ -122,6 +122,9 @@ pub enum Subject {
     Machine(String),
     /// A project, by its name.
     Project(String),
+    /// A service of a project, of which something is done to all containers. That it failed is told by
+    /// [`Phase::Failed`] alone: what was asked for goes on.
+    Service(String),
 }
 
 impl Subject {
@@ -134,6 +137,7 @@ impl Subject {
             Self::Container { .. } => "container",
             Self::Machine(_) => "machine",
             Self::Project(_) => "project",
+            Self::Service(_) => "service",
         }
     }
 
@@ -145,7 +149,8 @@ impl Subject {
             | Self::Volume(name)
             | Self::Container { name, .. }
             | Self::Machine(name)
-            | Self::Project(name) => name,
+            | Self::Project(name)
+            | Self::Service(name) => name,
         }
     }
 }
@@ -185,6 +190,14 @@ pub enum Work {
     Copy,
     /// A condition is waited for.
     Wait(Condition),
+    /// Its files are watched, until the call ends.
+    Watch,
+    /// Its image is made again, and its containers from that, because files have changed.
+    Rebuild,
+    /// So many files that have changed are copied into its containers, or removed there.
+    Sync(usize),
+    /// Its containers are restarted.
+    Restart,
     /// A machine waits for another process of ours that is busy with it.
     Queue,
     /// A machine's image is looked up.

@@ -381,13 +381,8 @@ impl<E: Engine> Running<'_, E> {
         }
         let said = [output.stdout, output.stderr].concat();
         let said = hide_values(&String::from_utf8_lossy(&said), run.exec.environment.values());
-        let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
-        let tail = &lines[lines.len().saturating_sub(HOOK_LINES)..];
-        Err(Error::Command(CommandFailure {
-            command: format!("{}[{}] of service {}", run.attribute, run.number, run.replica.service),
-            exit_code: i32::try_from(output.exit_code).ok(),
-            stderr: tail.iter().map(|line| line.chars().take(HOOK_LINE).collect()).collect(),
-        }))
+        let command = format!("{}[{}] of service {}", run.attribute, run.number, run.replica.service);
+        Err(failed_inside(command, output.exit_code, &said))
     }
 
     async fn create(&self, creation: &Creation) -> Result<ContainerId> {
@@ -471,6 +466,17 @@ enum Naming<'a> {
 struct Refused {
     error: Error,
     by: Option<Container>,
+}
+
+/// That a command in a container failed, with the end of what it said.
+pub(crate) fn failed_inside(command: String, exit_code: i64, said: &str) -> Error {
+    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+    let tail = &lines[lines.len().saturating_sub(HOOK_LINES)..];
+    Error::Command(CommandFailure {
+        command,
+        exit_code: i32::try_from(exit_code).ok(),
+        stderr: tail.iter().map(|line| line.chars().take(HOOK_LINE).collect()).collect(),
+    })
 }
 
 /// What was to go and is gone has gone.

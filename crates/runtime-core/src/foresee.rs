@@ -282,6 +282,10 @@ impl Engine for Foreseen {
         Ok(self.obtain(image).await)
     }
 
+    async fn remove_replaced_images(&self, _project: &ProjectName) -> Result<()> {
+        Ok(())
+    }
+
     async fn build(&self, spec: &BuildSpec, _progress: &Progress) -> Result<ImageId> {
         let id = self.obtain(&spec.image).await;
         let tags: BTreeSet<String> = spec.tags.iter().cloned().collect();

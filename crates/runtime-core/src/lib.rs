@@ -12,6 +12,7 @@ mod build;
 mod compose;
 mod confine;
 mod copy;
+mod develop;
 mod engine;
 mod error;
 mod event;
@@ -45,6 +46,7 @@ pub use build::{
 pub use compose::Compose;
 pub use confine::*;
 pub use copy::{Archive, CopiedLinks, CopiedOwner, CopyOptions, CopySource, unpack};
+pub use develop::{DevelopOptions, ReplacedImages, watched_services};
 pub use engine::*;
 pub use error::*;
 pub use event::*;

@@ -95,22 +95,29 @@ impl Plan {
     ) -> Option<StepId> {
         let mut last = None;
         for (number, hook) in hooks.iter().enumerate() {
-            let run = HookRun {
-                replica: replica.clone(),
-                attribute,
-                number,
-                exec: ExecSpec {
-                    user: hook.user.clone(),
-                    working_dir: hook.working_dir.clone(),
-                    environment: spec::set(&hook.environment).collect(),
-                    privileged: hook.privileged,
-                    ..ExecSpec::new(hook.command.iter().flatten())
-                },
-            };
             let after = last.map_or_else(|| after.to_vec(), |step: StepId| vec![step.succeeded()]);
-            last = Some(self.push(Action::RunHook(Box::new(run)), cause.clone(), after));
+            last = Some(self.push_hook((attribute, number, hook), replica, cause.clone(), after));
         }
         last
+    }
+
+    /// A hook of a container, by its attribute and place there.
+    pub(crate) fn push_hook(
+        &mut self,
+        (attribute, number, hook): (&'static str, usize, &Hook),
+        replica: &Replica,
+        cause: Cause,
+        after: impl IntoIterator<Item = After>,
+    ) -> StepId {
+        let exec = ExecSpec {
+            user: hook.user.clone(),
+            working_dir: hook.working_dir.clone(),
+            environment: spec::set(&hook.environment).collect(),
+            privileged: hook.privileged,
+            ..ExecSpec::new(hook.command.iter().flatten())
+        };
+        let run = HookRun { replica: replica.clone(), attribute, number, exec };
+        self.push(Action::RunHook(Box::new(run)), cause, after)
     }
 
     pub(crate) fn push(
@@ -309,7 +316,7 @@ impl Share {
 pub struct HookRun {
     /// In which container.
     pub replica: Replica,
-    /// The attribute that has it, `post_start` or `pre_stop`.
+    /// The attribute that has it, `post_start`, `pre_stop` or `develop.watch`.
     pub attribute: &'static str,
     /// Its place there, from 0.
     pub number: usize,

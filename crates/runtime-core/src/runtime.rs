@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     fmt,
     str::FromStr,
     sync::Arc,
@@ -15,9 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AnonymousVolumes, Archive, BuildOptions, Building, Call, Container, ContainerId, CopyOptions, CopySource,
-    DetachKeys, EngineAction, EngineInfo, Error, ExecSpec, Image, LogLine, LogOptions, MachineStatus,
-    MachineStop, Member, Plan, ProcessTable, PushOptions, Resource, Result, RunOptions, Session,
-    ShutdownOptions, ShutdownOutcome, SignalName, Usage,
+    DetachKeys, DevelopOptions, EngineAction, EngineInfo, Error, ExecSpec, Image, LogLine, LogOptions,
+    MachineStatus, MachineStop, Member, Plan, ProcessTable, PushOptions, Resource, Result, RunOptions,
+    Session, ShutdownOptions, ShutdownOutcome, SignalName, Usage,
 };
 
 /// Which engine a runtime uses.
@@ -369,6 +370,27 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`Error::NotFound`] for a service that is neither in the file nor on the engine; when the engine does not answer.
     async fn events(&self, target: &Target) -> Result<ProjectEvents>;
+
+    /// Watches the files of a project's services (`develop.watch`), and does what their rules say when some change, until it is
+    /// cancelled: it never returns but with an error. The project is brought up before, if the options say so; what changes
+    /// meanwhile is not missed.
+    ///
+    /// [`crate::Phase::Began`] of [`crate::Work::Watch`] on the project tells that all is up, what is copied first has been
+    /// copied, and files are watched. Changes are gathered until it is quiet for half a second, as docker compose does. What is
+    /// done then is told of each [`crate::Subject::Service`]: [`crate::Work::Rebuild`], [`crate::Work::Sync`],
+    /// [`crate::Work::Restart`] and [`crate::Work::RunHook`], in this order. When one of them fails, that is told
+    /// ([`crate::Phase::Failed`]), the others of this service are left out, and watching goes on.
+    ///
+    /// Files are copied into all containers of a service, whether they run or not, as their user's. What was removed is removed by
+    /// the container's own `rm`, where it runs. A folder that is watched and is removed itself removes nothing there.
+    ///
+    /// Safe to drop: containers are left as they are.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProject`] when nothing is to be watched or a rule cannot be followed, before anything is done; [`Error::File`]
+    /// when files cannot be watched; those of [`ContainerRuntime::up`]; why what is copied first cannot be;
+    /// [`Error::Cancelled`], and [`Error::ShuttingDown`] at the first change after the beginning of a shutdown.
+    async fn develop(&self, project: &Project, options: &DevelopOptions, call: &Call) -> Result<Infallible>;
 
     /// Ends all that this runtime does: refuses new work from now on ([`Error::ShuttingDown`]), lets what is under way end
     /// for a while and then cancels it, stops our projects side by side in reverse order of dependency, each within its

@@ -13,10 +13,10 @@ use bollard::{
     query_parameters::{
         AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder,
         EventsOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
-        ListContainersOptionsBuilder, ListNetworksOptions, ListVolumesOptions, RemoveContainerOptionsBuilder,
-        RemoveVolumeOptions, RenameContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder,
-        StartContainerOptions, StopContainerOptionsBuilder, TopOptionsBuilder,
-        UploadToContainerOptionsBuilder, WaitContainerOptionsBuilder,
+        ListContainersOptionsBuilder, ListNetworksOptions, ListVolumesOptions, PruneImagesOptionsBuilder,
+        RemoveContainerOptionsBuilder, RemoveVolumeOptions, RenameContainerOptionsBuilder,
+        ResizeContainerTTYOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+        TopOptionsBuilder, UploadToContainerOptionsBuilder, WaitContainerOptionsBuilder,
     },
 };
 use compose_file::ProjectName;
@@ -622,6 +622,19 @@ impl Engine for DockerEngine {
 
     async fn push(&self, image: &str, _progress: &Progress) -> Result<()> {
         pull::push(self.connection(), image).await
+    }
+
+    async fn remove_replaced_images(&self, project: &ProjectName) -> Result<()> {
+        let filters = HashMap::from([
+            ("dangling", vec!["true".to_owned()]),
+            ("label", vec![format!("{}={project}", labels::PROJECT)]),
+        ]);
+        let query = PruneImagesOptionsBuilder::new().filters(&filters).build();
+        self.ask_undisturbed("remove images of", ResourceKind::Project, project.as_str(), |docker| {
+            docker.prune_images(Some(query.clone()))
+        })
+        .await
+        .map(|_| ())
     }
 
     async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream> {

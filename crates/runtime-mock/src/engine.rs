@@ -721,6 +721,13 @@ impl MockEngine {
         Some(world.layers.get(world.images.get(reference)?.as_str())?.labels.clone())
     }
 
+    /// How many images there are that were built here for a project, with a name or without.
+    pub fn built_images(&self, project: &str) -> usize {
+        let world = self.inner.world();
+        let is_its = |layer: &&Layer| layer.labels.get(labels::PROJECT).map(String::as_str) == Some(project);
+        world.layers.values().filter(is_its).count()
+    }
+
     /// A container in which a build runs something.
     pub(crate) fn working_container(
         &self,
@@ -1175,6 +1182,20 @@ impl Engine for MockEngine {
     async fn push(&self, image: &str, progress: &Progress) -> Result<()> {
         let fails = self.change("push", image).await?;
         self.do_push(image, progress).await?;
+        fails.map_or(Ok(()), Err)
+    }
+
+    async fn remove_replaced_images(&self, project: &ProjectName) -> Result<()> {
+        let fails = self.change("remove_replaced_images", project.as_str()).await?;
+        let mut world = self.inner.world();
+        let World { layers, images, containers, .. } = &mut *world;
+        let is_needed = |id: &str| {
+            images.values().any(|named| named.as_str() == id)
+                || containers.values().any(|record| record.image_id.as_str() == id)
+        };
+        layers.retain(|id, layer| {
+            layer.labels.get(labels::PROJECT).map(String::as_str) != Some(project.as_str()) || is_needed(id)
+        });
         fails.map_or(Ok(()), Err)
     }
 

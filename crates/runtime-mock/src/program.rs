@@ -147,6 +147,14 @@ impl Process {
     pub fn write(&self, path: &str, bytes: &[u8]) -> Result<(), String> {
         self.inner.write(&self.id, path, bytes)
     }
+
+    /// Removes what is at a path and beneath it; nothing there is success.
+    ///
+    /// # Errors
+    /// When its place is read-only.
+    pub fn remove(&self, path: &str) -> Result<(), String> {
+        self.inner.remove(&self.id, path)
+    }
 }
 
 /// Does what a container's labels say.

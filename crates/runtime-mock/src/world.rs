@@ -426,6 +426,44 @@ impl Inner {
         }
         Ok(())
     }
+
+    /// Removes what is at a path and beneath it. Nothing there is success.
+    pub(crate) fn remove(&self, id: &str, path: &str) -> Result<(), String> {
+        let mut world = self.world();
+        let (place, read_only) = Self::place(&world, id, path)?;
+        if read_only {
+            return Err(format!("{path}: read-only file system"));
+        }
+        match place {
+            Place::Container => {
+                if let Some(record) = world.containers.get_mut(id) {
+                    record.files.retain(|file, _| !is_at(file, path));
+                    record.folders.retain(|folder| !is_at(folder, path));
+                }
+            }
+            Place::Volume(name, rest) => {
+                world.volumes.entry(name).or_default().files.retain(|file, _| !is_at(file, &rest));
+            }
+            Place::Host(path) => {
+                let removed = match path.is_dir() {
+                    true => std::fs::remove_dir_all(path),
+                    false => std::fs::remove_file(path),
+                };
+                match removed {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(error.to_string());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a path is that one, or beneath it.
+fn is_at(path: &str, at: &str) -> bool {
+    path.strip_prefix(at).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 enum Place {

@@ -48,8 +48,13 @@ impl Ignored {
     /// Reads a `.dockerignore`.
     pub fn read(text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let lines = text.lines().filter(|line| !line.starts_with('#'));
-        Self { patterns: lines.filter_map(|line| Pattern::read(line.trim())).collect() }
+        Self::of(text.lines().filter(|line| !line.starts_with('#')))
+    }
+
+    /// What patterns that are listed leave out.
+    pub(crate) fn of<'p>(patterns: impl IntoIterator<Item = &'p str>) -> Self {
+        let patterns = patterns.into_iter().filter_map(|pattern| Pattern::read(pattern.trim()));
+        Self { patterns: patterns.collect() }
     }
 
     /// That path is not left out, whatever was said before.
@@ -72,7 +77,7 @@ impl Ignored {
     }
 
     /// Whether something in that folder, which is left out itself, may be taken back.
-    fn may_be_in(&self, folder: &str) -> bool {
+    pub(crate) fn may_be_in(&self, folder: &str) -> bool {
         let folder = format!("{folder}/");
         let in_it = |pattern: &Pattern| {
             let has_wildcards = pattern.tokens.iter().any(|token| !matches!(token, Token::Char(_)));
@@ -192,16 +197,21 @@ fn tokens(pattern: &str) -> Vec<Token> {
     tokens
 }
 
+/// The file that says what is left out of a context, of which the Dockerfile is there.
+pub(super) fn dockerignore(context: &Path, dockerfile: Option<PathBuf>) -> Option<PathBuf> {
+    let own = dockerfile.map(|mut path| {
+        path.as_mut_os_string().push(DOCKERIGNORE);
+        path
+    });
+    own.into_iter().chain([context.join(DOCKERIGNORE)]).find(|path| path.is_file())
+}
+
 impl BuildSpec {
     /// The file that says what of its context is left out: of the Dockerfile's own (`Dockerfile.dockerignore`), which BuildKit
     /// prefers, and the context's the one that is there.
     pub fn dockerignore(&self) -> Option<PathBuf> {
         let BuildContext::Folder(folder) = &self.context else { return None };
-        let own = self.dockerfile_path().map(|mut path| {
-            path.as_mut_os_string().push(DOCKERIGNORE);
-            path
-        });
-        own.into_iter().chain([folder.join(DOCKERIGNORE)]).find(|path| path.is_file())
+        dockerignore(folder, self.dockerfile_path())
     }
 
     /// Visits what is to be given to the engine of a context that is a folder: folders before what is in them, in the order of their
