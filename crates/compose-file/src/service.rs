@@ -31,11 +31,11 @@ pub(crate) use network::extra_hosts;
 const KNOWN: &str = "image build command entrypoint environment env_file ports expose volumes tmpfs networks network_mode \
     depends_on healthcheck labels label_file restart stop_signal stop_grace_period container_name \
     hostname working_dir user init read_only tty stdin_open privileged cap_add cap_drop extra_hosts \
-    profiles scale deploy pull_policy extends";
+    profiles scale deploy develop pull_policy extends";
 
 /// What is in the model, and of which no engine is told yet.
 const LATER: &str = "annotations attach blkio_config cgroup cgroup_parent cpu_count cpu_percent cpu_period cpu_quota \
-    cpu_rt_period cpu_rt_runtime cpu_shares cpus cpuset credential_spec develop device_cgroup_rules \
+    cpu_rt_period cpu_rt_runtime cpu_shares cpus cpuset credential_spec device_cgroup_rules \
     devices dns dns_opt dns_search domainname external_links gpus group_add ipc isolation links \
     logging mac_address mem_limit mem_reservation mem_swappiness memswap_limit oom_kill_disable \
     oom_score_adj pid pids_limit platform post_start pre_stop pull_refresh_after runtime \

@@ -13,7 +13,7 @@ use longshore::{Config, ContainerState, MachineChoice, RuntimeChoice, compose_fi
 
 pub(crate) use self::agents::{Agents, Asked, Chat, Create, Lines, Of, Place, Serve, Verb};
 pub(crate) use self::containers::{
-    Events, Images, Kill, Named, Port, Restart, Rm, Scale, Stats, Volumes, Wait,
+    Events, Images, Kill, Named, Port, Restart, Rm, Scale, Stats, Volumes, Wait, Watch,
 };
 pub(crate) use self::images::{Build, BuildFlags, Push, Telling};
 pub(crate) use self::talk::{Attach, Cp, Exec, Run, Talking};
@@ -294,6 +294,10 @@ pub(crate) enum Command {
     Events(Events),
     /// Show what containers use of processors, memory, networks and disks, until Ctrl-C.
     Stats(Stats),
+    /// Do what the file says when files change: copy them, restart or build (`develop.watch`), until Ctrl-C.
+    ///
+    /// Services are built and started before, and left running afterwards.
+    Watch(Watch),
     /// List the projects on the engine.
     Ls(Ls),
     /// Show what containers have written.
@@ -363,6 +367,7 @@ impl Command {
             | Self::Attach(_)
             | Self::Cp(_)
             | Self::Wait(_)
+            | Self::Watch(_)
             | Self::Ps(_)
             | Self::Top(_)
             | Self::Port(_)
@@ -516,6 +521,9 @@ pub(crate) struct Up {
 /// What an `up` without --detach shows, and when it ends.
 #[derive(Debug, Args)]
 pub(crate) struct InForeground {
+    /// Do what the file says when files change (`develop.watch`), too.
+    #[arg(short, long, conflicts_with_all = ["detach", "wait", "no_start", "abort_on_container_exit", "exit_code_from"])]
+    pub(crate) watch: bool,
     /// Show only what these services print.
     #[arg(long, value_name = "SERVICE")]
     pub(crate) attach: Vec<String>,

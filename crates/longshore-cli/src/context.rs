@@ -74,19 +74,28 @@ pub(crate) enum Tells {
     All,
     /// All but how far pulls are (`--quiet-pull`).
     AllButPulls,
+    /// All but how far images are.
+    AllButImages,
     /// Warnings, and what failed.
     WhatMatters,
 }
 
 impl Tells {
-    fn tells(self, event: &Event) -> bool {
+    pub(crate) fn tells(self, event: &Event) -> bool {
         match (self, &event.phase) {
             (Self::All, _) | (_, Phase::Warning(_) | Phase::Failed { .. }) => true,
             (
                 Self::AllButPulls,
                 Phase::Began(work) | Phase::Bytes { work, .. } | Phase::Done { work, .. },
             ) => *work != Work::Pull,
-            (Self::AllButPulls, _) => true,
+            (
+                Self::AllButImages,
+                Phase::Began(work)
+                | Phase::Bytes { work, .. }
+                | Phase::Step { work, .. }
+                | Phase::Done { work, .. },
+            ) => !matches!(work, Work::Pull | Work::Build),
+            (Self::AllButPulls | Self::AllButImages, _) => true,
             (Self::WhatMatters, _) => false,
         }
     }

@@ -262,7 +262,7 @@ fn nothing_there_is_nothing_to_do() {
     }
     let (code, _, stderr) = told(&["wait", "web"]);
     assert_eq!((code, stderr.lines().next()), (Some(1), Some("error: no such project: shop")));
-    for command in ["restart", "kill", "pause", "rm", "wait", "create", "events", "stats"] {
+    for command in ["restart", "kill", "pause", "rm", "wait", "create", "events", "stats", "watch"] {
         let (code, _, stderr) = told(&[command, "wbe"]);
         assert_eq!(code, Some(1), "{command}: {stderr}");
         assert!(stderr.contains("did you mean \"web\"?"), "{command}: {stderr}");
@@ -813,6 +813,123 @@ fn interrupt(id: u32) {
 #[cfg(unix)]
 fn send(signal: &str, id: u32) {
     assert!(Command::new("kill").args([signal, &id.to_string()]).status().unwrap().success());
+}
+
+/// A project in which `src` is watched.
+#[cfg(unix)]
+fn watched(more: &str) -> Shop {
+    let shop = Shop::new(&format!(
+        "
+services:
+  web:
+    image: example/web:1
+    develop:
+      watch: [{{path: src, action: sync+restart, target: /app, initial_sync: true}}]
+  plain: {{image: 'example/plain:1'}}
+{more}"
+    ));
+    std::fs::create_dir(shop.folder().join("src")).unwrap();
+    std::fs::write(shop.folder().join("src/a"), "one").unwrap();
+    shop
+}
+
+/// Runs a command that goes on, until it has said these lines on stderr, after each of which something is done; then Ctrl-C.
+#[cfg(unix)]
+fn goes_on(shop: &Shop, arguments: &[&str], steps: &[(&str, &dyn Fn())]) -> Ran {
+    let mut command = shop.command(arguments);
+    command.env("LONGSHORE_RUNTIME", "mock").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    for (wanted, then) in steps {
+        loop {
+            let from = said.len();
+            assert!(stderr.read_line(&mut said).unwrap() > 0, "it never said {wanted:?}, but {said}");
+            if said[from..].contains(wanted) {
+                break;
+            }
+        }
+        then();
+    }
+    interrupt(child.id());
+    std::io::Read::read_to_string(&mut stderr, &mut said).unwrap();
+    let mut ran = shop.ran(child.wait_with_output().unwrap());
+    ran.stderr = said;
+    ran
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_watched_is_done_until_ctrl_c() {
+    let shop = watched("");
+    let change = || std::fs::write(shop.folder().join("src/b"), "two").unwrap();
+    let nothing = || {};
+    let steps: [(&str, &dyn Fn()); 2] =
+        [("Project shop  Watching", &change), ("Service web  Restarted", &nothing)];
+    let ran = goes_on(&shop, &["watch"], &steps);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(130), ""), "{}", ran.stderr);
+    let at = |line: &str| ran.stderr.lines().position(|other| other == line).unwrap_or(usize::MAX);
+    let places = [
+        "Container shop-web-1  Started",
+        "Project shop  Watching",
+        "Service web  Syncing after 1 change",
+        "Service web  Synced",
+        "Service web  Restarting",
+        "Container shop-web-1  Stopped",
+        "Service web  Restarted",
+    ]
+    .map(at);
+    assert!(places[..5].is_sorted() && places[6] < usize::MAX, "{}", ran.stderr);
+    assert!(!ran.stderr.contains("error"), "it is no failure: {}", ran.stderr);
+    assert_eq!(ran.stderr.matches("Container shop-web-1  Stopped").count(), 1, "{}", ran.stderr);
+    // What is not up cannot be copied into; that is told, and does not end it.
+    let steps: [(&str, &dyn Fn()); 2] =
+        [("Project shop  Watching", &change), ("warning: service web: ", &nothing)];
+    std::fs::write(
+        shop.folder().join("compose.yaml"),
+        "services: {web: {image: x, develop: {watch: [{path: src, action: sync, target: /app}]}}}",
+    )
+    .unwrap();
+    let ran = goes_on(&shop, &["watch", "--no-up", "--prune=false", "--quiet"], &steps);
+    assert_eq!(ran.code, Some(130), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("Creat"), "{}", ran.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_watched_beside_up_is_stopped_with_it() {
+    let shop = watched("");
+    let change = || std::fs::write(shop.folder().join("src/b"), "two").unwrap();
+    let nothing = || {};
+    let steps: [(&str, &dyn Fn()); 2] =
+        [("Project shop  Watching", &change), ("Service web  Restarted", &nothing)];
+    // While nothing runs, a change may start it again, so it goes on.
+    let ran = goes_on(&shop, &["up", "-w", "web"], &steps);
+    assert_eq!(ran.code, Some(130), "{}", ran.stderr);
+    assert!(ran.stdout.contains("web-1  | started"), "{}", ran.stdout);
+    assert_eq!(ran.stderr.matches("Container shop-web-1  Stopped").count(), 2, "{}", ran.stderr);
+    let events = goes_on(
+        &shop,
+        &["--format", "json", "up", "--watch"],
+        &[("\"watch\"", &change), ("\"work\":\"sync\",\"changes\":1", &nothing)],
+    );
+    assert_eq!(events.code, Some(130), "{}", events.stderr);
+}
+
+#[test]
+fn what_cannot_be_watched_is_told_before_anything_is_made() {
+    let shop = Shop::new(SHOP);
+    let expected = "error: none of the selected services is configured for watch, consider setting a 'develop' section\n";
+    for arguments in [&["watch"][..], &["watch", "db"], &["watch", "--no-up"], &["up", "--watch"]] {
+        let ran = shop.mock(arguments);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(65), expected), "{arguments:?}");
+    }
+    let build = "services: {web: {build: ., develop: {watch: [{path: ., action: rebuild}]}}}";
+    let ran = Shop::new(build).mock(&["up", "--watch", "--no-build"]);
+    assert!(ran.code == Some(65) && ran.stderr.contains("--no-build is incompatible"), "{}", ran.stderr);
+    for other in ["--detach", "--wait", "--no-start"] {
+        assert_eq!(shop.mock(&["up", "--watch", other]).code, Some(64), "{other}");
+    }
 }
 
 #[cfg(unix)]

@@ -476,6 +476,41 @@ fn what_goes_on_is_ended_by_a_signal(engine: &'static str) -> Outcome {
     case.is_gone()
 }
 
+fn files_are_watched_until_a_signal(engine: &'static str) -> Outcome {
+    let case = Case::new(
+        engine,
+        "
+services:
+  db:
+    image: localhost/longshore-fixture:1
+    command: [sleep]
+    develop: {watch: [{path: state, action: sync+restart, target: /tmp/state}]}
+",
+    );
+    let read = || case.ends(0, &["exec", "-T", "db", "/fixture", "read", "/tmp/state/word"]);
+    let mut run = case.begin(&["watch"]);
+    run.says("  Watching", 1)?;
+    case.write("state/word", "one");
+    run.says("  Restarted", 1)?;
+    assert_eq!(read()?, "one");
+    run.send("-TERM");
+    run.ends_with(143)?;
+    case.no_process_is_left()?;
+    case.are(&["db"], "running")?;
+    let mut run = case.begin(&["up", "--watch"]);
+    run.says("  Watching", 1)?;
+    case.write("state/word", "two");
+    run.says("  Restarted", 1)?;
+    // What is shown goes on with what was started.
+    run.says(" | sleeping", 1)?;
+    assert_eq!(read()?, "two");
+    run.send("-INT");
+    run.ends_with(130)?;
+    case.no_process_is_left()?;
+    case.are(&["db"], "exited")?;
+    case.is_gone()
+}
+
 fn what_is_copied_comes_back(engine: &'static str) -> Outcome {
     let case = Case::new(engine, TEXT);
     case.write("state/word", "copied");
@@ -537,6 +572,7 @@ fn main() {
             two_at_once_replace_one_project,
             what_goes_on_is_ended_by_a_signal,
             what_is_copied_comes_back,
+            files_are_watched_until_a_signal,
         ]);
     }
     trials.extend(trials!["podman"; signals_end_a_podman_that_hangs]);

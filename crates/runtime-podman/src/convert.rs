@@ -260,11 +260,7 @@ impl<'p> Outline<'p> {
             [
                 (!service.models.is_empty(), "models", "nothing runs models"),
                 (service.use_api_socket, "use_api_socket", "mount the engine's socket by `volumes`"),
-                (
-                    service.develop.is_some(),
-                    "develop",
-                    "it is for who works on the service, with docker compose",
-                ),
+                (service.develop.is_some(), "develop", "it is for who works on the service, with `watch`"),
                 (service.attach.is_some(), "attach", "it is what `up` shows"),
                 (!service.external_links.is_empty(), "external_links", "put both on one network"),
                 (

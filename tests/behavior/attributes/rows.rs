@@ -1303,12 +1303,7 @@ pub(super) const ELSEWHERE: &[Elsewhere] = &[
         "warned where the content is a file of the host, as in docker compose",
     ),
     elsewhere(&["S/build/**"], APPLIED, "`build`", ""),
-    elsewhere(
-        &["S/develop/**"],
-        IGNORED,
-        LOADER,
-        "for who watches files while they are edited; `up` does not",
-    ),
+    elsewhere(&["S/develop/**"], APPLIED, "`develop`", "by `watch` and `up --watch`"),
     elsewhere(&["S/environment"], APPLIED, "`environment`", ""),
     elsewhere(&["S/labels", "S/container_name"], APPLIED, "`labels`", ""),
     elsewhere(&["S/depends_on/**"], APPLIED, "`depends_on`", ""),

@@ -1,6 +1,6 @@
 //! What is said to containers that are there.
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use longshore::SignalName;
 
 use super::{Files, FilesWithoutLetter, scale, seconds};
@@ -56,7 +56,7 @@ pub(crate) struct Rm {
     #[command(flatten)]
     pub(crate) files: FilesWithoutLetter,
     /// More about what is being done, on stderr; twice for all of it (`-v` before the command).
-    #[arg(id = "verbose", long, action = clap::ArgAction::Count, global = true, help_heading = "Global options")]
+    #[arg(id = "verbose", long, action = ArgAction::Count, global = true, help_heading = "Global options")]
     _verbose: u8,
 }
 
@@ -159,6 +159,25 @@ pub(crate) struct Images {
     #[arg(short, long)]
     pub(crate) quiet: bool,
     /// Only these services.
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// Do not build and start services before.
+    #[arg(long)]
+    pub(crate) no_up: bool,
+    /// Whether images that a build has replaced are removed.
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, default_value_t = true, default_missing_value = "true",
+        num_args = 0..=1, require_equals = true)]
+    pub(crate) prune: bool,
+    /// Do not tell how far builds are.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// Only these services and what they depend on.
     #[arg(value_name = "SERVICE")]
     pub(crate) services: Vec<String>,
     #[command(flatten)]

@@ -9,13 +9,14 @@ use std::{
 
 use futures_util::StreamExt;
 use longshore::{
-    Attached, Call, Container, ContainerRuntime, Foreground, Kept, MachineEnd, Projects, ShutdownOptions,
-    StopOptions, Target,
+    Attached, Call, Container, ContainerRuntime, DevelopOptions, Error, Foreground, Kept, MachineEnd,
+    Projects, ShutdownOptions, StopOptions, Target,
 };
 
+use super::watch::Telling;
 use crate::{
     args::InForeground,
-    context::Context,
+    context::{Context, Tells},
     exit::{ExitCode, Failure},
     logs::{Prefix, Printer},
     report::{Report, Reporter},
@@ -95,8 +96,13 @@ impl Following {
 }
 
 impl Command<'_> {
-    /// Shows logs until nothing runs any more; a signal stops the containers, and so does a reader of stdout that goes away.
-    pub(crate) async fn follow(&self, started: &BTreeSet<String>) -> Result<ExitCode, Failure> {
+    /// Shows logs until nothing runs any more; a signal stops the containers, and so does a reader of stdout that goes away. While
+    /// files are watched it does not end by itself: a change may start what has ended.
+    pub(crate) async fn follow(
+        &self,
+        started: &BTreeSet<String>,
+        watch: Option<&DevelopOptions>,
+    ) -> Result<ExitCode, Failure> {
         let containers = self.runtime.ps(&self.target.name).await?;
         let services = self.target.project.iter().flat_map(|project| project.services.values());
         let InForeground { attach, no_attach, .. } = self.args;
@@ -117,17 +123,32 @@ impl Command<'_> {
         let lines = self.runtime.attach(&self.target, started).await?;
         let mut following = Following { silent, lines: Some(lines), printer, ended: Vec::new() };
         let aborts = self.args.abort_on_container_exit || self.args.exit_code_from.is_some();
+        let telling = Telling::new(self.context, Tells::All);
+        let told = telling.clone();
+        let call = Call::reporting(move |event| told.tell(&event));
+        let mut watching = pin!(self.watching(watch, &call));
         let ended = async {
-            while following.step().await? {
-                if aborts && !following.ended.is_empty() {
-                    return Ok(true);
+            loop {
+                while following.step().await? {
+                    if aborts && !following.ended.is_empty() {
+                        return Ok(true);
+                    }
                 }
+                if watch.is_none() {
+                    return Ok(false);
+                }
+                telling.changed().await;
+                // Nothing ran before, so of what runs now all was started since.
+                let now = self.runtime.ps(&self.target.name).await?;
+                let started = now.into_iter().filter(|container| container.state.is_running());
+                let started = started.map(|container| container.name).collect();
+                following.lines = Some(self.runtime.attach(&self.target, &started).await?);
             }
-            Ok(false)
         };
         let signal = tokio::select! {
             biased;
             signal = self.context.signals.nth(1) => Some(signal),
+            error = &mut watching => return Err(error.into()),
             ended = ended => match ended {
                 // Nobody reads what the containers say, so nobody can want them attached.
                 Err(Failure::Silent(_)) => None,
@@ -142,6 +163,11 @@ impl Command<'_> {
                 }
             },
         };
+        if watch.is_some() {
+            // What a change has begun is let end, as far as it is brief.
+            call.cancel.cancel();
+            following.beside(watching).await;
+        }
         self.stop_beside(STOPPING, &mut following).await?;
         Err(because_of(signal))
     }
@@ -159,6 +185,16 @@ impl Command<'_> {
         let mut output = self.context.output;
         output.stdout_colors &= !self.args.no_color;
         Printer::new(output, prefix, &self.target.name, names)
+    }
+
+    /// Watches files, if that is wanted, until it cannot go on.
+    async fn watching(&self, watch: Option<&DevelopOptions>, call: &Call) -> Error {
+        match (watch, &self.target.project) {
+            (Some(options), Some(project)) => match self.runtime.develop(project, options, call).await {
+                Err(error) => error,
+            },
+            _ => std::future::pending().await,
+        }
     }
 
     fn is_about(&self, container: &Container) -> bool {

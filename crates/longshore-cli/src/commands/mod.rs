@@ -16,6 +16,7 @@ mod serve;
 mod takedown;
 mod talk;
 mod up;
+mod watch;
 
 use longshore::Pause;
 
@@ -53,6 +54,7 @@ pub(crate) async fn run(command: Command, mut context: Context) -> Result<ExitCo
         Command::Images(args) => args.files.clone(),
         Command::Events(args) => args.files.clone(),
         Command::Stats(args) => args.files.clone(),
+        Command::Watch(args) => args.files.clone(),
         Command::Volumes(args) => args.files.clone(),
         Command::Logs(args) => args.files.clone().into(),
         Command::Build(args) => args.files.clone(),
@@ -108,6 +110,7 @@ async fn perform(command: Command, context: &Context) -> Result<ExitCode, Failur
         Command::Ls(args) => list::ls(&args, context).await,
         Command::Events(args) => live::events(&args, context).await,
         Command::Stats(args) => live::stats(&args, context).await,
+        Command::Watch(args) => watch::watch(&args, context).await,
         Command::Logs(args) => logs::logs(&args, context).await,
         Command::Build(args) => images::build(&args, context).await,
         Command::Push(args) => images::push(&args, context).await,

@@ -6,7 +6,7 @@ use longshore::{
     ContainerRuntime, Dependencies, Orphans, Project, Recreate, RuntimeKind, Start, Target, UpOptions, Wait,
 };
 
-use super::attached;
+use super::{attached, watch};
 use crate::{
     args::{CreateContainers, Format, Plan, Pulling, Scale, Up, UpFlags},
     context::{Context, Leaves, Tells},
@@ -23,6 +23,8 @@ pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure
     services::check(args.foreground.services(), |name| project.services.contains_key(name))?;
     pull_as(&mut project, flags.pull);
     let options = options(flags);
+    // That there is nothing to watch is said before anything is made.
+    let watch = args.foreground.watch.then(|| watch::beside_up(&project, &options)).transpose()?;
     let runtime = context.runtime().await?;
     if tracing::enabled!(tracing::Level::DEBUG) {
         trace_plan(&*runtime, &project, &options, context).await?;
@@ -41,7 +43,7 @@ pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure
     let outcome = context.cancelling(&call, work).await;
     context.reporter.finish();
     match outcome {
-        Ok(outcome) => attached.follow(&outcome?.started).await,
+        Ok(outcome) => attached.follow(&outcome?.started, watch.as_ref()).await,
         Err(signal) => {
             let stopped = attached.stop(Some(signal)).await;
             let Err(Failure::Silent(_)) = stopped else { return stopped };

@@ -38,6 +38,10 @@ fn object(event: &Event) -> Value {
             out["work"] = json!("wait");
             out["condition"] = json!(condition.as_str());
         }
+        Some(Work::Sync(changes)) => {
+            out["work"] = json!("sync");
+            out["changes"] = json!(changes);
+        }
         Some(work) => out["work"] = json!(work),
         None => {}
     }

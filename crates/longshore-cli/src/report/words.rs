@@ -29,6 +29,8 @@ pub(crate) fn told(event: &Event) -> Option<Told> {
     Some(match &event.phase {
         // A container gets its final name while it is replaced; that is no news.
         Phase::Began(Work::Rename) | Phase::Done { work: Work::Rename | Work::Queue, .. } => return None,
+        Phase::Began(Work::Sync(1)) => Told::Step("Syncing after 1 change".to_owned()),
+        Phase::Began(Work::Sync(changes)) => Told::Step(format!("Syncing after {changes} changes")),
         Phase::Began(work) => Told::Going(doing(*work)),
         Phase::Bytes { work, done, total } => Told::Bytes(doing(*work), *done, *total),
         Phase::Step { step, .. } => {
@@ -40,6 +42,10 @@ pub(crate) fn told(event: &Event) -> Option<Told> {
             Subject::Container { .. } => Told::Done("Running", None),
             _ => return None,
         },
+        // What goes on afterwards has no end at which it could be told why.
+        Phase::Failed { reason, .. } if matches!(event.subject, Subject::Service(_)) => {
+            Told::Warning(format!("service {}: {reason}", event.subject.name()))
+        }
         Phase::Failed { reason, .. } => Told::Failed(reason.clone()),
         Phase::Warning(text) => Told::Warning(text.clone()),
         _ => return None,
@@ -55,6 +61,7 @@ pub(crate) fn subject(subject: &Subject) -> String {
         Subject::Container { .. } => "Container",
         Subject::Machine(_) => "Machine",
         Subject::Project(_) => "Project",
+        Subject::Service(_) => "Service",
         other => other.kind(),
     };
     format!("{noun} {}", subject.name())
@@ -89,6 +96,9 @@ fn doing(work: Work) -> &'static str {
         Work::Boot => "Booting",
         Work::Answer => "Waiting for its engine",
         Work::Rename => "Renaming",
+        Work::Watch => "Watching",
+        Work::Rebuild => "Rebuilding",
+        Work::Restart => "Restarting",
         _ => "Working",
     }
 }
@@ -118,6 +128,9 @@ fn done(work: Work) -> &'static str {
         Work::Extract => "Image extracted",
         Work::Boot => "Booted",
         Work::Answer => "Ready",
+        Work::Rebuild => "Rebuilt",
+        Work::Sync(_) => "Synced",
+        Work::Restart => "Restarted",
         _ => "Done",
     }
 }
@@ -171,5 +184,16 @@ mod tests {
         assert_eq!(told(Phase::Began(Work::Start)), Some(Told::Going("Starting")));
         assert_eq!(told(Phase::Unchanged), Some(Told::Done("Running", None)));
         assert_eq!(told(Phase::Began(Work::Rename)), None);
+    }
+
+    #[test]
+    fn what_is_done_to_a_service_says_why_it_failed() {
+        let told = |phase| told(&Event { subject: Subject::Service("web".to_owned()), phase });
+        let reason = "there is no rm".to_owned();
+        assert_eq!(
+            told(Phase::Failed { work: Work::Sync(1), reason }),
+            Some(Told::Warning("service web: there is no rm".to_owned()))
+        );
+        assert_eq!(told(Phase::Began(Work::Sync(2))), Some(Told::Step("Syncing after 2 changes".to_owned())));
     }
 }
