@@ -125,6 +125,8 @@ async fn run(case: Case, row: &'static Row) -> Outcome {
     std::fs::write(case.dir().join("seccomp.json"), r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#)?;
     std::fs::write(case.dir().join("Dockerfile"), "FROM localhost/longshore-fixture:1\nENV A=b\n")?;
     let project = case.project(&numbered(&row.file(), case.number()))?;
+    // What becomes of it is the engine's to say, not the file's.
+    assert!(project.warnings.is_empty(), "{:?}", project.warnings);
     let recorder = Recorder::new();
     let comes = row.on(case.backend().name);
     let comes = match comes {

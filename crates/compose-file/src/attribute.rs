@@ -225,7 +225,7 @@ macro_rules! record {
                                 record.$field = read;
                             }
                         })*
-                        _ => reader.unknown(key, &[$($key),*], &[]),
+                        _ => reader.unknown(key, &[$($key),*]),
                     }
                 }
                 let needs: &[&str] = &[$($($needed),*)?];

@@ -176,7 +176,7 @@ impl Attribute for Ulimit {
             match key.text.as_str() {
                 "soft" => soft = Some(Limit::read(&mut reader, value)?),
                 "hard" => hard = Some(Limit::read(&mut reader, value)?),
-                _ => reader.unknown(key, &["soft", "hard"], &[]),
+                _ => reader.unknown(key, &["soft", "hard"]),
             }
         }
         match (soft, hard) {

@@ -175,7 +175,7 @@ impl Resolver<'_, '_> {
             match key.text.as_str() {
                 "service" => service = Some((reader.string(value)?, value.place)),
                 "file" => file = Some((reader.string(value)?, value.place)),
-                _ => reader.unknown(key, &["service", "file"], &[]),
+                _ => reader.unknown(key, &["service", "file"]),
             }
         }
         let Some((service, place)) = service else {

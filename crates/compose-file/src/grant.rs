@@ -152,7 +152,6 @@ pub(crate) fn object(
             _ if is_config => reader.unknown(
                 key,
                 &["name", "external", "file", "environment", "content", "labels", "template_driver"],
-                &[],
             ),
             _ => reader.unknown(
                 key,
@@ -166,7 +165,6 @@ pub(crate) fn object(
                     "driver_opts",
                     "template_driver",
                 ],
-                &[],
             ),
         }
     }

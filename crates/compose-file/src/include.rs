@@ -91,7 +91,7 @@ fn entry(reader: &mut Reader<'_>, item: &Node) -> Option<Entry> {
             "path" => entry.files = texts(&mut reader, value),
             "project_directory" => entry.folder = reader.filled(value),
             "env_file" => entry.env_files = texts(&mut reader, value),
-            _ => reader.unknown(key, &["path", "project_directory", "env_file"], &[]),
+            _ => reader.unknown(key, &["path", "project_directory", "env_file"]),
         }
     }
     if entry.files.is_empty() {
@@ -164,7 +164,8 @@ fn import(root: &mut Node, included: Node, findings: &mut Findings) {
     for (top, node) in tops {
         if !KINDS.contains(&top.text.as_str()) {
             if !matches!(top.text.as_str(), "name" | "version" | "include") {
-                Reader::new(findings, &top.text).unknown(&top, &KINDS, &["name", "version", "include"]);
+                let known = [&KINDS[..], &["name", "version", "include"]].concat();
+                Reader::new(findings, &top.text).unknown(&top, &known);
             }
             continue;
         }

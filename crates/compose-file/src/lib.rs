@@ -34,8 +34,8 @@
 //! read.
 //!
 //! The library has no engine, does nothing asynchronous, and reads no environment: what the process has is given to it
-//! in [`LoadOptions::env`]. All of the specification is in the model. What this
-//! workspace gives no engine yet is a warning with its line; nothing is dropped in silence.
+//! in [`LoadOptions::env`]. All of the specification is in the model; nothing is
+//! dropped in silence. What an engine cannot do is said by who tells it the model.
 //!
 //! What the specification adds to is `#[non_exhaustive]`. A few enums are closed all the same, among them [`Condition`], [`RestartPolicy`],
 //! [`Protocol`] and [`HealthTest`]: who runs a project has to decide what each of their words means, and a new one is to be met by a compiler

@@ -187,7 +187,7 @@ fn short(text: &str, base: Base<'_>) -> Result<(Mount, Vec<String>), String> {
                 of_binds.push(word);
             }
             "cached" | "delegated" | "consistent" => {}
-            other => unused.push(format!("the mount option {other:?} is not supported yet and is ignored")),
+            other => unused.push(format!("the mount option {other:?} is not known, and is ignored")),
         }
     }
     let source = match source {
@@ -260,31 +260,25 @@ fn long(reader: &mut Reader<'_>, node: &Node, base: Base<'_>) -> Option<(Mount, 
                         ("volume", "nocopy") => nocopy = reader.bool(value)?,
                         ("bind", "recursive") => {
                             recursive = Recursive::read(&mut reader, value);
-                            reader.later(inner, value);
                         }
                         ("volume" | "image", "subpath") => {
                             subpath = reader.filled(value);
-                            reader.later(inner, value);
                         }
                         ("volume", "labels") => {
                             of_volume = labels(&mut reader, value);
-                            reader.later(inner, value);
                         }
                         ("tmpfs", "size") => size = reader.bytes(value),
                         ("tmpfs", "mode") => mode = Some(octal(&mut reader, value)?),
-                        ("bind", _) => reader.unknown(
-                            inner,
-                            &["create_host_path", "propagation", "selinux", "recursive"],
-                            &[],
-                        ),
-                        ("volume", _) => reader.unknown(inner, &["nocopy", "subpath", "labels"], &[]),
-                        ("image", _) => reader.unknown(inner, &["subpath"], &[]),
-                        _ => reader.unknown(inner, &["size", "mode"], &[]),
+                        ("bind", _) => reader
+                            .unknown(inner, &["create_host_path", "propagation", "selinux", "recursive"]),
+                        ("volume", _) => reader.unknown(inner, &["nocopy", "subpath", "labels"]),
+                        ("image", _) => reader.unknown(inner, &["subpath"]),
+                        _ => reader.unknown(inner, &["size", "mode"]),
                     }
                 }
             }
             "consistency" => {}
-            _ => reader.unknown(key, KNOWN, &[]),
+            _ => reader.unknown(key, KNOWN),
         }
     }
     let Some(target) = target else {
@@ -375,10 +369,8 @@ pub(crate) fn read_tmpfs(reader: &mut Reader<'_>, node: &Node) -> Vec<(Mount, St
                 }
                 None if option == "ro" => read_only = true,
                 None if option == "rw" => read_only = false,
-                _ => reader.warning(
-                    spot.place,
-                    format!("the tmpfs option {option:?} is not supported yet and is ignored"),
-                ),
+                _ => reader
+                    .warning(spot.place, format!("the tmpfs option {option:?} is not known, and is ignored")),
             }
         }
         if !target.starts_with('/') && reader.is_whole(target) {

@@ -91,7 +91,7 @@ pub(crate) fn read(
                 let message = format!("{:?} is a service, and stands outside of `services:`", key.text);
                 reader.error_with(key.place, message, "indent it");
             }
-            _ => reader.unknown(key, TOP, &[]),
+            _ => reader.unknown(key, TOP),
         }
     }
     if services.is_empty() && !findings.has_errors() {

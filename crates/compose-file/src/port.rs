@@ -187,7 +187,7 @@ fn long(reader: &mut Reader<'_>, node: &Node) -> Option<(Port, PortWords)> {
             }
             "name" => words.name = reader.filled(value),
             "app_protocol" => words.app_protocol = reader.filled(value),
-            _ => reader.unknown(key, KNOWN, &[]),
+            _ => reader.unknown(key, KNOWN),
         }
     }
     let Some(target) = target else {

@@ -335,32 +335,16 @@ impl<'f> Reader<'f> {
         }
     }
 
-    /// A key whose value is in the model, and of which no engine is told yet.
-    pub(crate) fn later(&mut self, key: &Key, node: &Node) {
-        let says_nothing = match &node.value {
-            Value::Map(entries) => entries.is_empty(),
-            Value::List(items) => items.is_empty(),
-            Value::Scalar { .. } => node.is_null(),
-        };
-        if !says_nothing {
-            self.warning(key.place, format!("{:?} is not supported yet and is ignored", key.text));
-        }
-    }
-
     /// A key that nothing here reads.
-    pub(crate) fn unknown(&mut self, key: &Key, known: &[&str], later: &[&str]) {
+    pub(crate) fn unknown(&mut self, key: &Key, known: &[&str]) {
         if key.text.starts_with("x-") {
             return;
         }
         if self.findings.is_full(Severity::Error) {
             return self.error(key.place, "it is not known here");
         }
-        if later.contains(&key.text.as_str()) {
-            self.warning(key.place, format!("{:?} is not supported yet and is ignored", key.text));
-            return;
-        }
         let message = format!("{:?} is not known here", key.text);
-        let all = || known.iter().chain(later).copied();
+        let all = || known.iter().copied();
         // A part of a key, or more than it, is one that was meant: `env`, `restart_policy`.
         let part = |word: &&str| {
             key.text.len() > 2 && word.starts_with(&key.text) || word.len() > 3 && key.text.starts_with(word)

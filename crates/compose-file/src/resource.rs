@@ -37,11 +37,9 @@ pub(crate) fn network(reader: &mut Reader<'_>, project: &str, key: &str, node: &
             "internal" => network.internal = reader.bool(value).unwrap_or_default(),
             "attachable" => {
                 network.attachable = reader.bool(value).unwrap_or_default();
-                reader.later(key, value);
             }
             "enable_ipv4" => {
                 network.enable_ipv4 = reader.bool(value);
-                reader.later(key, value);
             }
             "enable_ipv6" => network.enable_ipv6 = reader.bool(value),
             "labels" => network.labels = labels(&mut reader, value),
@@ -60,7 +58,6 @@ pub(crate) fn network(reader: &mut Reader<'_>, project: &str, key: &str, node: &
                     "labels",
                     "ipam",
                 ],
-                &[],
             ),
         }
     }
@@ -83,15 +80,12 @@ fn ipam(reader: &mut Reader<'_>, network: &mut Network, node: &Node) {
             }
             ("driver", _) => {
                 network.ipam_driver = reader.filled(value);
-                if network.ipam_driver.as_deref().is_some_and(|driver| driver != "default") {
-                    reader.later(key, value);
-                }
+                if network.ipam_driver.as_deref().is_some_and(|driver| driver != "default") {}
             }
             ("options", _) => {
                 network.ipam_options = labels(&mut reader, value);
-                reader.later(key, value);
             }
-            _ => reader.unknown(key, &["config", "driver", "options"], &[]),
+            _ => reader.unknown(key, &["config", "driver", "options"]),
         }
     }
 }
@@ -106,9 +100,8 @@ fn pool(reader: &mut Reader<'_>, node: &Node) -> IpamPool {
             "ip_range" => pool.ip_range = reader.string(value),
             "aux_addresses" => {
                 pool.aux_addresses = labels(&mut reader, value);
-                reader.later(key, value);
             }
-            _ => reader.unknown(key, &["subnet", "gateway", "ip_range", "aux_addresses"], &[]),
+            _ => reader.unknown(key, &["subnet", "gateway", "ip_range", "aux_addresses"]),
         }
     }
     pool
@@ -133,7 +126,7 @@ pub(crate) fn volume(reader: &mut Reader<'_>, project: &str, key: &str, node: &N
             "driver" => volume.driver = reader.filled(value),
             "driver_opts" => volume.driver_opts = labels(&mut reader, value),
             "labels" => volume.labels = labels(&mut reader, value),
-            _ => reader.unknown(key, &["name", "external", "driver", "driver_opts", "labels"], &[]),
+            _ => reader.unknown(key, &["name", "external", "driver", "driver_opts", "labels"]),
         }
     }
     // A path of the host, where the local driver mounts one.

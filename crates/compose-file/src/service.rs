@@ -1,9 +1,6 @@
 //! One service's node as a [`Service`].
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map},
-    sync::LazyLock,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map};
 
 use crate::{
     Mount, Port, PullPolicy, RestartPolicy, Service, Severity,
@@ -27,36 +24,17 @@ mod variables;
 pub(crate) use lifecycle::scale;
 pub(crate) use network::extra_hosts;
 
-/// What engines are given.
+/// The attributes of a service.
 const KNOWN: &str = "image build command entrypoint environment env_file ports expose volumes tmpfs networks network_mode \
     depends_on healthcheck labels label_file restart stop_signal stop_grace_period container_name \
     hostname working_dir user init read_only tty stdin_open privileged cap_add cap_drop extra_hosts \
-    profiles scale deploy develop pull_policy extends";
-
-/// What is in the model, and of which no engine is told yet.
-const LATER: &str = "annotations attach blkio_config cgroup cgroup_parent cpu_count cpu_percent cpu_period cpu_quota \
-    cpu_rt_period cpu_rt_runtime cpu_shares cpus cpuset credential_spec device_cgroup_rules \
-    devices dns dns_opt dns_search domainname external_links gpus group_add ipc isolation links \
-    logging mac_address mem_limit mem_reservation mem_swappiness memswap_limit oom_kill_disable \
-    oom_score_adj pid pids_limit platform post_start pre_stop pull_refresh_after runtime \
-    security_opt shm_size storage_opt sysctls ulimits use_api_socket userns_mode uts";
-
-/// As [`LATER`], where a service would not do without it what its file says: it does not start.
-const NEEDED: &str = "secrets configs volumes_from provider models";
-
-/// What the attribute of a service is for engines.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Support {
-    Given,
-    Later,
-    Needed,
-}
-
-/// The attributes of a service, by name.
-static ATTRIBUTES: LazyLock<HashMap<&str, Support>> = LazyLock::new(|| {
-    let all = [(KNOWN, Support::Given), (LATER, Support::Later), (NEEDED, Support::Needed)];
-    all.into_iter().flat_map(|(words, support)| words.split(' ').map(move |word| (word, support))).collect()
-});
+    profiles scale deploy develop pull_policy extends annotations attach blkio_config cgroup \
+    cgroup_parent cpu_count cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares \
+    cpus cpuset credential_spec device_cgroup_rules devices dns dns_opt dns_search domainname \
+    external_links gpus group_add ipc isolation links logging mac_address mem_limit mem_reservation \
+    mem_swappiness memswap_limit oom_kill_disable oom_score_adj pid pids_limit platform post_start \
+    pre_stop pull_refresh_after runtime security_opt shm_size storage_opt sysctls ulimits use_api_socket \
+    userns_mode uts secrets configs volumes_from provider models";
 
 /// A service, and where the entries of its lists stand.
 pub(crate) struct ServiceFile {
@@ -97,23 +75,11 @@ pub(crate) fn read(
         return ServiceFile { service, entries: parts.entries };
     }
     for (key, value) in reader.entries(node) {
-        let mut reader = reader.at(&key.text);
-        let before = reader.findings.list.len();
+        let reader = reader.at(&key.text);
         let place = reader.path.clone();
         reader.findings.or_keep(&["services", name, &key.text], value, |findings| {
             attribute(&mut Reader::new(findings, place), &mut service, &mut parts, key, value, context);
         });
-        let name = key.text.as_str();
-        if reader.findings.has_errors_since(before) {
-            continue;
-        }
-        let support = ATTRIBUTES.get(name);
-        if support == Some(&Support::Later) {
-            reader.later(key, value);
-        } else if support == Some(&Support::Needed) && !value.is_null() {
-            let message = format!("{name:?} is not supported yet, and the service does not start without it");
-            reader.warning(key.place, message);
-        }
     }
     let replicas = service.deploy.as_ref().and_then(|deploy| deploy.replicas);
     if let (Some((count, place)), Some(replicas)) = (parts.count, replicas)
@@ -260,14 +226,7 @@ fn attribute(
             service.gpus.iter_mut().for_each(DeviceRequest::normalize);
         }
         "deploy" => {
-            let before = reader.findings.list.len();
             take!(deploy);
-            let whole = !reader.findings.has_errors_since(before);
-            for (key, value) in
-                reader.entries(value).iter().filter(|(key, _)| whole && key.text != "replicas")
-            {
-                reader.at(&key.text).later(key, value);
-            }
             let wanted = service.deploy.as_mut().and_then(|deploy| deploy.resources.reservations.as_mut());
             wanted.into_iter().flat_map(|wanted| &mut wanted.devices).for_each(DeviceRequest::normalize);
         }
@@ -358,9 +317,9 @@ fn attribute(
         _ => {
             let known: Vec<&str> = match reader.findings.is_full(Severity::Error) {
                 true => Vec::new(),
-                false => [KNOWN, LATER, NEEDED].iter().flat_map(|words| words.split(' ')).collect(),
+                false => KNOWN.split(' ').collect(),
             };
-            reader.unknown(key, &known, &[]);
+            reader.unknown(key, &known);
         }
     }
 }

@@ -163,7 +163,7 @@ fn every_error_names_its_line() {
 }
 
 #[test]
-fn what_is_not_known_yet_is_warned_of_with_its_line() {
+fn what_engines_are_given_is_no_warning() {
     let project = ok(
         "version: '3'\nservices:\n  a:\n    image: x${NOPE}\n    mem_limit: 1g\n    secrets: [s]\n    deploy: {replicas: 1, resources: {limits: {cpus: 1}}}\n  b:\n    build: .\n    dns: []\nsecrets: {s: {environment: S}}\n",
     );

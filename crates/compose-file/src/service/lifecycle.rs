@@ -45,7 +45,7 @@ pub(super) fn depends_on(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<Strin
                 },
                 "restart" => dependency.restart = reader.bool(value).unwrap_or_default(),
                 "required" => dependency.required = reader.bool(value).unwrap_or(true),
-                _ => reader.unknown(inner, &["condition", "restart", "required"], &[]),
+                _ => reader.unknown(inner, &["condition", "restart", "required"]),
             }
         }
         out.insert(key.text.clone(), dependency);
@@ -73,7 +73,6 @@ pub(super) fn healthcheck(
             _ => reader.unknown(
                 key,
                 &["test", "interval", "timeout", "start_period", "start_interval", "retries", "disable"],
-                &[],
             ),
         }
     }
@@ -139,8 +138,8 @@ pub(super) fn pull_policy(reader: &mut Reader<'_>, node: &Node) -> PullPolicy {
         },
         None => return PullPolicy::Missing,
     };
-    if !matches!(policy, PullPolicy::Missing | PullPolicy::Always | PullPolicy::Never) {
-        reader.warning(node.place, "this pull policy is not supported yet; taken as missing");
+    if matches!(policy, PullPolicy::Refresh | PullPolicy::Daily | PullPolicy::Weekly | PullPolicy::Every(_)) {
+        reader.warning(node.place, "how old an image is is not looked at yet: this is taken as missing");
     }
     policy
 }

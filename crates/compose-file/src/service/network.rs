@@ -10,9 +10,18 @@ use crate::{
     yaml::{Node, Value},
 };
 
-/// What engines are not given yet.
-const LATER: &[&str] =
-    &["link_local_ips", "mac_address", "driver_opts", "priority", "gw_priority", "interface_name"];
+/// What a service says of a network that it is on.
+const KNOWN: &[&str] = &[
+    "aliases",
+    "ipv4_address",
+    "ipv6_address",
+    "link_local_ips",
+    "mac_address",
+    "driver_opts",
+    "priority",
+    "gw_priority",
+    "interface_name",
+];
 
 pub(super) fn networks(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, ServiceNetwork> {
     let mut out = BTreeMap::new();
@@ -39,14 +48,7 @@ pub(super) fn networks(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String,
                             network.gw_priority = reader.number(value, "a number").unwrap_or_default();
                         }
                         "interface_name" => network.interface_name = reader.filled(value),
-                        _ => reader.unknown(
-                            inner,
-                            &[&["aliases", "ipv4_address", "ipv6_address"], LATER].concat(),
-                            &[],
-                        ),
-                    }
-                    if LATER.contains(&inner.text.as_str()) {
-                        reader.later(inner, value);
+                        _ => reader.unknown(inner, KNOWN),
                     }
                 }
                 out.insert(key.text.clone(), network);
@@ -66,15 +68,8 @@ pub(super) fn network_mode(reader: &mut Reader<'_>, node: &Node) -> Option<Netwo
         other => match other.split_once(':') {
             Some(("service", name)) => NetworkMode::Service(name.to_owned()),
             Some(("container", name)) => NetworkMode::Container(name.to_owned()),
-            // Docker compose takes it for a network of the engine.
-            _ => {
-                if reader.is_whole(&text) {
-                    let message =
-                        format!("{text:?} is not supported yet, and the service does not start with it");
-                    reader.warning(node.place, message);
-                }
-                NetworkMode::Other(text)
-            }
+            // A network of the engine, as docker compose takes it.
+            _ => NetworkMode::Other(text),
         },
     })
 }

@@ -53,7 +53,7 @@ pub(super) fn env_files(reader: &mut Reader<'_>, node: &Node) -> Vec<EnvFile> {
                             Some(_) => whole = reader.wrong::<()>(value, "raw, or no format").is_some(),
                             None => {}
                         },
-                        _ => reader.unknown(key, &["path", "required", "format"], &[]),
+                        _ => reader.unknown(key, &["path", "required", "format"]),
                     }
                 }
             }
