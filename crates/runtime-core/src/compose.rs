@@ -582,9 +582,16 @@ impl<E: Engine> Compose<E> {
 
     /// What a shutdown does, once.
     async fn end(&self, options: &ShutdownOptions, progress: &Progress) -> Result<ShutdownOutcome> {
-        let Shared { gate, hurried, engine, machine, owner, .. } = &*self.shared;
+        self.shared.gate.empty(options.drain, &self.shared.hurried).await;
+        let outcome = self.end_projects(options, progress).await;
+        self.shared.engine.close().await;
+        outcome
+    }
+
+    /// Ends the containers, and then the machine.
+    async fn end_projects(&self, options: &ShutdownOptions, progress: &Progress) -> Result<ShutdownOutcome> {
+        let Shared { engine, machine, owner, .. } = &*self.shared;
         let may_end = Ours { owner, projects: &options.projects };
-        gate.empty(options.drain, hurried).await;
         let mut outcome =
             ShutdownOutcome { stopped: BTreeSet::new(), failed: Vec::new(), machine: MachineEnd::NotNeeded };
         let goes_off = [MachineStatus::Absent, MachineStatus::Stopped, MachineStatus::Stopping];

@@ -335,7 +335,7 @@ fn failed(error: &Bollard, log: BuildLog<'_>, connection: &Connection, spec: &Bu
         Bollard::DockerResponseServerError { message, .. } => log.failed(message),
         error => {
             let asked = Asked { operation: "build image", kind: ResourceKind::Image, name: &spec.image };
-            match explain(error, asked, &connection.endpoint()) {
+            match explain(error, asked, &connection.peer()) {
                 Error::Image { reason, .. } => log.failed(&reason),
                 Error::NotReachable { engine, endpoint, reason } => {
                     Error::NotReachable { engine, endpoint, reason: hide_values(&reason, spec.hidden()) }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use bollard::{API_DEFAULT_VERSION, Docker, errors::Error as Bollard};
+use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, errors::Error as Bollard};
 use runtime_core::{Error, ResourceKind, Result, RuntimeKind};
 use tokio::{
     sync::{OnceCell, Semaphore},
@@ -14,10 +14,33 @@ use tokio::{
 };
 
 use crate::confine::Answering;
-use crate::failure::{Asked, explain};
+use crate::failure::{Asked, Peer, explain};
 
 /// The oldest API that is supported: Docker 20.10's.
 const OLDEST_API: (usize, usize) = (1, 41);
+
+/// What every Podman that is supported speaks.
+const PODMANS_API: ClientVersion = ClientVersion { major_version: OLDEST_API.0, minor_version: OLDEST_API.1 };
+
+/// Who is behind a socket, as far as its owner knows. One that is known is not asked: Podman takes half a second to say
+/// who it is, because it asks its helpers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Behind {
+    /// Docker, or another one that says so when it is asked. Errors call it Docker.
+    #[default]
+    Asked,
+    /// Podman on this computer, whose clock is ours. Errors call it Podman.
+    PodmanHere,
+    /// Podman on another computer, a machine for one.
+    PodmanElsewhere,
+}
+
+impl Behind {
+    pub(crate) fn kind(self) -> RuntimeKind {
+        if self == Self::Asked { RuntimeKind::Docker } else { RuntimeKind::Podman }
+    }
+}
 
 /// How to reach Docker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,11 +58,20 @@ pub struct DockerConfig {
     pub parallel: usize,
     /// How many images are built at once.
     pub parallel_builds: usize,
+    /// Who is known to answer there.
+    pub behind: Behind,
 }
 
 impl Default for DockerConfig {
     fn default() -> Self {
-        Self { host: None, home: None, deadline: Duration::from_secs(120), parallel: 16, parallel_builds: 2 }
+        Self {
+            host: None,
+            home: None,
+            deadline: Duration::from_secs(120),
+            parallel: 16,
+            parallel_builds: 2,
+            behind: Behind::Asked,
+        }
     }
 }
 
@@ -77,16 +109,21 @@ impl Connection {
     pub(crate) fn new(config: DockerConfig) -> Self {
         let permits = Semaphore::new(config.parallel.max(1));
         Self {
+            podman: AtomicBool::new(config.behind != Behind::Asked),
             config,
             client: OnceCell::new(),
             permits,
-            podman: AtomicBool::new(false),
             windows: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn endpoint(&self) -> String {
         self.config.endpoint()
+    }
+
+    /// Who is asked, as errors name it.
+    pub(crate) fn peer(&self) -> Peer {
+        Peer { engine: self.config.behind.kind(), endpoint: self.endpoint() }
     }
 
     /// Whether what answers is Podman. Known after the first call.
@@ -120,29 +157,34 @@ impl Connection {
     }
 
     async fn connect(&self) -> Result<Docker> {
-        let endpoint = self.endpoint();
+        let peer = self.peer();
+        let endpoint = peer.endpoint.as_str();
+        let version = if self.is_podman() { &PODMANS_API } else { API_DEFAULT_VERSION };
         let asked = Asked { operation: "connect", kind: ResourceKind::Machine, name: "" };
         // Bollard counts whole seconds; ours is the finer deadline.
         let seconds = self.config.deadline.as_secs().saturating_add(1);
         let docker = match endpoint.split_once("://") {
             #[cfg(unix)]
-            Some(("unix", path)) => Docker::connect_with_unix(path, seconds, API_DEFAULT_VERSION),
+            Some(("unix", path)) => Docker::connect_with_unix(path, seconds, version),
             #[cfg(windows)]
-            Some(("npipe", path)) => Docker::connect_with_named_pipe(path, seconds, API_DEFAULT_VERSION),
-            Some(("tcp" | "http", _)) => Docker::connect_with_http(&endpoint, seconds, API_DEFAULT_VERSION),
+            Some(("npipe", path)) => Docker::connect_with_named_pipe(path, seconds, version),
+            Some(("tcp" | "http", _)) => Docker::connect_with_http(endpoint, seconds, version),
             _ => {
                 let reason = "an address begins with unix://, npipe://, tcp:// or http://".to_owned();
-                return Err(Error::NotReachable { engine: RuntimeKind::Docker, endpoint, reason });
+                return Err(peer.unreachable(reason));
             }
         };
-        let docker = docker.map_err(|error| self.no_socket(explain(&error, asked, &endpoint)))?;
+        let docker = docker.map_err(|error| self.no_socket(explain(&error, asked, &peer)))?;
+        if self.config.behind != Behind::Asked {
+            return Ok(docker);
+        }
         let work = async {
             let docker = docker.negotiate_version().await?;
             let version = docker.version().await?;
             Ok::<_, Bollard>((docker, version))
         };
         let connected = self.within(self.config.deadline, asked, work).await;
-        let (docker, version) = connected.map_err(|error| no_docker(error, &endpoint))?;
+        let (docker, version) = connected.map_err(|error| no_docker(error, endpoint))?;
         let spoken = docker.client_version();
         if (spoken.major_version, spoken.minor_version) < OLDEST_API {
             let needed = format!("{}.{} (Docker 20.10)", OLDEST_API.0, OLDEST_API.1);
@@ -180,7 +222,7 @@ impl Connection {
         let error = match timeout(deadline, work).await {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(Bollard::RequestTimeoutError)) | Err(_) => asked.late(deadline),
-            Ok(Err(error)) => explain(&error, asked, &self.endpoint()),
+            Ok(Err(error)) => explain(&error, asked, &self.peer()),
         };
         // What it says may repeat what it was asked with, so only the kind is told here.
         tracing::debug!(operation, name, error = error.code(), "refused");

@@ -37,9 +37,9 @@ use crate::{
     build,
     checks::{Check, Checks},
     confine,
-    connect::{Connection, DockerConfig},
+    connect::{Behind, Connection, DockerConfig},
     convert, exec,
-    failure::{Asked, explain, has_gone_meanwhile, unexpected, without_values},
+    failure::{Asked, Peer, explain, has_gone_meanwhile, without_values},
     logs, pull, stats,
 };
 
@@ -87,8 +87,21 @@ impl DockerEngine {
         }
     }
 
+    /// Connects, if that was not done. Afterwards it is known what the engine lacks.
+    ///
+    /// # Errors
+    /// [`Error::NotReachable`], [`Error::NotInstalled`] or [`Error::NotPermitted`] when nobody can be asked,
+    /// [`Error::TooOld`] for an API that is not spoken.
+    pub async fn connect(&self) -> Result<()> {
+        self.connection().client().await.map(|_| ())
+    }
+
     fn connection(&self) -> &Connection {
         &self.shared.connection
+    }
+
+    fn peer(&self) -> Peer {
+        self.connection().peer()
     }
 
     fn parallel(&self) -> usize {
@@ -137,8 +150,8 @@ impl DockerEngine {
             })
             .await?;
         let check = found.config.as_ref().and_then(|config| config.healthcheck.clone());
-        let mut container =
-            convert::inspected(found).map_err(|quote| unexpected("inspect container", container, &quote))?;
+        let mut container = convert::inspected(found)
+            .map_err(|quote| self.peer().unexpected("inspect container", container, &quote))?;
         if !self.runs_healthchecks() {
             self.shared.checks.overlay(&mut container);
         }
@@ -281,9 +294,9 @@ impl DockerEngine {
 
     /// Reads the errors of what goes on after a request.
     fn explaining(&self, operation: &'static str, name: &str) -> exec::Explain {
-        let (endpoint, name) = (self.endpoint(), name.to_owned());
+        let (peer, name) = (self.peer(), name.to_owned());
         Box::new(move |error| {
-            explain(error, Asked { operation, kind: ResourceKind::Container, name: &name }, &endpoint)
+            explain(error, Asked { operation, kind: ResourceKind::Container, name: &name }, &peer)
         })
     }
 
@@ -382,7 +395,7 @@ fn wanted(
 #[async_trait]
 impl Engine for DockerEngine {
     fn kind(&self) -> RuntimeKind {
-        RuntimeKind::Docker
+        self.connection().config.behind.kind()
     }
 
     fn endpoint(&self) -> String {
@@ -404,7 +417,7 @@ impl Engine for DockerEngine {
         let name = part.map_or("Docker Engine".to_owned(), |part| part.name);
         let name = if name == "Engine" { "Docker Engine".to_owned() } else { name };
         let number = version.version.unwrap_or_default();
-        let mut info = EngineInfo::new(RuntimeKind::Docker, name, number, self.endpoint());
+        let mut info = EngineInfo::new(self.kind(), name, number, self.endpoint());
         info.api_version = version.api_version;
         Ok(info)
     }
@@ -639,7 +652,7 @@ impl Engine for DockerEngine {
 
     async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream> {
         let client = self.connection().patient_client(ALWAYS).await?;
-        logs::open(&client, self.endpoint(), &id.0, options, self.connection().is_podman()).await
+        logs::open(&client, self.peer(), &id.0, options, self.connection().is_podman()).await
     }
 
     async fn events(&self, project: Option<&ProjectName>) -> Result<EngineEvents> {
@@ -648,27 +661,31 @@ impl Engine for DockerEngine {
         if let Some(project) = project {
             filters.insert("label", vec![format!("{}={project}", labels::PROJECT)]);
         }
-        let endpoint = self.endpoint();
+        let peer = self.peer();
         let subscribe = move |from: Option<SystemTime>| {
             let since =
                 from.and_then(|from| from.duration_since(SystemTime::UNIX_EPOCH).ok()).unwrap_or_default();
             let since = format!("{}.{:09}", since.as_secs(), since.subsec_nanos());
             let query = EventsOptionsBuilder::new().filters(&filters).since(&since).build();
-            let endpoint = endpoint.clone();
+            let peer = peer.clone();
             let events = client.events(Some(query)).map(move |event| {
                 let asked = Asked {
                     operation: "follow the events of",
                     kind: ResourceKind::Container,
                     name: "the engine",
                 };
-                let event = event.map_err(|error| explain(&error, asked, &endpoint))?;
+                let event = event.map_err(|error| explain(&error, asked, &peer))?;
                 Ok(convert::event(event))
             });
             std::future::ready(Ok(events.boxed()))
         };
         // The request leaves when the stream is first read; what happens until then is not lost, by the clock of the engine.
-        let info = self.ask("ask the time of", ResourceKind::Machine, "the engine", Docker::info).await?;
-        let now = info.system_time.as_deref().and_then(convert::time).unwrap_or_else(SystemTime::now);
+        let now = if self.connection().config.behind == Behind::PodmanHere {
+            SystemTime::now()
+        } else {
+            let info = self.ask("ask the time of", ResourceKind::Machine, "the engine", Docker::info).await?;
+            info.system_time.as_deref().and_then(convert::time).unwrap_or_else(SystemTime::now)
+        };
         resubscribing(subscribe, Some(now)).await
     }
 
@@ -771,7 +788,7 @@ impl Engine for DockerEngine {
         };
         tokio::select! {
             copied = client.upload_to_container(&id.0, Some(query), bollard::body_try_stream(pieces)) => {
-                copied.map_err(|error| explain(&error, asked, &self.endpoint()))
+                copied.map_err(|error| explain(&error, asked, &self.peer()))
             }
             () = silence => Err(asked.late(deadline)),
         }
@@ -795,7 +812,7 @@ impl Engine for DockerEngine {
 
     async fn stats(&self, ids: &[ContainerId]) -> Result<Usages> {
         let client = self.connection().patient_client(ALWAYS).await?;
-        Ok(stats::follow(&client, &self.endpoint(), ids))
+        Ok(stats::follow(&client, self.peer(), ids))
     }
 
     async fn image(&self, image: &str) -> Result<Image> {
@@ -810,7 +827,11 @@ impl Engine for DockerEngine {
     async fn check_health(&self, id: &ContainerId) -> Result<HealthStatus> {
         let (container, config) = self.look(&id.0).await?;
         let Some(check) = config.and_then(Check::read) else {
-            return Err(unexpected("check the health of", &id.0, "a container without a healthcheck"));
+            return Err(self.peer().unexpected(
+                "check the health of",
+                &id.0,
+                "a container without a healthcheck",
+            ));
         };
         let outcome = match timeout(check.timeout, self.exec(id, &ExecSpec::new(check.command.iter()))).await
         {

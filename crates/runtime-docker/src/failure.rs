@@ -21,25 +21,48 @@ impl Asked<'_> {
     }
 }
 
+/// Who is asked, as errors name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) engine: RuntimeKind,
+    pub(crate) endpoint: String,
+}
+
+impl Peer {
+    pub(crate) fn unreachable(&self, reason: String) -> Error {
+        Error::NotReachable { engine: self.engine, endpoint: self.endpoint.clone(), reason }
+    }
+
+    /// The error of an answer that cannot be read.
+    pub(crate) fn unexpected(&self, operation: &str, name: &str, quote: &str) -> Error {
+        let quote = quote.chars().take(300).collect();
+        let operation = format!("{operation} {name}").trim().to_owned();
+        Error::Unexpected { engine: self.engine, operation, quote }
+    }
+}
+
 /// Reads the error of a request.
-pub(crate) fn explain(error: &Bollard, asked: Asked<'_>, endpoint: &str) -> Error {
+pub(crate) fn explain(error: &Bollard, asked: Asked<'_>, peer: &Peer) -> Error {
     let Asked { operation, kind, name } = asked;
     match error {
-        Bollard::DockerResponseServerError { status_code, message } => refused(*status_code, message, asked),
+        Bollard::DockerResponseServerError { status_code, message } => {
+            refused(*status_code, message, asked, peer.engine)
+        }
         Bollard::DockerStreamError { error } if kind == ResourceKind::Image => {
             Error::Image { image: name.to_owned(), reason: said(error) }
         }
-        Bollard::SocketNotFoundError(path) => unreachable(endpoint, format!("there is no socket at {path}")),
-        Bollard::JsonDataError { message, .. } => unexpected(operation, name, message),
-        Bollard::JsonSerdeError { err } => unexpected(operation, name, &err.to_string()),
+        Bollard::SocketNotFoundError(path) => peer.unreachable(format!("there is no socket at {path}")),
+        Bollard::JsonDataError { message, .. } => peer.unexpected(operation, name, message),
+        Bollard::JsonSerdeError { err } => peer.unexpected(operation, name, &err.to_string()),
         other => {
             let chain = causes(other);
             if chain.iter().any(|cause| cause.contains("Permission denied") || cause.contains("os error 13)"))
             {
                 let reason = chain.last().cloned().unwrap_or_default();
-                return Error::NotPermitted { what: format!("the docker socket at {endpoint}"), reason };
+                let what = format!("the {} socket at {}", peer.engine, peer.endpoint);
+                return Error::NotPermitted { what, reason };
             }
-            unreachable(endpoint, chain.last().cloned().unwrap_or_default())
+            peer.unreachable(chain.last().cloned().unwrap_or_default())
         }
     }
 }
@@ -58,19 +81,6 @@ pub(crate) fn without_values<'a>(mut error: Error, values: impl Iterator<Item = 
         *said = hide_values(said, values);
     }
     error
-}
-
-fn unreachable(endpoint: &str, reason: String) -> Error {
-    Error::NotReachable { engine: RuntimeKind::Docker, endpoint: endpoint.to_owned(), reason }
-}
-
-pub(crate) fn unexpected(operation: &str, name: &str, quote: &str) -> Error {
-    let quote = quote.chars().take(300).collect();
-    Error::Unexpected {
-        engine: RuntimeKind::Docker,
-        operation: format!("{operation} {name}").trim().to_owned(),
-        quote,
-    }
 }
 
 /// An error's sentence and those of what caused it.
@@ -128,7 +138,12 @@ pub(crate) fn has_gone_meanwhile(error: &Error, name: &str) -> bool {
     }
 }
 
-fn refused(status: u16, message: &str, asked @ Asked { operation, kind, name }: Asked<'_>) -> Error {
+fn refused(
+    status: u16,
+    message: &str,
+    asked @ Asked { operation, kind, name }: Asked<'_>,
+    engine: RuntimeKind,
+) -> Error {
     let lower = message.to_lowercase();
     let has = |part: &str| lower.contains(part);
     let owned = name.to_owned();
@@ -164,7 +179,7 @@ fn refused(status: u16, message: &str, asked @ Asked { operation, kind, name }: 
             Error::TooOld { what: "Docker".into(), found: reason, needed: "API 1.41".into() }
         }
         _ => Error::Api {
-            engine: RuntimeKind::Docker,
+            engine,
             operation: format!("{operation} {name}"),
             status: Some(status),
             message: reason,
@@ -179,7 +194,8 @@ mod tests {
 
     fn explained(kind: ResourceKind, status_code: u16, message: &str) -> Error {
         let error = Bollard::DockerResponseServerError { status_code, message: message.to_owned() };
-        explain(&error, Asked { operation: "do", kind, name: "x" }, "unix:///x")
+        let peer = Peer { engine: RuntimeKind::Docker, endpoint: "unix:///x".to_owned() };
+        explain(&error, Asked { operation: "do", kind, name: "x" }, &peer)
     }
 
     #[test]

@@ -16,5 +16,5 @@ mod logs;
 mod pull;
 mod stats;
 
-pub use connect::DockerConfig;
+pub use connect::{Behind, DockerConfig};
 pub use docker::DockerEngine;

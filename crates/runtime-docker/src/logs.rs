@@ -20,7 +20,7 @@ use runtime_core::{
 
 use crate::{
     convert,
-    failure::{Asked, explain},
+    failure::{Asked, Peer, explain},
 };
 
 type Chunks = BoxStream<'static, Result<LogOutput, Bollard>>;
@@ -29,7 +29,7 @@ type Chunks = BoxStream<'static, Result<LogOutput, Bollard>>;
 #[derive(Clone)]
 struct Log {
     docker: Docker,
-    endpoint: String,
+    peer: Peer,
     id: String,
     options: LogOptions,
 }
@@ -58,7 +58,7 @@ impl Log {
 
     fn explain(&self, error: &Bollard) -> Error {
         let asked = Asked { operation: "read the log of", kind: ResourceKind::Container, name: &self.id };
-        explain(error, asked, &self.endpoint)
+        explain(error, asked, &self.peer)
     }
 
     fn shown(&self, mut line: LogLine) -> LogLine {
@@ -196,12 +196,12 @@ impl Rereadable for Log {
 /// Opens a container's log; `is_podman` says whose service answers.
 pub(crate) async fn open(
     docker: &Docker,
-    endpoint: String,
+    peer: Peer,
     id: &str,
     options: &LogOptions,
     is_podman: bool,
 ) -> Result<LogStream> {
-    let log = Log { docker: docker.clone(), endpoint, id: id.to_owned(), options: options.clone() };
+    let log = Log { docker: docker.clone(), peer, id: id.to_owned(), options: options.clone() };
     match options.tail {
         _ if !is_podman => Ok(Reading::new(log, true).into_stream()),
         Some(tail) if !options.follow => reread_last(&log, tail, options).await,

@@ -57,7 +57,7 @@ pub(crate) async fn pull(connection: &Connection, image: &str, progress: &Progre
     while let Some(message) = timeout(silence, messages.next()).await.map_err(|_| asked.late(silence))? {
         let message = message.map_err(|error| match error {
             Bollard::RequestTimeoutError => asked.late(silence),
-            error => explain(&error, asked, &connection.endpoint()),
+            error => explain(&error, asked, &connection.peer()),
         })?;
         if let Some(reason) = message.error_detail.as_ref().and_then(|detail| detail.message.clone()) {
             return Err(Error::Image { image: image.to_owned(), reason });
@@ -81,7 +81,7 @@ pub(crate) async fn push(connection: &Connection, image: &str) -> Result<()> {
     while let Some(message) = timeout(silence, messages.next()).await.map_err(|_| asked.late(silence))? {
         message.map_err(|error| match error {
             Bollard::RequestTimeoutError => asked.late(silence),
-            error => explain(&error, asked, &connection.endpoint()),
+            error => explain(&error, asked, &connection.peer()),
         })?;
     }
     Ok(())

@@ -14,7 +14,7 @@ use futures_util::{
 };
 use runtime_core::{ContainerId, ResourceKind, Result, Usage, Usages};
 
-use crate::failure::{Asked, explain};
+use crate::failure::{Asked, Peer, explain};
 
 /// What is told of one container; `None` is its end.
 type Samples = BoxStream<'static, (ContainerId, Option<Result<ContainerStatsResponse, Bollard>>)>;
@@ -22,7 +22,7 @@ type Samples = BoxStream<'static, (ContainerId, Option<Result<ContainerStatsResp
 /// The containers that are looked at, each told by itself.
 struct Looking {
     samples: SelectAll<Samples>,
-    endpoint: String,
+    peer: Peer,
     left: BTreeSet<ContainerId>,
     newest: BTreeMap<ContainerId, Usage>,
     /// Of which something was told since all were.
@@ -30,7 +30,7 @@ struct Looking {
 }
 
 /// Tells of all of them each time when something new is known of each.
-pub(crate) fn follow(docker: &Docker, endpoint: &str, ids: &[ContainerId]) -> Usages {
+pub(crate) fn follow(docker: &Docker, peer: Peer, ids: &[ContainerId]) -> Usages {
     let each = ids.iter().map(|id| {
         let query = StatsOptionsBuilder::new().stream(true).build();
         let (told, ended) = (id.clone(), id.clone());
@@ -39,7 +39,7 @@ pub(crate) fn follow(docker: &Docker, endpoint: &str, ids: &[ContainerId]) -> Us
     });
     let looking = Looking {
         samples: each.collect(),
-        endpoint: endpoint.to_owned(),
+        peer,
         left: ids.iter().cloned().collect(),
         newest: BTreeMap::new(),
         fresh: BTreeSet::new(),
@@ -62,7 +62,7 @@ impl Looking {
                 Some(Err(error)) => {
                     let operation = "look what is used by";
                     let asked = Asked { operation, kind: ResourceKind::Container, name: &id.0 };
-                    return Some(Err(explain(&error, asked, &self.endpoint)));
+                    return Some(Err(explain(&error, asked, &self.peer)));
                 }
                 // Docker goes on telling nothing of what has ended.
                 Some(Ok(sample)) if has_ended(&sample) => self.end(&id),
