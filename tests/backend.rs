@@ -11,7 +11,7 @@ use compose_file::ProjectName;
 use runtime_core::{Compose, ContainerRuntime, Engine, Scope};
 use runtime_docker::{DockerConfig, DockerEngine};
 use runtime_mock::MockEngine;
-use runtime_podman::{PodmanConfig, PodmanEngine};
+use runtime_podman::{PodmanConfig, PodmanEngine, Via};
 use serde_json::Value;
 use tokio::{
     process::Command,
@@ -41,7 +41,7 @@ pub struct Backend {
 #[derive(Debug)]
 enum Kind {
     Mock,
-    Podman,
+    Podman(Via),
     Docker {
         /// `None` is where Docker is by default.
         host: Option<String>,
@@ -78,7 +78,8 @@ impl Backend {
         };
         vec![
             Self::new("mock", Kind::Mock),
-            Self::new("podman", Kind::Podman),
+            Self::new("podman", Kind::Podman(Via::Cli)),
+            Self::new("podman-api", Kind::Podman(Via::Api)),
             Self::docker(),
             Self::new("docker-over-podman", over_podman),
         ]
@@ -98,9 +99,9 @@ impl Backend {
         !matches!(self.kind, Kind::Mock)
     }
 
-    /// Whether it is reached by running a program.
+    /// Whether each call runs a program.
     pub fn runs_a_program(&self) -> bool {
-        matches!(self.kind, Kind::Podman)
+        matches!(self.kind, Kind::Podman(Via::Cli))
     }
 
     /// A connection of its own for one test.
@@ -113,7 +114,7 @@ impl Backend {
                 let (connection, engine) = connection(mock);
                 Connection { mock: Some(engine), ..connection }
             }
-            Kind::Podman => connection(PodmanEngine::new(PodmanConfig::default())).0,
+            Kind::Podman(via) => connection(PodmanEngine::new(podman(*via))).0,
             Kind::Docker { host } => docker(host.clone()),
             Kind::Unset(_) => docker(Some("unix:///nonexistent".to_owned())),
         }
@@ -126,7 +127,7 @@ impl Backend {
     pub fn somewhere_else(&self, path: &Path) -> Result<Arc<dyn ContainerRuntime>, Failed> {
         match &self.kind {
             Kind::Mock => Err("an engine in memory is always there".into()),
-            Kind::Podman => self.with_program(path, GREETING),
+            Kind::Podman(_) => self.with_program(path, GREETING),
             Kind::Docker { .. } | Kind::Unset(_) => {
                 Ok(docker(Some(format!("unix://{}", path.display()))).runtime)
             }
@@ -143,8 +144,8 @@ impl Backend {
         deadline: Duration,
     ) -> Result<Arc<dyn ContainerRuntime>, Failed> {
         match &self.kind {
-            Kind::Podman => {
-                let mut config = PodmanConfig::default();
+            Kind::Podman(via) => {
+                let mut config = podman(*via);
                 config.deadline = deadline;
                 config.program = Some(program.to_owned());
                 Ok(connection(PodmanEngine::new(config)).0.runtime)
@@ -190,7 +191,7 @@ impl Backend {
     /// When there is none, or the engine is in memory.
     pub(crate) async fn inspected(&self, kind: &str, name: &str) -> Result<Value, Failed> {
         match &self.kind {
-            Kind::Podman => {
+            Kind::Podman(_) => {
                 let output = Command::new("podman").args([kind, "inspect", name]).output().await?;
                 let listed: Value = serde_json::from_slice(&output.stdout)?;
                 listed.get(0).cloned().ok_or_else(|| format!("there is no {kind} {name}").into())
@@ -235,7 +236,7 @@ impl Backend {
     /// When the engine cannot be asked.
     async fn remove_images(&self, project: &str) -> Result<(), Failed> {
         match &self.kind {
-            Kind::Podman => {
+            Kind::Podman(_) => {
                 let label = format!("label=com.docker.compose.project={project}");
                 let listed =
                     Command::new("podman").args(["images", "--quiet", "--filter", &label]).output().await?;
@@ -290,6 +291,12 @@ impl Backend {
     pub(crate) fn real_patience(&self) -> Duration {
         PATIENCE
     }
+}
+
+fn podman(via: Via) -> PodmanConfig {
+    let mut config = PodmanConfig::default();
+    config.via = via;
+    config
 }
 
 fn docker(host: Option<String>) -> Connection {

@@ -86,7 +86,7 @@ pub(crate) fn tests(suite: &mut Suite) {
 impl Row {
     fn on(&self, backend: &str) -> Comes {
         match backend {
-            "podman" => self.podman,
+            "podman" | "podman-api" => self.podman,
             "docker" => self.docker,
             "docker-over-podman" => self.over,
             _ => self.mock,

@@ -34,6 +34,7 @@ mod restart;
 mod run;
 mod scale;
 mod secrets;
+mod service;
 mod signals;
 mod stats;
 mod stop;
@@ -79,6 +80,7 @@ fn main() {
     run::tests(&mut suite);
     scale::tests(&mut suite);
     secrets::tests(&mut suite);
+    service::tests(&mut suite);
     signals::tests(&mut suite);
     stats::tests(&mut suite);
     stop::tests(&mut suite);

@@ -121,13 +121,17 @@ async fn two_processes_that_replace_at_once_leave_one_of_each_in_every_order(cas
 
 /// Podman, but at its first call of a command it does something to itself, and leaves a mark.
 pub(crate) fn podman_that(case: &Case, command: &str, does: &str) -> Result<PathBuf, Failed> {
-    let path = case.dir().join("podman");
     let mark = case.dir().join("mark");
-    let text = format!(
-        "#!/bin/sh\nif [ \"$1\" = {command} ] && mkdir {} 2>/dev/null; then {does}; fi\nexec podman \"$@\"\n",
-        mark.display()
-    );
-    fs::write(&path, text)?;
+    podman_but(
+        case,
+        &format!("if [ \"$1\" = {command} ] && mkdir {} 2>/dev/null; then {does}; fi", mark.display()),
+    )
+}
+
+/// Podman, but it does something before.
+pub(crate) fn podman_but(case: &Case, does: &str) -> Result<PathBuf, Failed> {
+    let path = case.dir().join("podman");
+    fs::write(&path, format!("#!/bin/sh\n{does}\nexec podman \"$@\"\n"))?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
     Ok(path)
 }

@@ -12,7 +12,7 @@ use runtime_core::{
     EngineAction, Error, HealthStatus, MachineProblem, Projects, ShutdownOptions, labels,
 };
 use runtime_mock::MockEngine;
-use runtime_podman::{PodmanConfig, PodmanEngine};
+use runtime_podman::{PodmanConfig, PodmanEngine, Via};
 
 use crate::processes::{is_gone, podman_that};
 
@@ -234,6 +234,7 @@ async fn a_program_that_is_killed_is_its_end(case: Case) -> Outcome {
 
 async fn it_is_told_over_a_connection(case: Case) -> Outcome {
     let mut config = PodmanConfig::default();
+    config.via = Via::Cli;
     config.url = Some(format!("unix://{}", variable("LONGSHORE_TEST_PODMAN_SOCKET")?));
     let runtime = Compose::new(PodmanEngine::new(config)).with_owner("longshore-tests");
     let mut changes = runtime.watch(case.name()).await?;

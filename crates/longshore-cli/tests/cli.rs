@@ -1115,7 +1115,7 @@ fn ctrl_c_ends_followed_logs_in_silence() {
     );
     let mut child = shop
         .command(&["--runtime", "podman", "--podman", &program, "logs", "-f"])
-        .env("PATH", "/usr/bin:/bin")
+        .envs([("PATH", "/usr/bin:/bin"), ("LONGSHORE_PODMAN_VIA", "cli")])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -435,8 +435,31 @@ fn signals_end_a_podman_that_hangs(engine: &'static str) -> Outcome {
     let program = case.podman_that("[ \"$1\" != create ] || kill -STOP $$");
     // Two of a kind may arrive as one.
     for signals in [&["-TERM"][..], &["-TERM", "-INT"]] {
-        let mut run = case.begin(&["--podman", &program, "up", "-d"]);
+        let mut command = case.command(&["--podman", &program, "up", "-d"]);
+        command.env("LONGSHORE_PODMAN_VIA", "cli");
+        let mut run = Run::new(command);
         run.says("db-1  Creating", 1)?;
+        for signal in signals {
+            run.send(signal);
+        }
+        let (code, said) = run.end()?;
+        assert!(code == Some(143) || (code == Some(130) && signals.len() == 2), "{code:?} {:#?}", said.all);
+        case.no_process_is_left()?;
+    }
+    case.is_completed_and_gone()
+}
+
+/// A service of podman's that is stopped in the middle.
+fn signals_end_a_service_that_hangs(engine: &'static str) -> Outcome {
+    let case = Case::new(engine, TEXT);
+    let id = case.folder.path().join("id");
+    let program = case.podman_that(&format!("[ \"$1\" != system ] || echo $$ >{}", id.display()));
+    for signals in [&["-TERM"][..], &["-TERM", "-INT"]] {
+        let mut run = case.begin(&["--podman", &program, "up", "-d"]);
+        // `web` is not healthy yet, and `worker` waits for it.
+        run.says("web-1  Waiting", 1)?;
+        let id = fs::read_to_string(&id).map_err(|error| error.to_string())?;
+        assert!(Command::new("kill").args(["-STOP", id.trim()]).status().unwrap().success());
         for signal in signals {
             run.send(signal);
         }
@@ -575,6 +598,6 @@ fn main() {
             files_are_watched_until_a_signal,
         ]);
     }
-    trials.extend(trials!["podman"; signals_end_a_podman_that_hangs]);
+    trials.extend(trials!["podman"; signals_end_a_podman_that_hangs, signals_end_a_service_that_hangs]);
     libtest_mimic::run(&Arguments::from_args(), trials).exit()
 }

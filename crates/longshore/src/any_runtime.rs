@@ -117,6 +117,11 @@ fn podman(config: &Config) -> Result<runtime_core::Compose<runtime_podman::Podma
     if let Some(program) = &config.podman.program {
         podman.program = Some(program.clone());
     }
+    podman.via = match config.podman.via.unwrap_or_default() {
+        crate::PodmanVia::Auto => runtime_podman::Via::Auto,
+        crate::PodmanVia::Cli => runtime_podman::Via::Cli,
+        crate::PodmanVia::Api => runtime_podman::Via::Api,
+    };
     // With `auto`, a host is Docker's.
     let named = config.runtime == Some(crate::RuntimeChoice::Podman);
     match config.host.as_ref().filter(|_| named) {

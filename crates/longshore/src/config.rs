@@ -24,6 +24,7 @@ use crate::ServeSection;
 ///     [podman]
 ///     program = "/usr/bin/podman"
 ///     connection = "build"      # of `podman system connection list`
+///     via = "auto"              # auto, cli or api
 ///
 ///     [docker]
 ///     host = "unix:///run/user/1000/docker.sock"
@@ -140,6 +141,34 @@ pub struct PodmanSection {
     pub connection: Option<String>,
     /// The URL of a service.
     pub url: Option<String>,
+    /// How it is called; the default is [`PodmanVia::Auto`].
+    pub via: Option<PodmanVia>,
+}
+
+/// How Podman is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PodmanVia {
+    /// By its API where a service can be had, else by its command line. It is one of our own that ends with us, the one that its
+    /// machine forwards, or the one of a `unix://` URL.
+    #[default]
+    Auto,
+    /// By its command line alone.
+    Cli,
+    /// By its API; that there is no service is an error. What a service cannot do the command line does all the same.
+    Api,
+}
+
+impl FromStr for PodmanVia {
+    type Err = String;
+    fn from_str(word: &str) -> Result<Self, String> {
+        match word {
+            "auto" => Ok(Self::Auto),
+            "cli" => Ok(Self::Cli),
+            "api" => Ok(Self::Api),
+            other => Err(format!("{other:?} is no way to call Podman; use auto, cli or api")),
+        }
+    }
 }
 
 /// What only concerns Docker.
@@ -267,7 +296,7 @@ impl Config {
     }
 
     /// What the environment says: `LONGSHORE_RUNTIME`, `LONGSHORE_HOST`, `LONGSHORE_OWNER`, `LONGSHORE_PODMAN` (the program),
-    /// `LONGSHORE_MACHINE` (auto, always, never), `LONGSHORE_MACHINE_NAME`, `_IMAGE`, `_CPUS`, `_MEMORY` in MiB, `_DISK` in
+    /// `LONGSHORE_PODMAN_VIA` (auto, cli, api), `LONGSHORE_MACHINE` (auto, always, never), `LONGSHORE_MACHINE_NAME`, `_IMAGE`, `_CPUS`, `_MEMORY` in MiB, `_DISK` in
     /// GiB, `LONGSHORE_LISTEN` and `LONGSHORE_STATE` for the server, `DOCKER_HOST` for Docker and `CONTAINER_HOST`, `CONTAINER_CONNECTION` for Podman. An empty value is none.
     ///
     /// # Errors
@@ -282,6 +311,7 @@ impl Config {
                 program: get("LONGSHORE_PODMAN").map(PathBuf::from),
                 connection: get("CONTAINER_CONNECTION"),
                 url: get("CONTAINER_HOST"),
+                via: parsed(env, "LONGSHORE_PODMAN_VIA")?,
             },
             docker: DockerSection { host: get("DOCKER_HOST") },
             machine: MachineSection {
@@ -495,6 +525,6 @@ impl PodmanSection {
             (None, None) => (below.connection, below.url),
             place => place,
         };
-        Self { program: self.program.or(below.program), connection, url }
+        Self { program: self.program.or(below.program), connection, url, via: self.via.or(below.via) }
     }
 }

@@ -42,7 +42,8 @@ mod serve;
 pub use any_runtime::AnyRuntime;
 pub use compose_file::{self, Condition, LoadError, LoadOptions, Project, ProjectName, load, load_str};
 pub use config::{
-    Config, ConfigError, DockerSection, MachineChoice, MachineSection, PodmanSection, RuntimeChoice,
+    Config, ConfigError, DockerSection, MachineChoice, MachineSection, PodmanSection, PodmanVia,
+    RuntimeChoice,
 };
 pub use runtime_core::{self, *};
 #[cfg(feature = "docker")]

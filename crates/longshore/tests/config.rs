@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use longshore::{Config, ConfigError, RuntimeChoice};
+use longshore::{Config, ConfigError, PodmanVia, RuntimeChoice};
 
 fn env<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
@@ -77,6 +77,24 @@ fn the_higher_source_says_where_podman_is() {
     let config = environment.merge(file);
     assert_eq!(config.podman.connection, None, "it would contradict the URL");
     assert_eq!(config.podman.url.as_deref(), Some("unix:///p.sock"));
+}
+
+#[test]
+fn how_podman_is_called_is_configured_from_everywhere() {
+    let file = Config::from_toml("[podman]\nvia = 'api'\n").unwrap();
+    assert_eq!(file.podman.via, Some(PodmanVia::Api));
+    let environment = Config::from_env(&env([("LONGSHORE_PODMAN_VIA", "cli")])).unwrap();
+    assert_eq!(
+        environment.merge(file).podman.via,
+        Some(PodmanVia::Cli),
+        "the environment wins over the file"
+    );
+    let error = Config::from_env(&env([("LONGSHORE_PODMAN_VIA", "ssh")])).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "LONGSHORE_PODMAN_VIA: \"ssh\": \"ssh\" is no way to call Podman; use auto, cli or api"
+    );
+    assert!(Config::from_toml("[podman]\nvia = 'ssh'\n").is_err());
 }
 
 #[test]

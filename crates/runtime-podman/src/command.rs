@@ -201,7 +201,8 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    fn kill(&self) {
+    /// Kills the whole group. The child is to be reaped still.
+    pub(crate) fn kill(&self) {
         #[cfg(unix)]
         if let Some(pid) = self.id.and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
             let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);

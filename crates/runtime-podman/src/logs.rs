@@ -18,7 +18,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio_util::io::ReaderStream;
 
 use crate::{
-    PodmanEngine,
+    cli::PodmanCli,
     command::{Finished, Group, Invocation, MAX_STDERR_LINES, Podman, last_lines, read_line},
     failure::{Subject, explain},
     parse,
@@ -43,7 +43,7 @@ struct Pipe {
 /// What is being read of a log. Podman writes a container's two outputs to its own two, so their common order is lost; the
 /// times that it writes bring it back.
 struct Reading {
-    engine: PodmanEngine,
+    engine: PodmanCli,
     id: String,
     options: LogOptions,
     group: Group,
@@ -61,7 +61,7 @@ struct Reading {
 
 /// A container's log, and what keeps it.
 struct Log {
-    engine: PodmanEngine,
+    engine: PodmanCli,
     id: String,
 }
 
@@ -105,7 +105,7 @@ impl Rereadable for Log {
 }
 
 /// How the container is now that a log has ended whose newest line is so old.
-async fn run(engine: &PodmanEngine, id: &str, newest: Option<SystemTime>) -> Result<Run> {
+async fn run(engine: &PodmanCli, id: &str, newest: Option<SystemTime>) -> Result<Run> {
     let container = match engine.inspect(id).await {
         Ok(container) => container,
         // One that is gone has no log any more.
@@ -115,7 +115,7 @@ async fn run(engine: &PodmanEngine, id: &str, newest: Option<SystemTime>) -> Res
     Ok(Run::of(container.state.is_running(), container.finished, newest))
 }
 
-pub(crate) async fn open(engine: PodmanEngine, id: &str, options: &LogOptions) -> Result<LogStream> {
+pub(crate) async fn open(engine: PodmanCli, id: &str, options: &LogOptions) -> Result<LogStream> {
     let depends_on_what_keeps_it = options.follow || options.tail.is_some();
     if !depends_on_what_keeps_it || !engine.logs_to_a_file(id).await? {
         return read(engine, id, options, true);
@@ -127,7 +127,7 @@ pub(crate) async fn open(engine: PodmanEngine, id: &str, options: &LogOptions) -
     }
 }
 
-fn read(engine: PodmanEngine, id: &str, options: &LogOptions, to_the_end: bool) -> Result<LogStream> {
+fn read(engine: PodmanCli, id: &str, options: &LogOptions, to_the_end: bool) -> Result<LogStream> {
     let group = spawn(engine.podman(), id, options, options.follow)?;
     let pipe = |source| Pipe { source, reader: None, half: Vec::new(), lines: LogLines::new(options) };
     let mut reading = Reading {
@@ -309,7 +309,7 @@ impl Pipe {
 const CONNECTING: &str = "30s";
 
 /// What happens to containers from now on.
-pub(crate) async fn events(engine: &PodmanEngine, project: Option<&str>) -> Result<EngineEvents> {
+pub(crate) async fn events(engine: &PodmanCli, project: Option<&str>) -> Result<EngineEvents> {
     // Podman takes a while until it listens; what happens until then is not lost.
     let from = engine.podman().global.is_empty().then(SystemTime::now);
     let (engine, project) = (engine.clone(), project.map(str::to_owned));

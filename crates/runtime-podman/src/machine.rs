@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     PodmanConfig, PodmanEngine,
+    api::Place,
     command::{Finished, Invocation, Podman},
     failure::{self, explain},
     parse::{self, ListedMachine},
@@ -78,7 +79,7 @@ impl MachineConfig {
 #[derive(Debug)]
 pub struct PodmanMachine {
     /// Without a connection: `podman machine` is about this computer.
-    here: Podman,
+    here: Arc<Podman>,
     /// Podman in the machine.
     inside: Arc<Podman>,
     config: MachineConfig,
@@ -92,14 +93,15 @@ impl PodmanEngine {
     pub fn in_machine(mut config: PodmanConfig, machine: MachineConfig) -> (Self, PodmanMachine) {
         config.connection = Some(machine.connection());
         config.url = None;
-        let here = Podman {
+        let here = Arc::new(Podman {
             program: config.program.clone().unwrap_or_else(|| PathBuf::from("podman")),
             global: Vec::new(),
             deadline: config.deadline,
             permits: Arc::new(Semaphore::new(config.parallel.max(1))),
             env: config.env.clone(),
-        };
-        let engine = Self::new(config);
+        });
+        let (name, rootful) = (machine.name.clone(), machine.rootful);
+        let engine = Self::at(config, Place::Machine { here: here.clone(), name, rootful });
         let host = PodmanMachine {
             here,
             inside: engine.shared_podman(),

@@ -14,7 +14,7 @@ use std::{
 use runtime_core::{
     ContainerFilter, Engine, EngineInfo, Error, MachineHost, MachineName, MachineStatus, Result,
 };
-use runtime_podman::{MachineConfig, PodmanConfig, PodmanEngine};
+use runtime_podman::{MachineConfig, PodmanConfig, PodmanEngine, Via};
 use tempfile::TempDir;
 
 static MARKS: AtomicU32 = AtomicU32::new(0);
@@ -68,6 +68,7 @@ fn engine(program: &Path, deadline: Duration) -> PodmanEngine {
     let mut config = PodmanConfig::default();
     config.program = Some(program.to_owned());
     config.deadline = deadline;
+    config.via = Via::Cli;
     PodmanEngine::new(config)
 }
 
@@ -256,4 +257,53 @@ async fn rule_7_an_init_on_its_terminal_that_is_dropped_leaves_no_process() {
     let dropped = tokio::time::timeout(SHORT, host.init(&quiet)).await;
     assert!(dropped.is_err());
     program.is_gone().await;
+}
+
+/// An engine that starts a service, whatever the program makes of it.
+fn by_service(program: &Program, via: Via, deadline: Duration) -> PodmanEngine {
+    let mut config = PodmanConfig::default();
+    config.program = Some(program.path());
+    config.deadline = deadline;
+    config.via = via;
+    PodmanEngine::new(config)
+}
+
+#[cfg(feature = "api")]
+#[tokio::test]
+async fn a_service_that_does_not_stay_says_why() {
+    let program = Program::new("echo 'Error: no space left' >&2; exit 125");
+    let error = by_service(&program, Via::Api, LONG).info().await.expect_err("there is none");
+    let Error::Command(failure) = &error else { panic!("{error:?}") };
+    assert_eq!(
+        (failure.exit_code, failure.stderr.as_slice()),
+        (Some(125), &["Error: no space left".to_owned()][..])
+    );
+}
+
+#[cfg(feature = "api")]
+#[tokio::test]
+async fn rule_8_a_service_that_hangs_is_killed_at_its_deadline_with_its_children() {
+    for script in ["exec sleep MARK", "sleep MARK", "sleep MARK & kill -STOP $$"] {
+        let program = Program::new(script);
+        let error = by_service(&program, Via::Api, SHORT).info().await.expect_err("it never answers");
+        assert!(matches!(error, Error::TimedOut { .. }), "{script}: {error:?}");
+        program.is_gone().await;
+    }
+}
+
+#[cfg(feature = "api")]
+#[tokio::test]
+async fn rule_7_a_start_of_a_service_that_is_dropped_leaves_no_process() {
+    let program = Program::new("sleep MARK");
+    let engine = by_service(&program, Via::Auto, LONG);
+    assert!(tokio::time::timeout(SHORT, engine.info()).await.is_err());
+    program.is_gone().await;
+}
+
+#[cfg(not(feature = "api"))]
+#[tokio::test]
+async fn what_is_not_compiled_in_is_told() {
+    let program = Program::new("true");
+    let error = by_service(&program, Via::Api, LONG).info().await.expect_err("there is none");
+    assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
 }

@@ -1,0 +1,316 @@
+//! Podman by an API service: whose it is, and who has it. What is said over it is Docker's API, so it is that crate's client.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures_util::{StreamExt, stream::BoxStream};
+use runtime_core::{Engine, EngineInfo, Error, MachineName, Result, RuntimeKind, Wish};
+use runtime_docker::{Behind, DockerConfig, DockerEngine};
+use serde::Deserialize;
+use tokio::{sync::Mutex, time::timeout};
+
+use crate::{
+    cli,
+    command::{Invocation, Podman},
+    failure::unexpected,
+    parse,
+    podman::Via,
+    service::{Service, ping},
+};
+
+/// Who answers at a socket does it within this time.
+const GREETING: Duration = Duration::from_secs(5);
+/// A service of our own that did not start is tried again after this time.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Where the service is.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// Nowhere yet: one of our own is started.
+    Own,
+    /// At a socket of somebody's.
+    Socket(PathBuf),
+    /// Behind the socket that a machine forwards.
+    Machine {
+        /// Podman on this computer.
+        here: Arc<Podman>,
+        name: MachineName,
+        rootful: bool,
+    },
+    /// Nowhere, and why.
+    Nowhere(&'static str),
+}
+
+impl Place {
+    /// The service at that URL.
+    pub(crate) fn of_url(url: &str) -> Self {
+        match url.strip_prefix("unix://") {
+            Some(path) => Self::Socket(path.into()),
+            None => Self::Nowhere("its URL is no socket of this computer"),
+        }
+    }
+}
+
+/// The service, once somebody wants it.
+#[derive(Debug)]
+pub(crate) struct Api {
+    podman: Arc<Podman>,
+    parallel: usize,
+    via: Via,
+    place: Place,
+    /// Locked while a service starts, so that there is one.
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Closed,
+    Open(Arc<Open>),
+    Failed(Instant),
+}
+
+/// A service that answers, and its client.
+#[derive(Debug)]
+struct Open {
+    engine: DockerEngine,
+    socket: PathBuf,
+    /// If it is our own.
+    service: Option<Service>,
+    /// Whether somebody had no answer, so that the next one asks another.
+    broken: AtomicBool,
+}
+
+impl Open {
+    fn is_over(&self) -> bool {
+        self.broken.load(Ordering::Relaxed) || self.service.as_ref().is_some_and(Service::has_ended)
+    }
+
+    fn note<T>(&self, outcome: &Result<T>) {
+        if let Err(Error::NotReachable { .. } | Error::TimedOut { .. }) = outcome {
+            self.broken.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A service that somebody asks. It is there for as long as this is, unless it dies.
+#[derive(Debug, Clone)]
+pub(crate) struct Line(Arc<Open>);
+
+impl Api {
+    pub(crate) fn new(podman: Arc<Podman>, parallel: usize, via: Via, place: Place) -> Self {
+        Self { podman, parallel, via, place, state: Mutex::default() }
+    }
+
+    /// The service, started if it is not there; `None` where commands are to be used.
+    ///
+    /// # Errors
+    /// Why there is none, where nothing else is to be used.
+    pub(crate) async fn line(&self) -> Result<Option<Line>> {
+        if self.via == Via::Cli {
+            return Ok(None);
+        }
+        let mut state = self.state.lock().await;
+        match &*state {
+            State::Open(open) if !open.is_over() => return Ok(Some(Line(open.clone()))),
+            State::Failed(at) if self.via == Via::Auto && at.elapsed() < AGAIN => return Ok(None),
+            _ => *state = State::Closed,
+        }
+        match self.open().await {
+            Ok(open) => {
+                let open = Arc::new(open);
+                *state = State::Open(open.clone());
+                Ok(Some(Line(open)))
+            }
+            Err(error) if self.via == Via::Auto => {
+                tracing::debug!(reason = %error, "podman is called by commands");
+                // Asking at a socket again costs nothing.
+                if matches!(self.place, Place::Own | Place::Nowhere(_)) {
+                    *state = State::Failed(Instant::now());
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends a service of our own, or leaves that to who still reads from it. The next one who asks starts another.
+    pub(crate) async fn close(&self) {
+        let state = std::mem::take(&mut *self.state.lock().await);
+        if let State::Open(open) = state
+            && let Some(Open { service: Some(service), .. }) = Arc::into_inner(open)
+        {
+            service.end().await;
+        }
+    }
+
+    async fn open(&self) -> Result<Open> {
+        let (socket, service) = match &self.place {
+            Place::Own => {
+                let service = Service::start(&self.podman).await?;
+                (service.socket().to_owned(), Some(service))
+            }
+            Place::Socket(socket) => (socket.clone(), None),
+            Place::Machine { here, name, rootful } => (forwarded(here, name, *rootful).await?, None),
+            Place::Nowhere(why) => return Err(no_service(why)),
+        };
+        let mut config = DockerConfig::default();
+        config.host = Some(format!("unix://{}", socket.display()));
+        config.deadline = self.podman.deadline;
+        config.parallel = config.parallel.max(self.parallel);
+        config.behind = match self.place {
+            Place::Machine { .. } => Behind::PodmanElsewhere,
+            _ => Behind::PodmanHere,
+        };
+        let open =
+            Open { engine: DockerEngine::new(config), socket, service, broken: AtomicBool::new(false) };
+        // It may be that nobody listens at a socket, or somebody else.
+        open.version().await?;
+        open.engine.connect().await?;
+        tracing::debug!(endpoint = open.engine.endpoint(), "podman is called by its API");
+        Ok(open)
+    }
+}
+
+impl Open {
+    /// Asks who answers: Podman's version, and that of Docker's API that it speaks.
+    async fn version(&self) -> Result<(String, String)> {
+        let unreachable = |reason: String| Error::NotReachable {
+            engine: RuntimeKind::Podman,
+            endpoint: self.engine.endpoint(),
+            reason,
+        };
+        match timeout(GREETING, ping(&self.socket)).await {
+            Ok(Ok(answer)) => {
+                cli::check_version(&answer.podman)?;
+                Ok((answer.podman, answer.api))
+            }
+            Ok(Err(error)) => Err(unreachable(error.to_string())),
+            Err(_) => Err(unreachable(format!("no answer within {GREETING:?}"))),
+        }
+    }
+}
+
+impl Line {
+    pub(crate) fn engine(&self) -> &DockerEngine {
+        &self.0.engine
+    }
+
+    /// Whether the service can do it as well as a command.
+    pub(crate) fn can(&self, wish: Wish<'_>) -> bool {
+        self.engine().lacks(wish).is_empty()
+    }
+
+    /// Takes an answer of the service; none means that the next one asks another.
+    pub(crate) fn heard<T>(&self, answer: Result<T>) -> Result<T> {
+        self.0.note(&answer);
+        answer
+    }
+
+    /// A stream that keeps the service for as long as it is read.
+    pub(crate) fn keeping<T: 'static>(
+        self,
+        stream: BoxStream<'static, Result<T>>,
+    ) -> BoxStream<'static, Result<T>> {
+        stream.inspect(move |item| self.0.note(item)).boxed()
+    }
+
+    /// Asks who answers.
+    pub(crate) async fn info(&self, endpoint: String) -> Result<EngineInfo> {
+        let (version, api) = self.0.version().await?;
+        let mut info =
+            EngineInfo::new(RuntimeKind::Podman, "Podman", version, format!("{endpoint}, by its API"));
+        info.api_version = Some(api);
+        Ok(info)
+    }
+}
+
+/// A machine of `podman machine inspect`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InspectedMachine {
+    connection_info: ConnectionInfo,
+    /// Podman 4.3 does not tell.
+    rootful: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ConnectionInfo {
+    podman_socket: Option<ForwardedSocket>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ForwardedSocket {
+    path: PathBuf,
+}
+
+fn no_service(reason: &str) -> Error {
+    Error::Unsupported { engine: RuntimeKind::Podman, what: format!("its API cannot be used: {reason}") }
+}
+
+/// The socket at which a machine's service answers on this computer.
+async fn forwarded(here: &Podman, name: &MachineName, rootful: bool) -> Result<PathBuf> {
+    let command = Invocation::new(["machine", "inspect"]).args([name.as_str()]);
+    let finished = here.run(&command).await?;
+    if !finished.succeeded() {
+        return Err(Error::Command(finished.failure()));
+    }
+    forwarded_to(&finished.stdout, rootful)
+}
+
+/// The socket in what `podman machine inspect` prints.
+fn forwarded_to(printed: &[u8], rootful: bool) -> Result<PathBuf> {
+    let machines: Vec<InspectedMachine> = parse::json("machine inspect", printed)?;
+    let machine = machines.into_iter().next();
+    let machine = machine.ok_or_else(|| unexpected("machine inspect", "an empty list"))?;
+    if machine.rootful != Some(rootful) {
+        // One socket is forwarded: that of the user whom the machine was made for.
+        return Err(no_service("the machine forwards another user's service, or does not tell whose"));
+    }
+    let socket = machine.connection_info.podman_socket;
+    socket.map(|socket| socket.path).ok_or_else(|| no_service("the machine forwards no socket"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What podman 5.4 was seen to print, without what is not read.
+    fn printed(socket: &str, rootful: &str) -> Vec<u8> {
+        let info = format!(r#"{{"PodmanSocket": {socket}, "PodmanPipe": null}}"#);
+        format!(r#"[{{"ConnectionInfo": {info}, "Name": "m1", "State": "running"{rootful}}}]"#).into_bytes()
+    }
+
+    #[test]
+    fn a_machine_forwards_one_users_service() {
+        const SOCKET: &str = r#"{"Path": "/run/user/1000/podman/m1-api.sock"}"#;
+        let rootless = printed(SOCKET, r#", "Rootful": false"#);
+        assert_eq!(forwarded_to(&rootless, false), Ok("/run/user/1000/podman/m1-api.sock".into()));
+        for (printed, rootful) in [
+            (rootless, true),
+            (printed(SOCKET, ""), false),
+            (printed("null", r#", "Rootful": false"#), false),
+            (b"[]".to_vec(), false),
+        ] {
+            assert!(forwarded_to(&printed, rootful).is_err(), "{}", String::from_utf8_lossy(&printed));
+        }
+    }
+
+    #[test]
+    fn only_a_socket_of_this_computer_is_asked() {
+        assert!(
+            matches!(Place::of_url("unix:///run/p.sock"), Place::Socket(path) if path.ends_with("p.sock"))
+        );
+        for url in ["ssh://core@localhost:22/run/p.sock", "tcp://127.0.0.1:8080", "p.sock"] {
+            assert!(matches!(Place::of_url(url), Place::Nowhere(_)), "{url}");
+        }
+    }
+}
