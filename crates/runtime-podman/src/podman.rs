@@ -215,8 +215,9 @@ impl Engine for PodmanEngine {
         either!(self, engine => engine.start_container(id).await)
     }
 
+    /// By a command: the service (4.3) answers a second after the container has ended.
     async fn stop_container(&self, id: &ContainerId, grace: Option<Duration>) -> Result<()> {
-        either!(self, engine => engine.stop_container(id, grace).await)
+        self.cli.stop_container(id, grace).await
     }
 
     async fn kill_container(&self, id: &ContainerId, signal: &str) -> Result<()> {
