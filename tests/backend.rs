@@ -76,10 +76,14 @@ impl Backend {
             Some(path) => Kind::Docker { host: Some(format!("unix://{path}")) },
             None => Kind::Unset("LONGSHORE_TEST_PODMAN_SOCKET"),
         };
+        let by_api = match env::var_os("LONGSHORE_TEST_PODMAN_API") {
+            Some(_) => Kind::Podman(Via::Api),
+            None => Kind::Unset("LONGSHORE_TEST_PODMAN_API"),
+        };
         vec![
             Self::new("mock", Kind::Mock),
             Self::new("podman", Kind::Podman(Via::Cli)),
-            Self::new("podman-api", Kind::Podman(Via::Api)),
+            Self::new("podman-api", by_api),
             Self::docker(),
             Self::new("docker-over-podman", over_podman),
         ]

@@ -597,6 +597,12 @@ impl Engine for PodmanCli {
         outcome
     }
 
+    async fn remove_replaced_images(&self, project: &ProjectName) -> Result<()> {
+        let label = format!("label={}={project}", labels::PROJECT);
+        let command = Invocation::new(["image", "prune", "--force", "--filter", &label]);
+        self.see(&command, ResourceKind::Project, project.as_str()).await.map(|_| ())
+    }
+
     async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream> {
         logs::open(self.clone(), &id.0, options).await
     }

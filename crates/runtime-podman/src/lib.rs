@@ -1,7 +1,7 @@
 //! Podman by its command line and its API, as a [`runtime_core::Engine`].
 //!
 //! [`Via`] says how it is called. By its command line every call is one `podman` command, without a shell, whose JSON is read strictly.
-//! By its API (the feature `api`, on Unix) most calls are requests to a service, which take a tenth of the time; what a service cannot
+//! By its API (the feature `api`, on Unix) most calls are requests to a service, which are quicker; what a service cannot
 //! do is a command all the same, and each knows what the other made. Oldest supported is podman 4.3.
 //!
 //! The service is one of our own: `podman system service` on a socket in a folder that only its user may enter, started by the first

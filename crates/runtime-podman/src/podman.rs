@@ -55,7 +55,7 @@ impl Default for PodmanConfig {
             parallel: (2 * cores).max(4),
             parallel_builds: cores.max(2),
             env: Vec::new(),
-            via: Via::Auto,
+            via: Via::default(),
         }
     }
 }
@@ -64,9 +64,9 @@ impl Default for PodmanConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Via {
     /// By an API service where one can be had, else by commands.
-    #[default]
     Auto,
     /// By commands alone.
+    #[default]
     Cli,
     /// By an API service; that there is none is an error. What the service cannot do is done by commands all the same.
     Api,
@@ -279,9 +279,7 @@ impl Engine for PodmanEngine {
     }
 
     async fn remove_replaced_images(&self, project: &ProjectName) -> Result<()> {
-        let label = format!("label={}={project}", labels::PROJECT);
-        let command = Invocation::new(["image", "prune", "--force", "--filter", &label]);
-        self.see(&command, ResourceKind::Project, project.as_str()).await.map(|_| ())
+        self.cli.remove_replaced_images(project).await
     }
 
     async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream> {
