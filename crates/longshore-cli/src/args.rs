@@ -524,15 +524,15 @@ pub(crate) struct InForeground {
     /// Do what the file says when files change (`develop.watch`), too.
     #[arg(short, long, conflicts_with_all = ["detach", "wait", "no_start", "abort_on_container_exit", "exit_code_from"])]
     pub(crate) watch: bool,
-    /// Show only what these services print.
-    #[arg(long, value_name = "SERVICE")]
+    /// Show only what these services print; it ends when they have ended.
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["detach", "wait", "no_start"])]
     pub(crate) attach: Vec<String>,
     /// Do not show what these services print.
-    #[arg(long, value_name = "SERVICE", conflicts_with = "attach")]
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["attach", "detach", "wait", "no_start"])]
     pub(crate) no_attach: Vec<String>,
-    /// Show what the services print that the named ones depend on, too, as is always done here.
-    #[arg(long)]
-    attach_dependencies: bool,
+    /// Show what the services print that the named ones depend on, too.
+    #[arg(long, conflicts_with_all = ["attach", "detach", "wait", "no_start"])]
+    pub(crate) attach_dependencies: bool,
     /// Stop all containers when one has ended; its exit code.
     #[arg(long, conflicts_with_all = ["detach", "wait", "no_start"])]
     pub(crate) abort_on_container_exit: bool,
@@ -670,7 +670,7 @@ pub(crate) struct Ps {
     #[arg(long, value_name = "status=STATE", value_parser = status)]
     pub(crate) filter: Option<ContainerState>,
     /// Containers of services that are not in the file; `false` leaves them out.
-    #[arg(long, value_name = "true|false", default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = ArgAction::Set)]
+    #[arg(long, value_name = "true|false", default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
     pub(crate) orphans: bool,
     /// Nothing is shortened, as is always so here.
     #[arg(long)]

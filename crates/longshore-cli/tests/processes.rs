@@ -455,7 +455,9 @@ fn signals_end_a_service_that_hangs(engine: &'static str) -> Outcome {
     let id = case.folder.path().join("id");
     let program = case.podman_that(&format!("[ \"$1\" != system ] || echo $$ >{}", id.display()));
     for signals in [&["-TERM"][..], &["-TERM", "-INT"]] {
-        let mut run = case.begin(&["--podman", &program, "up", "-d"]);
+        let mut command = case.command(&["--podman", &program, "up", "-d"]);
+        command.env("LONGSHORE_PODMAN_VIA", "api");
+        let mut run = Run::new(command);
         // `web` is not healthy yet, and `worker` waits for it.
         run.says("web-1  Waiting", 1)?;
         let id = fs::read_to_string(&id).map_err(|error| error.to_string())?;

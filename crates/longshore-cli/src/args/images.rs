@@ -25,7 +25,7 @@ pub(crate) struct Build {
     #[arg(short, long)]
     pub(crate) quiet: bool,
     /// An SSH agent or key that the build may use, beside those of the file.
-    #[arg(long, value_name = "ID[=PATH]", num_args = 0..=1, default_missing_value = "default")]
+    #[arg(long, value_name = "ID[=PATH]")]
     pub(crate) ssh: Vec<String>,
     /// Build what the named services depend on, too.
     #[arg(long)]

@@ -42,16 +42,21 @@ fn because_of(signal: Option<Signal>) -> Failure {
 #[derive(Debug)]
 pub(crate) struct Command<'a> {
     pub(crate) runtime: &'a dyn ContainerRuntime,
+    /// What is stopped at the end.
     pub(crate) target: Target,
+    /// The services of it that are shown.
+    pub(crate) shown: BTreeSet<String>,
     pub(crate) context: &'a Context,
     pub(crate) args: &'a InForeground,
+    /// The grace period; `None` is each container's own.
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// Logs, and where they are written.
 struct Following {
-    /// Services that the file does not want shown (`attach: false`).
-    silent: BTreeSet<String>,
     lines: Option<Foreground>,
+    /// Whether lines are written; of nothing that is to be shown the end alone matters.
+    shows: bool,
     printer: Printer,
     /// The services of which a container has ended, the first first, and with what.
     ended: Vec<(String, i64)>,
@@ -62,10 +67,9 @@ impl Following {
     async fn step(&mut self) -> Result<bool, Failure> {
         let Some(lines) = &mut self.lines else { return Ok(false) };
         match lines.next().await.transpose()? {
-            Some(Attached::Line(line)) if self.silent.contains(&line.service) => {}
-            Some(Attached::Line(line)) => self.printer.print(&line)?,
+            Some(Attached::Line(line)) if self.shows => self.printer.print(&line)?,
             Some(Attached::Ended { service, container, exit_code }) => {
-                if !self.silent.contains(&service) {
+                if self.shows {
                     self.printer.exited(&service, &container, exit_code)?;
                 }
                 self.ended.push((service, exit_code));
@@ -104,28 +108,21 @@ impl Command<'_> {
         watch: Option<&DevelopOptions>,
     ) -> Result<ExitCode, Failure> {
         let containers = self.runtime.ps(&self.target.name).await?;
-        let services = self.target.project.iter().flat_map(|project| project.services.values());
-        let InForeground { attach, no_attach, .. } = self.args;
-        let silent: BTreeSet<String> = services
-            .filter(|service| match attach.is_empty() {
-                // What is named is shown, whatever the file says.
-                false => !attach.contains(&service.name),
-                true => service.attach == Some(false) || no_attach.contains(&service.name),
-            })
-            .map(|service| service.name.clone())
-            .collect();
-        let is_shown = |container: &Container| container.service().is_none_or(|name| !silent.contains(name));
-        let names = containers
-            .iter()
-            .filter(|container| self.is_about(container) && is_shown(container))
-            .map(|container| container.name.as_str());
-        let printer = self.printer(names);
-        let lines = self.runtime.attach(&self.target, started).await?;
-        let mut following = Following { silent, lines: Some(lines), printer, ended: Vec::new() };
+        let is_shown =
+            |container: &&Container| container.service().is_some_and(|name| self.shown.contains(name));
+        let printer =
+            self.printer(containers.iter().filter(is_shown).map(|container| container.name.as_str()));
+        let shows = !self.shown.is_empty();
+        let mut told = self.target.clone();
+        if shows {
+            told.services = self.shown.clone();
+        }
+        let lines = self.runtime.attach(&told, started).await?;
+        let mut following = Following { lines: Some(lines), shows, printer, ended: Vec::new() };
         let aborts = self.args.abort_on_container_exit || self.args.exit_code_from.is_some();
         let telling = Telling::new(self.context, Tells::All);
-        let told = telling.clone();
-        let call = Call::reporting(move |event| told.tell(&event));
+        let teller = telling.clone();
+        let call = Call::reporting(move |event| teller.tell(&event));
         let mut watching = pin!(self.watching(watch, &call));
         let ended = async {
             loop {
@@ -135,26 +132,29 @@ impl Command<'_> {
                     }
                 }
                 if watch.is_none() {
-                    return Ok(false);
+                    return Ok(aborts);
                 }
                 telling.changed().await;
                 // Nothing ran before, so of what runs now all was started since.
                 let now = self.runtime.ps(&self.target.name).await?;
                 let started = now.into_iter().filter(|container| container.state.is_running());
                 let started = started.map(|container| container.name).collect();
-                following.lines = Some(self.runtime.attach(&self.target, &started).await?);
+                following.lines = Some(self.runtime.attach(&told, &started).await?);
             }
         };
         let signal = tokio::select! {
             biased;
             signal = self.context.signals.nth(1) => Some(signal),
-            error = &mut watching => return Err(error.into()),
+            error = &mut watching => {
+                self.stop_beside(STOPPING, &mut following).await?;
+                return Err(error.into());
+            }
             ended = ended => match ended {
                 // Nobody reads what the containers say, so nobody can want them attached.
                 Err(Failure::Silent(_)) => None,
                 Ok(true) => {
                     self.stop_beside("A container has ended: stopping the others…", &mut following).await?;
-                    return Ok(self.passed(&following));
+                    return self.passed(&following).await;
                 }
                 ended => {
                     ended?;
@@ -172,12 +172,22 @@ impl Command<'_> {
         Err(because_of(signal))
     }
 
-    /// The exit code that is wanted, once containers have ended: that of the service that was named, or of the first that ended.
-    fn passed(&self, following: &Following) -> ExitCode {
+    /// The exit code that is wanted, once all containers have ended: that of the service that was named, or of the first that ended.
+    async fn passed(&self, following: &Following) -> Result<ExitCode, Failure> {
         let wanted = self.args.exit_code_from.as_ref();
-        let is_wanted = |service: &String| wanted.is_none_or(|wanted| wanted == service);
-        let code = following.ended.iter().find(|(service, _)| is_wanted(service)).map(|(_, code)| *code);
-        code.map_or(ExitCode::Ok, ExitCode::passed)
+        let is_wanted = |service: &str| wanted.is_none_or(|wanted| wanted == service);
+        let heard = following.ended.iter().find(|(service, _)| is_wanted(service)).map(|(_, code)| *code);
+        if let Some(code) = heard {
+            return Ok(ExitCode::passed(code));
+        }
+        // Nobody was told of its end.
+        let containers = self.runtime.ps(&self.target.name).await?;
+        let mut ended = containers.iter().filter(|container| {
+            self.is_about(container)
+                && container.service().is_some_and(is_wanted)
+                && !container.state.is_running()
+        });
+        Ok(ended.find_map(|container| container.exit_code).map_or(ExitCode::Failed, ExitCode::passed))
     }
 
     fn printer<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Printer {
@@ -205,7 +215,7 @@ impl Command<'_> {
     /// Stops the containers in reverse order of dependency; after a second signal, at once.
     pub(crate) async fn stop(&self, signal: Option<Signal>) -> Result<ExitCode, Failure> {
         let mut following =
-            Following { silent: BTreeSet::new(), lines: None, printer: self.printer([]), ended: Vec::new() };
+            Following { lines: None, shows: true, printer: self.printer([]), ended: Vec::new() };
         self.stop_beside(STOPPING, &mut following).await?;
         Err(because_of(signal))
     }
@@ -255,7 +265,7 @@ impl Command<'_> {
 
     async fn stop_or_kill(&self, new_call: impl Fn() -> Call) -> longshore::Result<()> {
         let call = new_call();
-        let options = StopOptions::default();
+        let options = StopOptions { timeout: self.timeout };
         let mut gently = pin!(self.runtime.stop(&self.target, &options, &call));
         tokio::select! {
             stopped = &mut gently => return stopped,

@@ -91,6 +91,8 @@ pub(crate) async fn run(args: &Run, context: &Context) -> Result<ExitCode, Failu
             let on_signal = OnSignal::GiveOn(&*runtime, &once.id);
             talk(session, options.tty, on_signal, context).await
         }
+        // Of what is not there nobody is told an id.
+        None if context.output.dry_run => Ok(ExitCode::Ok),
         None => {
             match context.output.format {
                 Format::Json => context.output.json(&json!({ "id": once.id, "name": once.name }))?,

@@ -8,7 +8,7 @@ use longshore::{
 
 use super::{attached, watch};
 use crate::{
-    args::{CreateContainers, Format, Plan, Pulling, Scale, Up, UpFlags},
+    args::{CreateContainers, Format, InForeground, Plan, Pulling, Scale, Up, UpFlags},
     context::{Context, Leaves, Tells},
     exit::{ExitCode, Failure},
     report::Report,
@@ -20,7 +20,8 @@ pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure
     let flags = &args.flags;
     let mut project = context.project(&flags.services).await?;
     services::check_up(&project, flags)?;
-    services::check(args.foreground.services(), |name| project.services.contains_key(name))?;
+    let taken = taken_along(&project, flags);
+    services::check(args.foreground.services(), |name| taken.contains(name))?;
     pull_as(&mut project, flags.pull);
     let options = options(flags);
     // That there is nothing to watch is said before anything is made.
@@ -38,8 +39,11 @@ pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure
         }
         return Ok(ExitCode::Ok);
     }
-    let target = Target::from(&project).services(taken_along(&project, flags));
-    let attached = attached::Command { runtime: &*runtime, target, context, args: &args.foreground };
+    let shown = shown(&project, args, &taken);
+    let target = Target::from(&project).services(taken);
+    let timeout = flags.timeout.map(Duration::from_secs);
+    let attached =
+        attached::Command { runtime: &*runtime, target, shown, context, args: &args.foreground, timeout };
     let outcome = context.cancelling(&call, work).await;
     context.reporter.finish();
     match outcome {
@@ -178,8 +182,26 @@ fn options(flags: &UpFlags) -> UpOptions {
     options
 }
 
-/// The services that this `up` is about: the named ones and what they depend on; empty is all.
+/// The services whose containers an `up` in the foreground shows, and with which it ends: the named ones, as docker compose has it.
+fn shown(project: &Project, args: &Up, taken: &BTreeSet<String>) -> BTreeSet<String> {
+    let InForeground { attach, no_attach, attach_dependencies, .. } = &args.foreground;
+    if !attach.is_empty() {
+        return attach.iter().cloned().collect();
+    }
+    let named = &args.flags.services;
+    let is_shown = |name: &&String| {
+        let is_wanted = named.is_empty() || *attach_dependencies || named.contains(name);
+        let wants = project.services.get(*name).is_none_or(|service| service.attach != Some(false));
+        is_wanted && wants && !no_attach.contains(name)
+    };
+    taken.iter().filter(is_shown).cloned().collect()
+}
+
+/// The services that this `up` is about: all of the file, or the named ones and what they depend on.
 fn taken_along(project: &Project, flags: &UpFlags) -> BTreeSet<String> {
+    if flags.services.is_empty() {
+        return project.services.keys().cloned().collect();
+    }
     let mut taken: BTreeSet<String> = flags.services.iter().cloned().collect();
     if flags.no_deps {
         return taken;
