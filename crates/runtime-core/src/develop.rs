@@ -85,6 +85,8 @@ enum Does {
     /// The files are copied to a path in the containers.
     Sync {
         to: String,
+        /// Whether that is the folder that a file is copied into, and not the file's own name there.
+        is_folder: bool,
         then: Then,
     },
     Rebuild,
@@ -122,6 +124,8 @@ pub(crate) struct Update {
     pub(crate) rebuild: bool,
     /// What is removed in its containers.
     pub(crate) removed: BTreeSet<String>,
+    /// The same of what is no folder here: what may be one inside is left.
+    pub(crate) removed_files: BTreeSet<String>,
     /// What is copied into its containers, and where to.
     pub(crate) copied: BTreeMap<String, PathBuf>,
     /// Its containers are restarted.
@@ -133,7 +137,7 @@ pub(crate) struct Update {
 impl Update {
     /// How many files are copied or removed.
     pub(crate) fn files(&self) -> usize {
-        self.removed.len() + self.copied.len()
+        self.removed.len() + self.removed_files.len() + self.copied.len()
     }
 }
 
@@ -201,15 +205,16 @@ fn does(service: &Service, number: usize, watch: &Watch, building: Building) -> 
         None | Some("") => Err(wrong(format!(
             "service {name:?}: develop.watch[{number}] has no target, and its action copies files"
         ))),
-        Some(target) => Ok(joined(target, "")),
+        Some(target) => Ok((joined(target, ""), target.ends_with('/'))),
     };
+    let sync = |(to, is_folder), then| Does::Sync { to, is_folder, then };
     match watch.action {
-        Some(WatchAction::Sync) => Ok(Does::Sync { to: to()?, then: Then::Nothing }),
-        Some(WatchAction::SyncRestart) => Ok(Does::Sync { to: to()?, then: Then::Restart }),
+        Some(WatchAction::Sync) => Ok(sync(to()?, Then::Nothing)),
+        Some(WatchAction::SyncRestart) => Ok(sync(to()?, Then::Restart)),
         Some(WatchAction::SyncExec) if watch.exec.command.iter().all(Vec::is_empty) => {
             Err(wrong(format!("can't watch with action \"sync+exec\" on service {name} without a command")))
         }
-        Some(WatchAction::SyncExec) => Ok(Does::Sync { to: to()?, then: Then::Run(watch.exec.clone()) }),
+        Some(WatchAction::SyncExec) => Ok(sync(to()?, Then::Run(watch.exec.clone()))),
         Some(WatchAction::Restart) => Ok(Does::Restart),
         Some(WatchAction::Rebuild) if service.build.is_none() => {
             Err(wrong(format!("can't watch service {name:?} with action rebuild without a build context")))
@@ -269,6 +274,16 @@ impl Rule {
         (!is_left_out && !is_out_of_context).then_some(own)
     }
 
+    /// A file that is copied into a folder keeps its name.
+    fn name_in_folder(&mut self) {
+        let name = self.path.file_name().and_then(|name| name.to_str());
+        if let (true, Does::Sync { to, is_folder, .. }, Some(name)) = (self.is_file, &mut self.does, name)
+            && std::mem::take(is_folder)
+        {
+            *to = joined(to, name);
+        }
+    }
+
     /// Whether something in a folder may be what it is about.
     fn may_concern_in(&self, folder: &Path) -> bool {
         if self.path.starts_with(folder) || self.concerns(folder).is_some() {
@@ -300,7 +315,7 @@ pub(crate) fn updates<'r>(rules: impl IntoIterator<Item = &'r Rule>, batch: &Bat
             match &rule.does {
                 Does::Rebuild => update.rebuild = true,
                 Does::Restart => update.restart = true,
-                Does::Sync { to, then } => {
+                Does::Sync { to, then, .. } => {
                     rule.sync(update, joined(to, &own), &own, path, *now);
                     match then {
                         Then::Nothing => {}
@@ -317,6 +332,7 @@ pub(crate) fn updates<'r>(rules: impl IntoIterator<Item = &'r Rule>, batch: &Bat
         let is_in_one = |path: &String| path.match_indices('/').any(|(at, _)| removed.contains(&path[..at]));
         let named = removed.iter().filter(|path| !copied.contains_key(*path) && !is_in_one(path));
         update.removed = named.cloned().collect();
+        update.removed_files.retain(|path| !update.copied.contains_key(path));
         // New containers are started anyway; what is copied into them they have not seen.
         update.restart &= !update.rebuild || !update.copied.is_empty();
     }
@@ -340,6 +356,7 @@ impl Rule {
             // The folder itself may have been there before, with more in it than was copied.
             Now::Nothing | Now::Folder if own.is_empty() && !self.is_file => {}
             Now::Nothing if inside == "/" => {}
+            Now::Nothing if self.is_file => drop(update.removed_files.insert(inside)),
             Now::Nothing => drop(update.removed.insert(inside)),
             Now::File | Now::Folder => drop(update.copied.insert(inside, path.to_owned())),
         }

@@ -196,12 +196,12 @@ impl<E: Engine> Compose<E> {
         if containers.is_empty() {
             return Err(Error::NotRunning { service: service.to_owned(), index: None });
         }
-        let Update { removed, copied, .. } = update;
+        let Update { removed, removed_files, copied, .. } = update;
         let work = async {
-            if !removed.is_empty() {
+            for (how, paths) in [("-rf", &removed), ("-f", &removed_files)] {
                 let removals =
-                    containers.iter().map(|container| self.remove_files(container, &removed, call));
-                futures_util::future::try_join_all(removals).await?;
+                    containers.iter().map(|container| self.remove_files(container, how, paths, call));
+                futures_util::future::join_all(removals).await;
             }
             self.copy_files(&containers, copied).await
         };
@@ -213,15 +213,25 @@ impl<E: Engine> Compose<E> {
         copy::copy_files_to(&*self.shared.engine, &ids, files).await
     }
 
-    /// No engine removes files: the container's own `rm` does, as with docker compose. It is run by root, as whom engines copy.
-    async fn remove_files(&self, container: &Container, paths: &BTreeSet<String>, call: &Call) -> Result<()> {
-        if !container.state.is_running() {
+    /// Removes files in a container. That it cannot be done is told, and keeps nobody from copying: editors make files that go again at
+    /// once, and not every image has an `rm`.
+    async fn remove_files(&self, container: &Container, how: &str, paths: &BTreeSet<String>, call: &Call) {
+        if paths.is_empty() {
+            return;
+        }
+        let why = match container.state.is_running() {
+            true => self.run_rm(container, how, paths).await.err().map(|error| error.to_string()),
+            false => Some(format!("{} does not run", container.name)),
+        };
+        if let Some(why) = why {
             let service = container.service().unwrap_or_default().to_owned();
             let subject = Subject::Container { service, name: container.name.clone() };
-            let warning = format!("{} does not run, so what was removed stays there", container.name);
-            call.progress.report(subject, Phase::Warning(warning));
-            return Ok(());
+            call.progress.report(subject, Phase::Warning(format!("what was removed stays there: {why}")));
         }
+    }
+
+    /// No engine removes files: the container's own `rm` does, as with docker compose. It is run by root, as whom engines copy.
+    async fn run_rm(&self, container: &Container, how: &str, paths: &BTreeSet<String>) -> Result<()> {
         let paths: Vec<&String> = paths.iter().collect();
         let mut rest = paths.as_slice();
         while !rest.is_empty() {
@@ -232,8 +242,7 @@ impl<E: Engine> Compose<E> {
             };
             let (now, later) = rest.split_at(rest.iter().take_while(fits).count().max(1));
             rest = later;
-            let mut spec =
-                ExecSpec::new(["rm", "-rf"].into_iter().chain(now.iter().map(|path| path.as_str())));
+            let mut spec = ExecSpec::new(["rm", how].into_iter().chain(now.iter().map(|path| path.as_str())));
             spec.user = Some("0:0".to_owned());
             let output = self.shared.engine.exec(&container.id, &spec).await;
             let ExecOutput { exit_code, stdout, stderr } =

@@ -6,7 +6,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use compose_file::Project;
@@ -20,6 +20,8 @@ use crate::{Error, Result, build};
 
 /// A batch is over when nothing has changed for so long, as docker compose has it.
 const QUIET: Duration = Duration::from_millis(500);
+/// It is over after so long though something changes all the time: somebody may write a log there.
+const LONGEST: Duration = Duration::from_secs(5);
 /// Of more paths than that nobody knows which have changed.
 const MOST_PATHS: usize = 100_000;
 
@@ -43,15 +45,20 @@ impl Ears {
     fn open(&mut self, rules: &[Rule], batch: &Batch) -> (bool, Vec<Error>) {
         self.open.retain(|path, _| path.is_dir() && batch.get(path) != Some(&Now::Folder));
         let (mut is_new, mut problems) = (false, Vec::new());
-        for (path, mode) in places(rules) {
-            if self.open.get(&path) == Some(&mode) {
-                continue;
+        for (place, mode) in places(rules) {
+            for (path, mode) in parts(rules, place.clone(), mode) {
+                if self.open.get(&path) == Some(&mode) {
+                    continue;
+                }
+                is_new = true;
+                match self.watcher.watch(&path, mode) {
+                    // What nobody may read nobody copies, and what has gone meanwhile is told by its folder.
+                    Err(error) if path != place && is_out_of_reach(&error) => {}
+                    Err(error) => problems.push(refused(&path, &error)),
+                    Ok(()) => {}
+                }
+                self.open.insert(path, mode);
             }
-            is_new = true;
-            if let Err(error) = self.watcher.watch(&path, mode) {
-                problems.push(refused(&path, &error));
-            }
-            self.open.insert(path, mode);
         }
         (is_new, problems)
     }
@@ -95,7 +102,6 @@ impl Pending {
             *self.paths.entry(path).or_default() |= came;
         } else {
             self.is_all = true;
-            self.paths.clear();
         }
     }
 }
@@ -125,7 +131,11 @@ impl Heard {
             EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)) => false,
             _ => true,
         };
-        let is_meant = |path: &PathBuf| self.rules.iter().any(|rule| rule.may_concern_in(path));
+        // Of a folder what is in it may be meant.
+        let is_meant = |path: &PathBuf| {
+            self.rules.iter().any(|rule| rule.matches(path).is_some())
+                || (path.is_dir() && self.rules.iter().any(|rule| rule.may_concern_in(path)))
+        };
         let paths: Vec<PathBuf> = event.paths.into_iter().filter(is_meant).collect();
         if !paths.is_empty() {
             self.note(|pending| paths.into_iter().for_each(|path| pending.note(path, came)));
@@ -147,6 +157,7 @@ impl Heard {
             .changed
             .wait_while(pending, |pending| pending.is_empty() && !pending.is_over)
             .unwrap_or_else(PoisonError::into_inner);
+        let end = Instant::now() + LONGEST;
         loop {
             let seen = pending.count;
             let goes_on = |pending: &mut Pending| pending.count == seen && !pending.is_over;
@@ -158,7 +169,7 @@ impl Heard {
             if pending.is_over {
                 return None;
             }
-            if waited.timed_out() {
+            if waited.timed_out() || Instant::now() >= end {
                 let count = pending.count;
                 return Some(std::mem::replace(&mut *pending, Pending { count, ..Pending::default() }));
             }
@@ -169,7 +180,7 @@ impl Heard {
     fn look(&self, pending: &Pending) -> Batch {
         let mut batch = Batch::new();
         if pending.is_all {
-            return self.all(self.rules.iter());
+            batch = self.all(self.rules.iter());
         }
         for (path, came) in &pending.paths {
             match fs::symlink_metadata(path) {
@@ -250,6 +261,37 @@ fn places(rules: &[Rule]) -> BTreeMap<PathBuf, RecursiveMode> {
     places
 }
 
+/// What is listened to for a place. Linux hears of one folder at a time; so a folder is left out there in which nothing is meant, which
+/// may be large and nobody's to read.
+fn parts(rules: &[Rule], place: PathBuf, mode: RecursiveMode) -> Vec<(PathBuf, RecursiveMode)> {
+    if mode == RecursiveMode::NonRecursive || !cfg!(target_os = "linux") {
+        return vec![(place, mode)];
+    }
+    let mut parts = Vec::new();
+    let mut open = vec![place];
+    while let Some(folder) = open.pop() {
+        if !rules.iter().any(|rule| rule.may_concern_in(&folder)) {
+            continue;
+        }
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        open.extend(
+            entries
+                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                .map(|entry| entry.path()),
+        );
+        parts.push((folder, RecursiveMode::NonRecursive));
+    }
+    parts
+}
+
+fn is_out_of_reach(error: &notify::Error) -> bool {
+    match &error.kind {
+        notify::ErrorKind::PathNotFound => true,
+        notify::ErrorKind::Io(error) => is_gone(error) || error.kind() == io::ErrorKind::PermissionDenied,
+        _ => false,
+    }
+}
+
 fn refused(path: &Path, error: &notify::Error) -> Error {
     let reason = match error.kind {
         notify::ErrorKind::MaxFilesWatch => {
@@ -258,6 +300,14 @@ fn refused(path: &Path, error: &notify::Error) -> Error {
         _ => error.to_string(),
     };
     Error::File { path: path.display().to_string(), reason }
+}
+
+/// That the system lets nobody listen at all.
+fn deaf(error: &notify::Error) -> Error {
+    // EMFILE: editors and their servers listen too.
+    let has_enough = matches!(&error.kind, notify::ErrorKind::Io(error) if error.raw_os_error() == Some(24));
+    let limit = if has_enough { " (fs.inotify.max_user_instances)" } else { "" };
+    Error::File { path: "the files that are watched".to_owned(), reason: format!("{error}{limit}") }
 }
 
 impl Listening {
@@ -281,6 +331,7 @@ impl Listening {
             for rule in &mut rules {
                 rule.path = settled(&rule.path);
                 rule.is_file = fs::metadata(&rule.path).is_ok_and(|found| !found.is_dir());
+                rule.name_in_folder();
                 rule.context = contexts.get(rule.service.as_str()).cloned();
             }
             Self::listen(rules)
@@ -294,7 +345,7 @@ impl Listening {
         // A link is copied as a link, and what it leads to is not what is watched.
         let config = notify::Config::default().with_follow_symlinks(false);
         let watcher = RecommendedWatcher::new(move |told| hearing.hear(told), config);
-        let watcher = watcher.map_err(|error| refused(Path::new("."), &error))?;
+        let watcher = watcher.map_err(|error| deaf(&error))?;
         let mut ears = Ears { watcher, open: BTreeMap::new() };
         let (_, problems) = ears.open(&heard.rules, &Batch::new());
         match problems.into_iter().next() {
@@ -398,6 +449,8 @@ mod tests {
         all.extend(until(&listening, &folder, "one", Now::File).await);
         let paths: Vec<_> = all.keys().map(|path| path.strip_prefix(&folder).unwrap()).collect();
         assert_eq!(paths, ["one", "src/a", "src/b"].map(Path::new));
+        let ears = listening.ears.lock().unwrap();
+        assert!(!ears.open.contains_key(&folder.join("src/out")), "{:?}", ears.open);
     }
 
     #[tokio::test]

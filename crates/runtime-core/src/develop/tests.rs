@@ -62,6 +62,7 @@ fn told(updates: &Updates) -> Vec<String> {
             tell("rebuild".to_owned());
         }
         update.removed.iter().for_each(|path| tell(format!("remove {path}")));
+        update.removed_files.iter().for_each(|path| tell(format!("remove file {path}")));
         update.copied.iter().for_each(|(to, from)| tell(format!("{} to {to}", from.display())));
         if update.restart {
             tell("restart".to_owned());
@@ -151,10 +152,17 @@ fn the_folder_of_a_rule_is_never_removed_inside() {
     assert_eq!(asked(&rules, &["-/p/web/src", "-/p/shared"]), Vec::<String>::new());
     assert_eq!(asked(&rules, &["/p/shared/"]), Vec::<String>::new(), "it may hold more there");
     // A file of a rule has its target's name.
-    let rule = rules.iter_mut().find(|rule| rule.path.ends_with("shared")).unwrap();
-    rule.is_file = true;
+    fn rule_of(rules: &mut [Rule]) -> &mut Rule {
+        rules.iter_mut().find(|rule| rule.path.ends_with("shared")).unwrap()
+    }
+    rule_of(&mut rules).is_file = true;
     assert_eq!(asked(&rules, &["/p/shared"]), ["db: /p/shared to /data"]);
-    assert_eq!(asked(&rules, &["-/p/shared"]), ["db: remove /data"]);
+    assert_eq!(asked(&rules, &["-/p/shared"]), ["db: remove file /data"]);
+    // In a folder it has its own.
+    let Does::Sync { is_folder, .. } = &mut rule_of(&mut rules).does else { panic!("it copies") };
+    *is_folder = true;
+    rule_of(&mut rules).name_in_folder();
+    assert_eq!(asked(&rules, &["/p/shared"]), ["db: /p/shared to /data/shared"]);
 }
 
 #[test]
@@ -244,7 +252,7 @@ proptest! {
         let now = if gone { Now::Nothing } else { Now::File };
         let updates = updates(&all_rules(), &Batch::from([(path, now)]));
         for update in updates.values() {
-            for inside in update.removed.iter().chain(update.copied.keys()) {
+            for inside in update.removed.iter().chain(&update.removed_files).chain(update.copied.keys()) {
                 let is_in = |target: &str| Path::new(inside).starts_with(target);
                 prop_assert!(is_in("/app/src") || is_in("/app/server"), "{inside}");
                 prop_assert!(inside.split('/').all(|name| name != ".."), "{inside}");
