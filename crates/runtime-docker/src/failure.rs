@@ -154,6 +154,10 @@ fn refused(
     if has("no such image") || has("image not known") || (kind == ResourceKind::Image) {
         return Error::Image { image: owned, reason };
     }
+    // Podman says of such a container that it "already exists" too.
+    if has("dependent containers") {
+        return Error::InUse { kind, name: owned, reason };
+    }
     if has("is already in use") || has("already exists") {
         let by = reason
             .split(" by ")

@@ -165,8 +165,9 @@ impl Api {
         config.deadline = self.podman.deadline;
         config.parallel = config.parallel.max(self.parallel);
         config.behind = match self.place {
-            Place::Machine { .. } => Behind::PodmanElsewhere,
-            _ => Behind::PodmanHere,
+            Place::Own => Behind::PodmanHere,
+            // A socket that somebody named may lead to a machine, whose clock is another.
+            _ => Behind::PodmanElsewhere,
         };
         let open =
             Open { engine: DockerEngine::new(config), socket, service, broken: AtomicBool::new(false) };

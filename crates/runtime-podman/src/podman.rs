@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use compose_file::ProjectName;
 use runtime_core::{
     AnonymousVolumes, Archive, AttachSpec, BuildSpec, Container, ContainerFilter, ContainerId, ContainerName,
-    ContainerSpec, CopiedOwner, Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus,
-    Image, ImageId, Lack, LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, ResourceName,
+    ContainerSpec, CopiedOwner, Engine, EngineEvents, EngineInfo, ExecOutput, ExecSpec, HealthStatus, Image,
+    ImageId, Lack, LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, ResourceName,
     Result, RuntimeKind, Scope, Session, Usages, VolumeSpec, Wish,
 };
 use tokio::sync::Mutex;
@@ -122,25 +122,6 @@ impl PodmanEngine {
         self.cli.shared_podman()
     }
 
-    /// Creates a container whose ports are chosen. What the service cannot do is done by a command.
-    async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
-        let Some(line) = self.api.line().await?.filter(|line| line.can(Wish::Container(spec))) else {
-            return self.cli.create_container(spec).await;
-        };
-        let mut outcome = Err(Error::Image { image: spec.image.clone(), reason: "it is not here".into() });
-        for image in create::image_names(&spec.image) {
-            let mut named = spec.clone();
-            named.image = image;
-            outcome = match line.heard(line.engine().create_container(&named).await) {
-                Err(Error::Image { reason, .. }) => Err(Error::Image { image: spec.image.clone(), reason }),
-                // What has the name may be half a container that somebody left, which only a command takes away.
-                Err(Error::NameInUse { .. }) => return self.cli.create_container(spec).await,
-                created => return created,
-            };
-        }
-        outcome
-    }
-
     /// Looks over the service. It knows images by whole names alone.
     async fn observe_by(line: &Line, scope: &Scope) -> Result<Observed> {
         let names: BTreeSet<String> =
@@ -198,9 +179,10 @@ impl Engine for PodmanEngine {
         either!(self, engine => engine.inspect(container).await)
     }
 
+    /// By a command: the service (4.3) drops parts of what it is told in silence, the words of a health check and `nocopy` among them.
     async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
         if !spec.has_port_ranges() {
-            return self.create(spec).await;
+            return self.cli.create_container(spec).await;
         }
         // Podman takes no range for one port of a container. One at a time, so that the next one sees what is taken.
         let _choosing = self.choosing_ports.lock().await;
@@ -208,7 +190,7 @@ impl Engine for PodmanEngine {
         spec.choose_ports(&self.list(&ContainerFilter::default()).await?, |port, number| {
             self.cli.may_be_free(port, number)
         })?;
-        self.create(&spec).await
+        self.cli.create_container(&spec).await
     }
 
     async fn start_container(&self, id: &ContainerId) -> Result<()> {
