@@ -1043,6 +1043,16 @@ services:
 }
 
 #[test]
+fn what_no_builder_here_can_is_refused() {
+    let shop = Shop::new("services: {web: {build: .}}");
+    for flag in ["--builder", "--memory"] {
+        let ran = shop.mock(&["build", flag, "1"]);
+        assert_eq!(ran.code, Some(64), "{}", ran.stderr);
+        assert!(ran.stderr.starts_with(&format!("error: {flag}: ")), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn the_version_is_told() {
     let shop = Shop::new(SHOP);
     let version = env!("CARGO_PKG_VERSION");

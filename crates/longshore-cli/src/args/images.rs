@@ -27,6 +27,12 @@ pub(crate) struct Build {
     /// An SSH agent or key that the build may use, beside those of the file.
     #[arg(long, value_name = "ID[=PATH]")]
     pub(crate) ssh: Vec<String>,
+    /// A builder of BuildKit's. Refused: the engine builds images itself.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) builder: Option<String>,
+    /// How much memory a build may take. Refused: neither engine's builder is told so here.
+    #[arg(short, long, value_name = "BYTES")]
+    pub(crate) memory: Option<String>,
     /// Build what the named services depend on, too.
     #[arg(long)]
     pub(crate) with_dependencies: bool,

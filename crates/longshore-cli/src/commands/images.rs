@@ -15,6 +15,17 @@ use crate::{
 
 /// Builds the images of the named services, or of all.
 pub(crate) async fn build(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
+    let refused = [
+        (
+            "--builder",
+            args.builder.is_some(),
+            "images are built by the engine itself, not by a builder of BuildKit's",
+        ),
+        ("--memory", args.memory.is_some(), "no builder is told how much memory a build may take"),
+    ];
+    if let Some((flag, _, why)) = refused.into_iter().find(|(_, is_given, _)| *is_given) {
+        return Err(Failure::Usage(format!("{flag}: {why}"), Some(format!("leave {flag} out"))));
+    }
     let mut project = named(&args.services, context).await?;
     for build in project.services.values_mut().filter_map(|service| service.build.as_mut()) {
         build.ssh.extend(args.ssh.iter().map(|key| SshKey::parse(key)));
