@@ -518,26 +518,29 @@ pub(crate) struct Up {
     pub(crate) files: Files,
 }
 
+/// With these an `up` shows nothing of its containers.
+const BACKGROUND: [&str; 3] = ["detach", "wait", "no_start"];
+
 /// What an `up` without --detach shows, and when it ends.
 #[derive(Debug, Args)]
 pub(crate) struct InForeground {
     /// Do what the file says when files change (`develop.watch`), too.
-    #[arg(short, long, conflicts_with_all = ["detach", "wait", "no_start", "abort_on_container_exit", "exit_code_from"])]
+    #[arg(short, long, conflicts_with_all = BACKGROUND, conflicts_with_all = ["abort_on_container_exit", "exit_code_from"])]
     pub(crate) watch: bool,
     /// Show only what these services print; it ends when they have ended.
-    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["detach", "wait", "no_start"])]
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = BACKGROUND)]
     pub(crate) attach: Vec<String>,
     /// Do not show what these services print.
-    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["attach", "detach", "wait", "no_start"])]
+    #[arg(long, value_name = "SERVICE", conflicts_with = "attach", conflicts_with_all = BACKGROUND)]
     pub(crate) no_attach: Vec<String>,
     /// Show what the services print that the named ones depend on, too.
-    #[arg(long, conflicts_with_all = ["attach", "detach", "wait", "no_start"])]
+    #[arg(long, conflicts_with = "attach", conflicts_with_all = BACKGROUND)]
     pub(crate) attach_dependencies: bool,
     /// Stop all containers when one has ended; its exit code.
-    #[arg(long, conflicts_with_all = ["detach", "wait", "no_start"])]
+    #[arg(long, conflicts_with_all = BACKGROUND)]
     pub(crate) abort_on_container_exit: bool,
     /// The exit code of this service's container; implies --abort-on-container-exit.
-    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["detach", "wait", "no_start"])]
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = BACKGROUND)]
     pub(crate) exit_code_from: Option<String>,
     /// Do not begin the lines of a log with their container.
     #[arg(long)]

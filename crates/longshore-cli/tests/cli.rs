@@ -1053,6 +1053,23 @@ fn what_no_builder_here_can_is_refused() {
 }
 
 #[test]
+fn a_pull_takes_dependencies_along_if_it_is_told() {
+    let shop = Shop::new(&format!("{SHOP}  other: {{image: 'example/other:1'}}\n"));
+    let pulled = |words: &[&str]| {
+        let ran = shop.mock(&[&["pull"], words].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let lines = ran.stderr.lines().filter_map(|line| line.strip_suffix("  Pulled"));
+        lines.map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let images =
+        |names: &[&str]| names.iter().map(|name| format!("Image example/{name}:1")).collect::<BTreeSet<_>>();
+    assert_eq!(pulled(&["web"]), images(&["web"]));
+    assert_eq!(pulled(&["web", "--include-deps"]), images(&["web", "db"]));
+    assert_eq!(pulled(&[]), images(&["web", "db", "other"]));
+    assert_eq!(shop.mock(&["pull", "web", "--quiet"]).stderr, "");
+}
+
+#[test]
 fn the_version_is_told() {
     let shop = Shop::new(SHOP);
     let version = env!("CARGO_PKG_VERSION");

@@ -369,7 +369,7 @@ impl<E: Engine> Compose<E> {
             true => Dependencies::Include,
             false => Dependencies::Ignore,
         };
-        let selected = reconcile::selected(project, &options.services, dependencies)?;
+        let selected = reconcile::selected_services(project, &options.services, dependencies)?;
         self.ready(call).await?;
         let services = selected.iter().filter_map(|name| project.services.get(name));
         // As docker compose: what is not named has no registry, and what is not built here is somebody else's.
@@ -416,7 +416,7 @@ impl<E: Engine> Compose<E> {
     async fn up_inside(&self, project: &Project, options: &UpOptions, call: &Call) -> Result<UpOutcome> {
         self.ready(call).await?;
         let _writer = self.write(&project.name, call).await?;
-        let selected = reconcile::selected(project, &options.services, options.dependencies)?;
+        let selected = reconcile::selected_services(project, &options.services, options.dependencies)?;
         let mut options = options.clone();
         let (built, planned) =
             self.built_always(Cow::Borrowed(project), &selected, &mut options.build, call).await?;
@@ -520,7 +520,7 @@ impl<E: Engine> Compose<E> {
             orphans: run.orphans,
             ..UpOptions::default()
         };
-        let selected = reconcile::selected(&project, &options.services, options.dependencies)?;
+        let selected = reconcile::selected_services(&project, &options.services, options.dependencies)?;
         let (_, project) =
             self.built_always(Cow::Owned(project), &selected, &mut options.build, call).await?;
         let project = self.pulled_always(project, &selected, &options.scale, call).await?;
@@ -545,9 +545,7 @@ impl<E: Engine> Compose<E> {
         if run.afterwards == Afterwards::Remove {
             session.output = removing(session.output, engine.clone(), id.clone());
         }
-        if run.tty {
-            session = session.letting_go_at(&run.detach_keys);
-        }
+        let session = session.letting_go_at(&run.detach_keys, run.tty);
         Ok(OneOff::new(id, name, Some(session)))
     }
 
@@ -817,7 +815,7 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
     async fn exec(&self, project: &ProjectName, member: &Member, spec: &ExecSpec) -> Result<Session> {
         let container = self.member(project, member).await?;
         let session = self.asking(self.shared.engine.exec_session(&container.id, spec)).await?;
-        Ok(if spec.tty { session.letting_go_at(&spec.detach_keys) } else { session })
+        Ok(session.letting_go_at(&spec.detach_keys, spec.tty))
     }
 
     async fn exec_detached(&self, project: &ProjectName, member: &Member, spec: &ExecSpec) -> Result<()> {
@@ -835,8 +833,7 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
         let TalkOptions { stdin, detach_keys } = options.clone();
         let spec = AttachSpec { stdin, tty: container.tty, start: false, detach_keys };
         let session = self.asking(self.shared.engine.attach(&container.id, &spec)).await?;
-        let session = if spec.tty { session.letting_go_at(&spec.detach_keys) } else { session };
-        Ok((container, session))
+        Ok((container, session.letting_go_at(&spec.detach_keys, spec.tty)))
     }
 
     async fn copy_from(

@@ -160,7 +160,7 @@ pub fn watched_services(project: &Project, options: &DevelopOptions) -> Result<B
 /// The rules of the selected services, with paths as they are written. Those that would copy what the containers see anyway are left
 /// out with a warning.
 pub(crate) fn rules(project: &Project, options: &DevelopOptions) -> Result<Rules> {
-    let selected = reconcile::selected(project, &options.services, options.dependencies)?;
+    let selected = reconcile::selected_services(project, &options.services, options.dependencies)?;
     let mut all = Rules { rules: Vec::new(), warnings: Vec::new() };
     for service in selected.iter().filter_map(|name| project.services.get(name)) {
         for (number, watch) in service.develop.iter().flat_map(|develop| &develop.watch).enumerate() {

@@ -55,7 +55,7 @@ pub use machine::*;
 pub use name::*;
 pub use oneoff::{Afterwards, Member, RunAliases, RunOptions, RunPorts, RunTalk};
 pub use plan::*;
-pub use reconcile::{Desired, plan_up, scope_of_up};
+pub use reconcile::{Desired, plan_up, scope_of_up, selected_services};
 pub use reread::{Rereadable, Run, reread, reread_last};
 pub use resubscribe::{Subscription, resubscribing};
 pub use runtime::*;

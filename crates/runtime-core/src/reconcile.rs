@@ -104,12 +104,15 @@ pub(crate) fn plan_run(
 fn select(project: &Project, options: &UpOptions) -> Result<BTreeSet<String>> {
     match options.scale.keys().find(|name| !project.services.contains_key(*name)) {
         Some(unknown) => Err(Error::NotFound { kind: ResourceKind::Service, name: unknown.clone() }),
-        None => selected(project, &options.services, options.dependencies),
+        None => selected_services(project, &options.services, options.dependencies),
     }
 }
 
-/// Those services, or all if none is named, with what they depend on unless told otherwise.
-pub(crate) fn selected(
+/// Those services of a project, or all if none is named, with what they depend on unless told otherwise.
+///
+/// # Errors
+/// [`Error::NotFound`] for an unknown service.
+pub fn selected_services(
     project: &Project,
     named: &BTreeSet<String>,
     dependencies: Dependencies,
@@ -135,7 +138,7 @@ pub(crate) fn plan_build(project: &Project, options: &BuildOptions) -> Result<Pl
         true => Dependencies::Include,
         false => Dependencies::Ignore,
     };
-    let names = selected(project, &options.services, dependencies)?;
+    let names = selected_services(project, &options.services, dependencies)?;
     let services = names.iter().filter_map(|name| project.services.get(name));
     let wanted = services.filter(|service| service.build.is_some()).map(|one| (one, Cause::Requested));
     let mut plan = Plan::new(project.name.clone(), OnFailure::Halt);

@@ -31,10 +31,11 @@ pub struct Session {
 }
 
 impl Session {
-    /// The same, whose output ends without an end of the process once these keys were typed. The process gets none of them.
-    pub(crate) fn letting_go_at(self, keys: &DetachKeys) -> Self {
+    /// The same, whose output ends without an end of the process once these keys were typed on its terminal. The process gets none
+    /// of them.
+    pub(crate) fn letting_go_at(self, keys: &DetachKeys, is_terminal: bool) -> Self {
         let Self { output, input: Some(input), size } = self else { return self };
-        if keys.is_off() {
+        if keys.is_off() || !is_terminal {
             return Self { output, input: Some(input), size };
         }
         let (typed, gone) = oneshot::channel();
@@ -255,7 +256,7 @@ mod tests {
             input: Some(Box::pin(input)),
             size: watch::Sender::new(TerminalSize::default()),
         };
-        let mut session = session.letting_go_at(&keys.parse().unwrap());
+        let mut session = session.letting_go_at(&keys.parse().unwrap(), true);
         let mut input = session.input.take().unwrap();
         for piece in pieces {
             input.write_all(piece).await.unwrap();

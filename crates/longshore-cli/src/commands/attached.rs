@@ -42,7 +42,7 @@ fn because_of(signal: Option<Signal>) -> Failure {
 #[derive(Debug)]
 pub(crate) struct Command<'a> {
     pub(crate) runtime: &'a dyn ContainerRuntime,
-    /// What is stopped at the end.
+    /// What is stopped at the end; it names its services.
     pub(crate) target: Target,
     /// The services of it that are shown.
     pub(crate) shown: BTreeSet<String>,
@@ -174,19 +174,19 @@ impl Command<'_> {
 
     /// The exit code that is wanted, once all containers have ended: that of the service that was named, or of the first that ended.
     async fn passed(&self, following: &Following) -> Result<ExitCode, Failure> {
-        let wanted = self.args.exit_code_from.as_ref();
-        let is_wanted = |service: &str| wanted.is_none_or(|wanted| wanted == service);
+        let is_wanted = |service: &str| match &self.args.exit_code_from {
+            Some(wanted) => wanted == service,
+            None => self.target.services.contains(service),
+        };
         let heard = following.ended.iter().find(|(service, _)| is_wanted(service)).map(|(_, code)| *code);
         if let Some(code) = heard {
             return Ok(ExitCode::passed(code));
         }
         // Nobody was told of its end.
         let containers = self.runtime.ps(&self.target.name).await?;
-        let mut ended = containers.iter().filter(|container| {
-            self.is_about(container)
-                && container.service().is_some_and(is_wanted)
-                && !container.state.is_running()
-        });
+        let mut ended = containers
+            .iter()
+            .filter(|container| container.service().is_some_and(is_wanted) && !container.state.is_running());
         Ok(ended.find_map(|container| container.exit_code).map_or(ExitCode::Failed, ExitCode::passed))
     }
 
@@ -205,11 +205,6 @@ impl Command<'_> {
             },
             _ => std::future::pending().await,
         }
-    }
-
-    fn is_about(&self, container: &Container) -> bool {
-        self.target.services.is_empty()
-            || container.service().is_some_and(|name| self.target.services.contains(name))
     }
 
     /// Stops the containers in reverse order of dependency; after a second signal, at once.

@@ -1,8 +1,9 @@
 //! `build`, `push` and `pull`.
 
 use longshore::{
-    BuildOptions, Project, PushOptions,
+    BuildOptions, Dependencies, Project, PushOptions,
     compose_file::{Hidden, SshKey},
+    selected_services,
 };
 
 use crate::{
@@ -75,9 +76,10 @@ pub(crate) async fn push(args: &Push, context: &Context) -> Result<ExitCode, Fai
 /// Fetches the images of the named services, or of all.
 pub(crate) async fn pull(args: &Pull, context: &Context) -> Result<ExitCode, Failure> {
     let mut project = named(&args.services, context).await?;
-    if !args.services.is_empty() && !args.include_deps {
-        project.services.retain(|name, _| args.services.contains(name));
-    }
+    let wanted = args.services.iter().cloned().collect();
+    let dependencies = if args.include_deps { Dependencies::Include } else { Dependencies::Ignore };
+    let wanted = selected_services(&project, &wanted, dependencies)?;
+    project.services.retain(|name, _| wanted.contains(name));
     if args.ignore_buildable {
         project.services.retain(|_, service| service.build.is_none());
     }

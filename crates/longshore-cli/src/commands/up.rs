@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use longshore::{
     ContainerRuntime, Dependencies, Orphans, Project, Recreate, RuntimeKind, Start, Target, UpOptions, Wait,
+    selected_services,
 };
 
 use super::{attached, watch};
@@ -20,10 +21,10 @@ pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure
     let flags = &args.flags;
     let mut project = context.project(&flags.services).await?;
     services::check_up(&project, flags)?;
-    let taken = taken_along(&project, flags);
-    services::check(args.foreground.services(), |name| taken.contains(name))?;
     pull_as(&mut project, flags.pull);
     let options = options(flags);
+    let taken = selected_services(&project, &options.services, options.dependencies)?;
+    services::check(args.foreground.services(), |name| taken.contains(name))?;
     // That there is nothing to watch is said before anything is made.
     let watch = args.foreground.watch.then(|| watch::beside_up(&project, &options)).transpose()?;
     let runtime = context.runtime().await?;
@@ -195,24 +196,4 @@ fn shown(project: &Project, args: &Up, taken: &BTreeSet<String>) -> BTreeSet<Str
         is_wanted && wants && !no_attach.contains(name)
     };
     taken.iter().filter(is_shown).cloned().collect()
-}
-
-/// The services that this `up` is about: all of the file, or the named ones and what they depend on.
-fn taken_along(project: &Project, flags: &UpFlags) -> BTreeSet<String> {
-    if flags.services.is_empty() {
-        return project.services.keys().cloned().collect();
-    }
-    let mut taken: BTreeSet<String> = flags.services.iter().cloned().collect();
-    if flags.no_deps {
-        return taken;
-    }
-    let mut open: Vec<String> = flags.services.clone();
-    while let Some(name) = open.pop() {
-        let Some(service) = project.services.get(&name) else { continue };
-        let new: Vec<String> =
-            service.depends_on.keys().filter(|needed| !taken.contains(*needed)).cloned().collect();
-        open.extend(new.iter().cloned());
-        taken.extend(new);
-    }
-    taken
 }

@@ -170,9 +170,9 @@ impl<E: Engine> Compose<E> {
     async fn rebuild(&self, project: &Project, service: &str, call: &Call) -> Result<()> {
         let count = self.containers_now(project, service).await?.len();
         let mut project = project.clone();
-        for other in project.services.values_mut() {
-            // Nothing of the others is asked for.
-            other.pull_policy = PullPolicy::Missing;
+        if let Some(service) = project.services.get_mut(service) {
+            // It is what was just built.
+            service.pull_policy = PullPolicy::Missing;
         }
         let mut up = UpOptions {
             services: [service.to_owned()].into(),
