@@ -407,13 +407,17 @@ impl Inner {
         tree
     }
 
+    /// Where a path leads that is to be changed.
+    fn place_to_write(world: &World, id: &str, path: &str) -> Result<Place, String> {
+        match Self::place(world, id, path)? {
+            (_, true) => Err(format!("{path}: read-only file system")),
+            (place, false) => Ok(place),
+        }
+    }
+
     pub(crate) fn write(&self, id: &str, path: &str, bytes: &[u8]) -> Result<(), String> {
         let mut world = self.world();
-        let (place, read_only) = Self::place(&world, id, path)?;
-        if read_only {
-            return Err(format!("{path}: read-only file system"));
-        }
-        match place {
+        match Self::place_to_write(&world, id, path)? {
             Place::Container => {
                 if let Some(record) = world.containers.get_mut(id) {
                     record.files.insert(path.to_owned(), bytes.to_vec());
@@ -430,11 +434,7 @@ impl Inner {
     /// Removes what is at a path and beneath it. Nothing there is success.
     pub(crate) fn remove(&self, id: &str, path: &str) -> Result<(), String> {
         let mut world = self.world();
-        let (place, read_only) = Self::place(&world, id, path)?;
-        if read_only {
-            return Err(format!("{path}: read-only file system"));
-        }
-        match place {
+        match Self::place_to_write(&world, id, path)? {
             Place::Container => {
                 if let Some(record) = world.containers.get_mut(id) {
                     record.files.retain(|file, _| !is_at(file, path));
