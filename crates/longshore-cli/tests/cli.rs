@@ -1040,6 +1040,9 @@ services:
     }
     let ran = shop.mock(&["up", "-d", "--exit-code-from", "web"]);
     assert_eq!(ran.code, Some(64), "{}", ran.stderr);
+    let ran = shop.mock(&["up", "web", "--exit-code-from", "test"]);
+    assert_eq!(ran.code, Some(64), "{}", ran.stderr);
+    assert!(ran.stderr.contains("does not start service \"test\""), "{}", ran.stderr);
 }
 
 #[test]

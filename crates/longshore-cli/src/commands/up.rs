@@ -24,7 +24,14 @@ pub(crate) async fn up(args: &Up, context: &Context) -> Result<ExitCode, Failure
     pull_as(&mut project, flags.pull);
     let options = options(flags);
     let taken = selected_services(&project, &options.services, options.dependencies)?;
-    services::check(args.foreground.services(), |name| taken.contains(name))?;
+    services::check(args.foreground.services(), |name| project.services.contains_key(name))?;
+    if let Some(other) = args.foreground.services().find(|name| !taken.contains(*name)) {
+        let help = "name it too, or name no service";
+        return Err(Failure::Usage(
+            format!("this command does not start service {other:?}"),
+            Some(help.to_owned()),
+        ));
+    }
     // That there is nothing to watch is said before anything is made.
     let watch = args.foreground.watch.then(|| watch::beside_up(&project, &options)).transpose()?;
     let runtime = context.runtime().await?;
