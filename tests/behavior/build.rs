@@ -3,7 +3,8 @@
 use compose_file::Project;
 use longshore_tests::{Case, Failed, IMAGE, Outcome, Recorder, Suite, behaviours, options, refused};
 use runtime_core::{
-    BuildOptions, BuildProblem, Building, Call, Error, Phase, PushOptions, RunOptions, RunTalk, Work, labels,
+    BuildOptions, BuildProblem, Building, Call, Error, Phase, PullOptions, PushOptions, RunOptions, RunTalk,
+    Work, labels,
 };
 
 pub(crate) fn tests(suite: &mut Suite) {
@@ -592,7 +593,11 @@ async fn an_image_is_pushed(case: Case) -> Outcome {
     assert_eq!(pushed, 1, "what has no name of its own is pushed nowhere");
     assert_eq!(recorder.all_done(Work::Push), std::slice::from_ref(&image));
     case.runtime()
-        .pull(&case.project(&format!("services:\n  web: {{image: '{image}'}}\n"))?, &Call::default())
+        .pull(
+            &case.project(&format!("services:\n  web: {{image: '{image}'}}\n"))?,
+            &PullOptions::default(),
+            &Call::default(),
+        )
         .await?;
     let nowhere = case.project("services:\n  web: {image: 'localhost:1/no/where:1', build: .}\n")?;
     case.runtime().build(&nowhere, &BuildOptions::default(), &Call::default()).await?;

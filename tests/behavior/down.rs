@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use compose_file::Project;
-use longshore_tests::{Case, Failed, Outcome, Recorder, Suite, behaviours};
-use runtime_core::{DownOptions, NetworkSpec, RemoveVolumes, ResourceName, Target, VolumeSpec, Work};
+use longshore_tests::{Case, Failed, Outcome, Recorder, Suite, behaviours, options};
+use runtime_core::{
+    Building, DownOptions, Event, NetworkSpec, Phase, RemoveImages, RemoveVolumes, ResourceName, Target,
+    VolumeSpec, Work,
+};
 
 pub(crate) fn tests(suite: &mut Suite) {
     behaviours!(suite;
@@ -17,6 +20,8 @@ pub(crate) fn tests(suite: &mut Suite) {
         services_take_their_dependents_along,
         what_was_only_created_goes_too,
         a_stopped_project_goes_too,
+        images_go_if_told_so,
+        an_image_that_somebody_uses_stays,
     );
 }
 
@@ -169,4 +174,69 @@ async fn a_stopped_project_goes_too(case: Case) -> Outcome {
     case.up(&project).await?;
     case.stop(&project).await?;
     case.wipe(&project.name).await
+}
+
+fn with_images(images: RemoveImages) -> DownOptions {
+    let mut options = DownOptions::default();
+    options.images = images;
+    options
+}
+
+/// A project whose service `built` has an image of its own, and `named` one that the file names.
+fn with_builds(case: &Case) -> Result<Project, Failed> {
+    std::fs::write(case.dir().join("Dockerfile"), "FROM localhost/longshore-fixture:1\nCOPY word /word\n")?;
+    std::fs::write(case.dir().join("word"), case.name())?;
+    case.project(&format!(
+        "
+services:
+  built: {{build: ., command: [sleep]}}
+  named: {{build: ., image: 'localhost/{}-named:1', command: [sleep]}}
+",
+        case.name()
+    ))
+}
+
+async fn is_here(case: &Case, image: &str) -> Result<bool, Failed> {
+    let project = case.project(&format!("services: {{web: {{image: '{image}'}}}}"))?;
+    let observed = case.engine().observe(&runtime_core::scope_of_up(&project)).await?;
+    Ok(observed.images.contains_key(image))
+}
+
+async fn images_go_if_told_so(case: Case) -> Outcome {
+    let project = with_builds(&case)?;
+    let (built, named) = (format!("{}-built", case.name()), format!("localhost/{}-named:1", case.name()));
+    let target = Target::from(&project);
+    for (images, stays) in [
+        (RemoveImages::No, [true, true]),
+        (RemoveImages::Local, [false, true]),
+        (RemoveImages::All, [false, false]),
+    ] {
+        case.up_with(&project, &options(|o| o.build = Building::Always)).await?;
+        case.runtime().down(&target, &with_images(images), &Default::default()).await?;
+        assert_eq!([is_here(&case, &built).await?, is_here(&case, &named).await?], stays, "{images:?}");
+    }
+    // What is not here is no failure.
+    case.runtime().down(&target, &with_images(RemoveImages::All), &Default::default()).await?;
+    Ok(())
+}
+
+async fn an_image_that_somebody_uses_stays(case: Case) -> Outcome {
+    let project = with_builds(&case)?;
+    let image = format!("localhost/{}-named:1", case.name());
+    let text = format!("services: {{web: {{image: '{image}', pull_policy: never, command: [sleep]}}}}");
+    let user = case.project_named("-user", &text)?;
+    case.up_with(&project, &options(|o| o.build = Building::Always)).await?;
+    case.up(&user).await?;
+    let recorder = Recorder::new();
+    let target = Target::from(&project).services(["named"]);
+    case.runtime().down(&target, &with_images(RemoveImages::All), &recorder.call()).await?;
+    assert!(is_here(&case, &image).await?);
+    let warned = |event: &Event| event.subject.name() == image && matches!(event.phase, Phase::Warning(_));
+    assert_eq!(recorder.events().iter().filter(|event| warned(event)).count(), 1);
+    case.down(&user).await?;
+    case.runtime()
+        .down(&Target::from(&project), &with_images(RemoveImages::All), &Default::default())
+        .await?;
+    assert!(!is_here(&case, &image).await?);
+    Ok(())
 }

@@ -6,9 +6,9 @@ use futures_util::StreamExt;
 use longshore_tests::{Case, Outcome, Recorder, Suite, Talked, behaviours, options, refused};
 use runtime_core::{
     BuildOptions, Building, Call, Compose, ContainerRuntime, ContainerState, CopyOptions, CopySource,
-    DownOptions, Error, ExecSpec, KillOptions, MachineProblem, MachineStop, Member, Pause, PushOptions,
-    RemoveOptions, RemoveVolumes, RestartOptions, RunOptions, Running, ShutdownOptions, SignalName,
-    StopOptions, TalkOptions, Target, UpOptions, Work,
+    DownOptions, Error, ExecSpec, KillOptions, MachineProblem, MachineStop, Member, Pause, PullOptions,
+    PushOptions, RemoveOptions, RemoveVolumes, RestartOptions, RunOptions, Running, ShutdownOptions,
+    SignalName, StopOptions, TalkOptions, Target, UpOptions, Work,
 };
 use runtime_mock::MockEngine;
 
@@ -75,7 +75,7 @@ async fn all_that_changes(case: &Case, dry: &dyn ContainerRuntime, text: &str) -
         options.scale = [("web".to_owned(), 2)].into();
     });
     dry.up(&project, &up, &call).await?;
-    dry.pull(&project, &call).await?;
+    dry.pull(&project, &PullOptions::default(), &call).await?;
     dry.build(&project, &BuildOptions::default(), &call).await?;
     dry.push(&project, &PushOptions::default(), &call).await?;
     dry.pause(&target, Pause::Freeze, &call).await?;

@@ -1,12 +1,14 @@
 //! Images.
 
 use longshore_tests::{Case, Outcome, Recorder, Suite, behaviours, refused};
-use runtime_core::{Call, Error, Phase, Subject, UpOptions, Work};
+use runtime_core::{Call, Error, Phase, PullOptions, Subject, UpOptions, Work};
 
 pub(crate) fn tests(suite: &mut Suite) {
     behaviours!(suite;
         an_image_is_pulled_with_progress,
         an_image_of_many_services_is_pulled_once,
+        what_is_here_is_not_pulled_if_told_so,
+        a_failed_pull_is_only_told_if_told_so,
         up_pulls_what_policy_always_asks_for,
         up_does_not_pull_what_is_there,
         up_pulls_for_what_it_starts_alone,
@@ -32,7 +34,7 @@ async fn an_image_is_pulled_with_progress(case: Case) -> Outcome {
     let image = case.remote_image()?;
     let project = case.project(&with_image(&image, ""))?;
     let recorder = Recorder::new();
-    case.runtime().pull(&project, &recorder.call()).await?;
+    case.runtime().pull(&project, &PullOptions::default(), &recorder.call()).await?;
     assert!(recorder.began(Work::Pull, &image) < recorder.done(Work::Pull, &image));
     let subject = Subject::Image(image.clone());
     assert!(recorder.events().iter().all(|event| event.subject == subject), "{:#?}", recorder.events());
@@ -51,8 +53,40 @@ async fn an_image_of_many_services_is_pulled_once(case: Case) -> Outcome {
     let more = format!("  other:\n    image: {image}\n    command: [sleep]\n");
     let project = case.project(&with_image(&image, &more))?;
     let recorder = Recorder::new();
-    case.runtime().pull(&project, &recorder.call()).await?;
+    case.runtime().pull(&project, &PullOptions::default(), &recorder.call()).await?;
     assert_eq!(recorder.all_done(Work::Pull), [image]);
+    Ok(())
+}
+
+async fn what_is_here_is_not_pulled_if_told_so(case: Case) -> Outcome {
+    let image = case.remote_image()?;
+    let project = case.project(&with_image(&image, ""))?;
+    let mut options = PullOptions::default();
+    options.only_missing = true;
+    case.runtime().pull(&project, &PullOptions::default(), &Call::default()).await?;
+    let recorder = Recorder::new();
+    case.runtime().pull(&project, &options, &recorder.call()).await?;
+    assert!(recorder.all_done(Work::Pull).is_empty(), "{image} was here");
+    Ok(())
+}
+
+async fn a_failed_pull_is_only_told_if_told_so(case: Case) -> Outcome {
+    let image = case.remote_image()?;
+    let more = "  nowhere: {image: 'localhost/longshore-nowhere:1'}\n";
+    let project = case.project(&with_image(&image, more))?;
+    let mut options = PullOptions::default();
+    options.ignore_failures = true;
+    let recorder = Recorder::new();
+    case.runtime().pull(&project, &options, &recorder.call()).await?;
+    assert_eq!(recorder.all_done(Work::Pull), [image]);
+    let is_warning = |event: &runtime_core::Event| matches!(event.phase, Phase::Warning(_));
+    let warned: Vec<String> = recorder
+        .events()
+        .into_iter()
+        .filter(is_warning)
+        .map(|event| event.subject.name().to_owned())
+        .collect();
+    assert_eq!(warned, ["localhost/longshore-nowhere:1"]);
     Ok(())
 }
 
@@ -100,7 +134,7 @@ const NOWHERE: &str = "localhost:1/no/such-image:9";
 
 async fn an_image_that_is_nowhere_is_named(case: Case) -> Outcome {
     let project = case.project(&with_image(NOWHERE, ""))?;
-    let error = refused(case.runtime().pull(&project, &Call::default()).await)?;
+    let error = refused(case.runtime().pull(&project, &PullOptions::default(), &Call::default()).await)?;
     let Error::Image { image, reason } = &error else { return Err(format!("{error:?}").into()) };
     assert_eq!(image, NOWHERE);
     assert!(!reason.is_empty());

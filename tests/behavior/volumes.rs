@@ -2,8 +2,10 @@
 
 use std::fs;
 
-use longshore_tests::{Case, Outcome, Suite, behaviours};
-use runtime_core::{ContainerId, DownOptions, ExecOutput, ExecSpec, RemoveVolumes, Result};
+use longshore_tests::{Case, Outcome, Suite, behaviours, options};
+use runtime_core::{
+    ContainerId, DownOptions, ExecOutput, ExecSpec, Recreate, RemoveVolumes, ResourceName, Result,
+};
 
 pub(crate) fn tests(suite: &mut Suite) {
     behaviours!(suite;
@@ -11,6 +13,7 @@ pub(crate) fn tests(suite: &mut Suite) {
         a_volume_survives_down,
         a_volume_without_a_name_goes_with_down,
         a_volume_without_a_name_outlives_recreation_and_goes_with_down,
+        a_volume_without_a_name_is_a_new_one_if_told_so,
         a_folder_of_the_host_is_read,
         a_folder_of_the_host_is_written,
         a_read_only_mount_refuses_writing,
@@ -123,6 +126,35 @@ services:
     scope.images.clear();
     scope.volumes = volumes.into_values().collect();
     assert!(case.engine().observe(&scope).await?.volumes.is_empty());
+    Ok(())
+}
+
+async fn a_volume_without_a_name_is_a_new_one_if_told_so(case: Case) -> Outcome {
+    let project = case.project(
+        "
+services:
+  web:
+    image: localhost/longshore-fixture:1
+    command: [sleep]
+    volumes: [/precious]
+",
+    )?;
+    case.up(&project).await?;
+    let first = case.container(&project, "web").await?;
+    inside(&case, &first.id, &["/fixture", "write", "/precious/word", "kept"]).await?;
+    let before = case.engine().inspect(&first.id.0).await?.volumes.ok_or("the engine tells no volumes")?;
+    let anew = options(|o| {
+        o.recreate = Recreate::Always;
+        o.renew_anonymous_volumes = true;
+    });
+    case.up_with(&project, &anew).await?;
+    let last = case.container(&project, "web").await?;
+    let read = inside(&case, &last.id, &["/fixture", "read", "/precious/word"]).await?;
+    assert_ne!(read.exit_code, 0, "{read:?}");
+    // The data of before is still there, for who wants it.
+    for name in before.into_values() {
+        case.engine().remove_volume(&ResourceName::volume(name)?).await?;
+    }
     Ok(())
 }
 

@@ -449,6 +449,12 @@ pub(crate) struct UpFlags {
     /// Leave containers that exist as they are.
     #[arg(long)]
     pub(crate) no_recreate: bool,
+    /// Make the containers anew that the named services depend on, changed or not.
+    #[arg(long, conflicts_with = "no_recreate")]
+    pub(crate) always_recreate_deps: bool,
+    /// Give containers that are made anew empty volumes where these have no name, and not those of the containers before.
+    #[arg(short = 'V', long)]
+    pub(crate) renew_anon_volumes: bool,
     #[command(flatten)]
     pub(crate) images: BuildFlags,
     /// Whether images are fetched, in place of what the file says.
@@ -548,6 +554,9 @@ pub(crate) struct InForeground {
     /// No colours in what containers print.
     #[arg(long)]
     pub(crate) no_color: bool,
+    /// Show when each line was written.
+    #[arg(long)]
+    pub(crate) timestamps: bool,
 }
 
 impl InForeground {
@@ -639,6 +648,9 @@ pub(crate) struct Down {
     /// Remove the project's volumes too, with their data.
     #[arg(short = 'v', long)]
     pub(crate) volumes: bool,
+    /// Remove the images of services too, unless something else uses them.
+    #[arg(long, value_name = "WHICH", value_enum)]
+    pub(crate) rmi: Option<Rmi>,
     /// Remove containers of services that are not in the file.
     #[arg(long)]
     pub(crate) remove_orphans: bool,
@@ -653,6 +665,15 @@ pub(crate) struct Down {
     /// More about what is being done, on stderr; twice for all of it (`-v` before the command).
     #[arg(id = "verbose", long, action = ArgAction::Count, global = true, help_heading = "Global options")]
     _verbose: u8,
+}
+
+/// Which images are removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Rmi {
+    /// Those of all services.
+    All,
+    /// Those that are built and have no name in the file.
+    Local,
 }
 
 #[derive(Debug, Args)]
@@ -725,6 +746,9 @@ pub(crate) struct Logs {
     /// Show when each line was written.
     #[arg(short, long)]
     pub(crate) timestamps: bool,
+    /// Only of the container of that number, of each service.
+    #[arg(long, value_name = "NUMBER", value_parser = number::<u32>)]
+    pub(crate) index: Option<u32>,
     /// Do not begin lines with their container.
     #[arg(long)]
     pub(crate) no_log_prefix: bool,
@@ -757,6 +781,12 @@ pub(crate) struct Pull {
     /// Leave out what can be built.
     #[arg(long)]
     pub(crate) ignore_buildable: bool,
+    /// Go on with the others when an image cannot be fetched, and only tell it.
+    #[arg(long)]
+    pub(crate) ignore_pull_failures: bool,
+    /// Which images are fetched: those that are not here, or all, which is so if it is not said.
+    #[arg(long, value_name = "WHEN", value_enum)]
+    pub(crate) policy: Option<PullingNow>,
     /// Do not tell how far it is.
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -765,6 +795,15 @@ pub(crate) struct Pull {
     pub(crate) services: Vec<String>,
     #[command(flatten)]
     pub(crate) files: Files,
+}
+
+/// Which images a `pull` fetches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PullingNow {
+    /// All.
+    Always,
+    /// Those that are not here.
+    Missing,
 }
 
 /// What a project is written as.
@@ -801,6 +840,9 @@ pub(crate) struct ConfigCommand {
     /// Leave variables as they are written.
     #[arg(long)]
     pub(crate) no_interpolate: bool,
+    /// Into that file, in place of stdout.
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with = "ConfigView")]
+    pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) files: Files,
 }
@@ -821,6 +863,10 @@ pub(crate) struct ConfigView {
     /// The images.
     #[arg(long)]
     pub(crate) images: bool,
+    /// The names of the profiles.
+    // `--profile` has this argument's name as its id.
+    #[arg(id = "names of profiles", long = "profiles")]
+    pub(crate) profiles: bool,
     /// The variables that the files may hold, with their values.
     #[arg(long)]
     pub(crate) environment: bool,

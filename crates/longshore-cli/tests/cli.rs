@@ -1056,6 +1056,46 @@ fn what_no_builder_here_can_is_refused() {
 }
 
 #[test]
+fn an_attached_up_shows_times_if_it_is_told() {
+    let shop = Shop::new(
+        "services: {web: {image: example/a:1, labels: {io.longshore.mock.log: one, io.longshore.mock.exit: '0'}}}",
+    );
+    let ran = shop.mock(&["up", "--timestamps"]);
+    let line = ran.stdout.lines().next().unwrap_or_default();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let is_time = |word: &str| word.len() > 19 && word.as_bytes()[10] == b'T';
+    assert!(matches!(words[..], ["web-1", "|", time, "one"] if is_time(time)), "{line}");
+}
+
+#[test]
+fn a_pull_leaves_out_what_it_is_told() {
+    let shop = Shop::new("services: {web: {image: 'localhost/nowhere:1'}, db: {image: 'example/db:1'}}");
+    assert_eq!(shop.mock(&["pull"]).code, Some(1));
+    let ran = shop.mock(&["pull", "--ignore-pull-failures"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("Image example/db:1  Pulled"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("localhost/nowhere:1"), "{}", ran.stderr);
+    // In memory what no registry has is there.
+    let ran = shop.mock(&["pull", "--policy", "missing"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("localhost/nowhere:1"), "{}", ran.stderr);
+}
+
+#[test]
+fn config_names_profiles_and_writes_a_file() {
+    let shop =
+        Shop::new("services: {web: {image: a, profiles: [two, one]}, db: {image: b, profiles: [one]}}");
+    assert_eq!(shop.run(&["config", "--profiles"]).stdout, "one\ntwo\n");
+    let whole = shop.run(&["config"]);
+    let ran = shop.run(&["config", "--output", "out.yaml"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{}", ran.stderr);
+    assert_eq!(std::fs::read_to_string(shop.folder().join("out.yaml")).expect("it is there"), whole.stdout);
+    let ran = shop.run(&["config", "--output", "no/such/folder.yaml"]);
+    assert!(ran.code != Some(0) && ran.stderr.contains("no/such/folder.yaml"), "{}", ran.stderr);
+    assert_eq!(shop.run(&["config", "--services", "-o", "out.yaml"]).code, Some(64));
+}
+
+#[test]
 fn a_pull_takes_dependencies_along_if_it_is_told() {
     let shop = Shop::new(&format!("{SHOP}  other: {{image: 'example/other:1'}}\n"));
     let pulled = |words: &[&str]| {

@@ -8,9 +8,9 @@ use runtime_core::{
     Archive, Availability, BuildOptions, Call, Changes, Container, ContainerId, ContainerRuntime,
     CopyOptions, CopySource, DevelopOptions, DownOptions, Endings, EngineInfo, Error, ExecSpec, Foreground,
     Image, KillOptions, LogOptions, MachineStatus, MachineStop, Member, OneOff, Pause, Plan, ProcessTable,
-    ProjectEvents, ProjectLogs, ProjectStats, ProjectSummary, PushOptions, RemoveOptions, Resource,
-    RestartOptions, Result, RunOptions, RuntimeKind, Session, ShutdownOptions, ShutdownOutcome, SignalName,
-    StatsOptions, StopOptions, TalkOptions, Target, UpOptions, UpOutcome,
+    ProjectEvents, ProjectLogs, ProjectStats, ProjectSummary, PullOptions, PushOptions, RemoveOptions,
+    Resource, RestartOptions, Result, RunOptions, RuntimeKind, Session, ShutdownOptions, ShutdownOutcome,
+    SignalName, StatsOptions, StopOptions, TalkOptions, Target, UpOptions, UpOutcome,
 };
 
 use crate::Config;
@@ -243,8 +243,8 @@ impl ContainerRuntime for AnyRuntime {
         each!(self, runtime => runtime.ensure_ready(call).await)
     }
 
-    async fn pull(&self, project: &Project, call: &Call) -> Result<()> {
-        each!(self, runtime => runtime.pull(project, call).await)
+    async fn pull(&self, project: &Project, options: &PullOptions, call: &Call) -> Result<()> {
+        each!(self, runtime => runtime.pull(project, options, call).await)
     }
 
     async fn build(&self, project: &Project, options: &BuildOptions, call: &Call) -> Result<usize> {

@@ -25,8 +25,8 @@ use crate::{
     CopySource, Dependencies, Desired, DevelopOptions, DownOptions, Ending, Endings, Engine, EngineInfo,
     Error, ExecSpec, Foreground, Image, ImageId, Kept, KillOptions, LogOptions, MachineAtEnd, MachineEnd,
     MachineHost, MachineProblem, MachineStatus, MachineStop, Member, Observed, OneOff, Pause, Phase, Plan,
-    ProcessTable, Progress, ProjectEvents, ProjectLogs, ProjectStats, ProjectSummary, Projects, PushOptions,
-    RemoveOptions, RemoveVolumes, Resource, ResourceKind, RestartOptions, Result, RunOptions, RunTalk,
+    ProcessTable, Progress, ProjectEvents, ProjectLogs, ProjectStats, ProjectSummary, Projects, PullOptions,
+    PushOptions, RemoveOptions, Resource, ResourceKind, RestartOptions, Result, RunOptions, RunTalk,
     RuntimeKind, Scope, Session, SessionEvent, ShutdownOptions, ShutdownOutcome, SignalName, StatsOptions,
     StopOptions, Subject, TalkOptions, Target, UpOptions, UpOutcome, Wait, Work, confine, copy,
     execute::{Execution, execute},
@@ -38,7 +38,9 @@ use crate::{
     project_logs::{self, What},
     reconcile, scope_of_up,
     shutdown::Gate,
-    spec, usage, watch,
+    spec,
+    takedown::scope_of_down,
+    usage, watch,
 };
 
 /// A [`ContainerRuntime`] made of an [`Engine`], and of a [`MachineHost`] where the engine needs one.
@@ -179,24 +181,16 @@ impl<E: Engine> Compose<E> {
         Ok(plan)
     }
 
-    async fn observe(&self, target: &Target, volumes: RemoveVolumes) -> Result<Observed> {
-        let mut scope = Scope {
-            project: target.name.clone(),
-            networks: BTreeSet::new(),
-            volumes: BTreeSet::new(),
-            images: BTreeSet::new(),
-        };
-        if let (Some(project), RemoveVolumes::Yes) = (&target.project, volumes) {
-            scope.volumes = project.volumes.values().map(|volume| volume.name.clone()).collect();
-        }
-        self.shared.engine.observe(&scope).await
+    /// What is there of a project, and nothing else.
+    async fn observe(&self, target: &Target) -> Result<Observed> {
+        self.shared.engine.observe(&scope_of_down(target, &DownOptions::default())).await
     }
 
-    /// Pulls images side by side; all of them are tried. Of those that can be built too a failure is only told: returns these.
+    /// Pulls images side by side; all of them are tried. Of some a failure is only told, because they can be built for one: returns these.
     async fn pull_images(
         &self,
         images: BTreeSet<String>,
-        buildable: &BTreeSet<String>,
+        dispensable: &BTreeSet<String>,
         call: &Call,
     ) -> Result<BTreeSet<String>> {
         let mut pulls: FuturesUnordered<_> = images
@@ -205,7 +199,7 @@ impl<E: Engine> Compose<E> {
                 let subject = Subject::Image(image.clone());
                 let ongoing = call.progress.begin(subject.clone(), Work::Pull);
                 match self.shared.engine.pull(image, &call.progress).await {
-                    Err(error) if buildable.contains(image) => {
+                    Err(error) if dispensable.contains(image) => {
                         call.progress.report(subject, Phase::Warning(error.to_string()));
                         Ok(Some(image.clone()))
                     }
@@ -402,15 +396,18 @@ impl<E: Engine> Compose<E> {
         Ok(images.len())
     }
 
-    async fn pull_inside(&self, project: &Project, call: &Call) -> Result<()> {
+    async fn pull_inside(&self, project: &Project, options: PullOptions, call: &Call) -> Result<()> {
         self.ready(call).await?;
-        let images = project
-            .services
-            .values()
-            .filter(|service| service.pull_policy != PullPolicy::Never && is_pulled(service))
-            .map(|service| service.image.clone())
-            .collect();
-        self.pull_images(images, &BTreeSet::new(), call).await.map(|_| ())
+        let services = project.services.values();
+        let due = services.filter(|service| service.pull_policy != PullPolicy::Never && is_pulled(service));
+        let mut images: BTreeSet<String> = due.map(|service| service.image.clone()).collect();
+        if options.only_missing {
+            let scope = Scope { images: images.clone(), ..scope_of_up(project) };
+            let observed = self.unless_cancelled(call, self.shared.engine.observe(&scope)).await?;
+            images.retain(|image| !observed.images.contains_key(image));
+        }
+        let told = if options.ignore_failures { images.clone() } else { BTreeSet::new() };
+        self.pull_images(images, &told, call).await.map(|_| ())
     }
 
     async fn up_inside(&self, project: &Project, options: &UpOptions, call: &Call) -> Result<UpOutcome> {
@@ -437,7 +434,7 @@ impl<E: Engine> Compose<E> {
     async fn start_inside(&self, target: &Target, call: &Call) -> Result<()> {
         self.ready(call).await?;
         let _writer = self.write(&target.name, call).await?;
-        let observed = self.unless_cancelled(call, self.observe(target, RemoveVolumes::No)).await?;
+        let observed = self.unless_cancelled(call, self.observe(target)).await?;
         if observed.containers.is_empty() {
             return Err(Error::NotFound { kind: ResourceKind::Project, name: target.name.to_string() });
         }
@@ -448,7 +445,7 @@ impl<E: Engine> Compose<E> {
 
     async fn stop_inside(&self, target: &Target, options: &StopOptions, call: &Call) -> Result<()> {
         let _writer = self.write(&target.name, call).await?;
-        let observed = self.unless_cancelled(call, self.observe(target, RemoveVolumes::No)).await?;
+        let observed = self.unless_cancelled(call, self.observe(target)).await?;
         Self::checked_target(target, &observed)?;
         let plan = plan_stop(target, options, &observed);
         execute(&*self.shared.engine, &plan, call, Execution::default()).await.map(|_| ())
@@ -466,14 +463,16 @@ impl<E: Engine> Compose<E> {
             return Ok(0);
         }
         let _writer = self.write(&target.name, call).await?;
-        let observed = self.unless_cancelled(call, self.observe(target, RemoveVolumes::No)).await?;
+        let observed = self.unless_cancelled(call, self.observe(target)).await?;
         Self::checked_target(target, &observed)?;
         execute(&*self.shared.engine, &plan(&observed), call, Execution::default()).await
     }
 
     async fn down_inside(&self, target: &Target, options: &DownOptions, call: &Call) -> Result<()> {
         let _writer = self.write(&target.name, call).await?;
-        let mut observed = self.unless_cancelled(call, self.observe(target, options.volumes)).await?;
+        let scope = scope_of_down(target, options);
+        let observe = || self.shared.engine.observe(&scope);
+        let mut observed = self.unless_cancelled(call, observe()).await?;
         Self::checked_target(target, &observed)?;
         loop {
             let plan = plan_down(target, options, &observed)?;
@@ -483,7 +482,7 @@ impl<E: Engine> Compose<E> {
             };
             // An engine may end a call whose caller is gone, and make a container when we have looked.
             let seen: BTreeSet<ContainerId> = observed.containers.into_iter().map(|one| one.id).collect();
-            observed = self.unless_cancelled(call, self.observe(target, options.volumes)).await?;
+            observed = self.unless_cancelled(call, observe()).await?;
             if observed.containers.iter().all(|one| seen.contains(&one.id)) {
                 return Err(in_use);
             }
@@ -718,8 +717,12 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
         self.shared.gate.within(call, work).await
     }
 
-    async fn pull(&self, project: &Project, call: &Call) -> Result<()> {
-        self.shared.gate.within(call, |call| async move { self.pull_inside(project, &call).await }).await
+    async fn pull(&self, project: &Project, options: &PullOptions, call: &Call) -> Result<()> {
+        let options = *options;
+        self.shared
+            .gate
+            .within(call, |call| async move { self.pull_inside(project, options, &call).await })
+            .await
     }
 
     async fn build(&self, project: &Project, options: &BuildOptions, call: &Call) -> Result<usize> {
@@ -787,7 +790,7 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
     }
 
     async fn wait(&self, target: &Target) -> Result<Endings> {
-        let observed = self.asking(self.observe(target, RemoveVolumes::No)).await?;
+        let observed = self.asking(self.observe(target)).await?;
         Self::checked_target(target, &observed)?;
         let is_meant = |container: &Container| {
             let service = container.service().unwrap_or_default();
@@ -968,7 +971,7 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
     }
 
     async fn volumes(&self, target: &Target) -> Result<Vec<Resource>> {
-        let observed = self.asking(self.observe(target, RemoveVolumes::No)).await?;
+        let observed = self.asking(self.observe(target)).await?;
         Self::checked_target(target, &observed)?;
         let meant = observed
             .containers

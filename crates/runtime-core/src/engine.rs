@@ -148,6 +148,12 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// [`crate::Error::Image`] when it is not here, or with what the registry said.
     async fn push(&self, image: &str, progress: &Progress) -> Result<()>;
 
+    /// Takes a name away from an image, and removes the image with its last one.
+    ///
+    /// # Errors
+    /// [`crate::Error::InUse`] while containers, running or not, are made of it; [`crate::Error::NotFound`] without it.
+    async fn remove_image(&self, image: &str) -> Result<()>;
+
     /// Removes the images that carry the project's label, have no name any more, and are needed by no container or other image.
     async fn remove_replaced_images(&self, project: &ProjectName) -> Result<()>;
 

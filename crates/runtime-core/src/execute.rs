@@ -274,6 +274,11 @@ impl<E: Engine> Running<'_, E> {
         let receiver = self.receiver.take();
         let outcome = self.act(action, receiver).await.map_err(|error| self.by_name(error, action));
         match &outcome {
+            Err(Error::InUse { reason, .. }) if matches!(action, Action::RemoveImage(_)) => {
+                let warning = format!("it stays, because it is in use: {reason}");
+                self.call.progress.report(action.subject(), Phase::Warning(warning));
+                return Ok(Given::Nothing);
+            }
             Err(error) if self.has_fallback => {
                 let warning = format!("{error}; it is built instead");
                 self.call.progress.report(action.subject(), Phase::Warning(warning));
@@ -305,6 +310,7 @@ impl<E: Engine> Running<'_, E> {
                 Err(Error::InUse { .. }) => {}
                 other => gone_is_fine(other)?,
             },
+            Action::RemoveImage(image) => gone_is_fine(engine.remove_image(image).await)?,
             Action::PullImage(image) => {
                 let id = engine.pull(image, &self.call.progress).await?;
                 return Ok(Given::Image(image.clone(), id));

@@ -282,6 +282,10 @@ impl Engine for Foreseen {
         Ok(self.obtain(image).await)
     }
 
+    async fn remove_image(&self, image: &str) -> Result<()> {
+        self.image(image).await.map(|_| ())
+    }
+
     async fn remove_replaced_images(&self, _project: &ProjectName) -> Result<()> {
         Ok(())
     }

@@ -226,6 +226,8 @@ pub enum Action {
     RemoveAnonymousVolume(ResourceName),
     /// Pulls an image.
     PullImage(String),
+    /// Removes an image, unless somebody else uses it.
+    RemoveImage(String),
     /// Builds an image.
     BuildImage(Box<BuildSpec>),
     /// Creates a container.
@@ -361,6 +363,7 @@ impl Action {
             | Self::RemoveVolume(_)
             | Self::RemoveAnonymousVolume(_)
             | Self::PullImage(_)
+            | Self::RemoveImage(_)
             | Self::BuildImage(_) => (None, &[]),
         };
         one.into_iter().chain(shares.iter().map(|(_, container)| container))
@@ -385,7 +388,7 @@ impl Action {
             Self::RemoveNetwork(name) => Subject::Network(name.to_string()),
             Self::CreateVolume(spec) => Subject::Volume(spec.name.to_string()),
             Self::RemoveVolume(name) | Self::RemoveAnonymousVolume(name) => Subject::Volume(name.to_string()),
-            Self::PullImage(image) => Subject::Image(image.clone()),
+            Self::PullImage(image) | Self::RemoveImage(image) => Subject::Image(image.clone()),
             Self::BuildImage(spec) => Subject::Image(spec.image.clone()),
             Self::CreateContainer(creation) => {
                 Subject::Container { service: creation.service.clone(), name: creation.final_name.clone() }
@@ -409,6 +412,7 @@ impl Action {
             Self::RemoveNetwork(_)
             | Self::RemoveVolume(_)
             | Self::RemoveAnonymousVolume(_)
+            | Self::RemoveImage(_)
             | Self::RemoveContainer { .. } => Work::Remove,
             Self::PullImage(_) => Work::Pull,
             Self::BuildImage(_) => Work::Build,

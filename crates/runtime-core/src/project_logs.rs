@@ -52,7 +52,7 @@ struct Following<E> {
 pub(crate) async fn open<E: Engine>(engine: Arc<E>, target: Target, what: What) -> Result<Foreground> {
     let (follow, timestamps) = match &what {
         What::Asked(options) => (options.follow, options.timestamps),
-        What::FromNow { .. } => (true, false),
+        What::FromNow { .. } => (true, true),
     };
     // Events first: what starts between the two calls is then seen by one of them.
     let events = if follow { Some(engine.events(Some(&target.name)).await?) } else { None };

@@ -627,10 +627,14 @@ impl<'a> Planner<'a> {
     fn reason_to_recreate(&self, service: &Service, container: &Container) -> Option<Cause> {
         let options = self.desired.options;
         let named = options.services.is_empty() || options.services.contains(&service.name);
-        match options.recreate {
+        let recreate = match options.recreate {
+            Recreate::Changed | Recreate::Always if !named => options.recreate_dependencies,
+            recreate => recreate,
+        };
+        match recreate {
             Recreate::Never => return None,
-            Recreate::Always if named => return Some(Cause::Requested),
-            _ => {}
+            Recreate::Always => return Some(Cause::Requested),
+            Recreate::Changed => {}
         }
         if container.label(labels::CONFIG_HASH) != Some(&spec::config_hash(service)) {
             if container.image != service.image
@@ -707,7 +711,9 @@ impl<'a> Planner<'a> {
         if let Some(old) = old {
             container.name = ContainerName::new(format!("{}_{final_name}", old.id.short()))?;
             container.labels.insert(labels::REPLACE.to_owned(), old.id.to_string());
-            carry_over(&mut container, old)?;
+            if !self.desired.options.renew_anonymous_volumes {
+                carry_over(&mut container, old)?;
+            }
         }
         let mut shares = Vec::new();
         for spec::Shared { service: provider, share } in spec::shared(service) {

@@ -129,8 +129,8 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     /// Pulls the images of the project's services, each once, side by side.
     ///
     /// # Errors
-    /// The first image that cannot be had; the others are pulled all the same.
-    async fn pull(&self, project: &Project, call: &Call) -> Result<()>;
+    /// The first image that cannot be had, unless that is only told; the others are pulled all the same.
+    async fn pull(&self, project: &Project, options: &PullOptions, call: &Call) -> Result<()>;
 
     /// Builds the images of the project's services that have a `build`, each once, side by side as far as none is made from
     /// another. Returns how many.
@@ -330,7 +330,7 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     /// [`Error::NotFound`] when there are no containers; later errors come in the stream.
     async fn logs(&self, target: &Target, options: &LogOptions) -> Result<ProjectLogs>;
 
-    /// What a project's containers print from now on, as an `up` in the foreground shows it: of the containers named in
+    /// What a project's containers print from now on, each line with its time, as an `up` in the foreground shows it: of the containers named in
     /// `started` ([`UpOutcome::started`]) all of their last run, even if it is over. No clock is compared with the
     /// engine's. Tells how each container ended, after its last line. Ends as [`ContainerRuntime::logs`] does when it
     /// follows.
@@ -453,6 +453,12 @@ pub struct UpOptions {
     pub build: Building,
     /// Which containers are made anew.
     pub recreate: Recreate,
+    /// The same for services that are only taken along because a named one depends on them. [`Recreate::Never`] of the named ones
+    /// is theirs too.
+    pub recreate_dependencies: Recreate,
+    /// Whether a container that is made anew begins with empty volumes where nobody named them (`-V`); those of the one before
+    /// stay behind, as in docker compose. Else it has these.
+    pub renew_anonymous_volumes: bool,
     /// What happens to containers of services that are not in the file.
     pub orphans: Orphans,
     /// How many containers of a service, instead of what the file says.
@@ -491,7 +497,7 @@ pub enum Recreate {
     /// Those that differ from the file.
     #[default]
     Changed,
-    /// All of the named services (`--force-recreate`).
+    /// All of the named services (`--force-recreate`), or all that these depend on (`--always-recreate-deps`).
     Always,
     /// None (`--no-recreate`).
     Never,
@@ -529,6 +535,16 @@ pub struct UpOutcome {
     pub steps: usize,
     /// The names of the containers that were started, new ones among them.
     pub started: BTreeSet<String>,
+}
+
+/// How `pull` goes about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct PullOptions {
+    /// Whether what is here is left as it is (`--policy missing`).
+    pub only_missing: bool,
+    /// Whether an image that cannot be had is only told.
+    pub ignore_failures: bool,
 }
 
 /// How `stop` goes about it.
@@ -684,6 +700,20 @@ pub struct DownOptions {
     pub volumes: RemoveVolumes,
     /// What happens to containers of services that are not in the file.
     pub orphans: Orphans,
+    /// Whether images go too.
+    pub images: RemoveImages,
+}
+
+/// Whether `down` removes the images of services. One that other containers use stays, and that is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RemoveImages {
+    /// They stay.
+    #[default]
+    No,
+    /// Those go that have no name in the file, so that they can only have been built for it (`--rmi local`).
+    Local,
+    /// All go (`--rmi all`).
+    All,
 }
 
 /// Whether `down` removes volumes.

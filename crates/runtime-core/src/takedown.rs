@@ -9,8 +9,8 @@ use compose_file::{Condition, Hook, Service};
 
 use crate::{
     Action, AnonymousVolumes, Awaiting, Cause, Container, ContainerState, Dependents, DownOptions,
-    KillOptions, Observed, OnFailure, Orphans, Pause, Plan, RemoveOptions, RemoveVolumes, ResourceName,
-    RestartOptions, Result, Running, StepId, StopOptions, Target, labels,
+    KillOptions, Observed, OnFailure, Orphans, Pause, Plan, RemoveImages, RemoveOptions, RemoveVolumes,
+    ResourceName, RestartOptions, Result, Running, Scope, StepId, StopOptions, Target, labels,
     reconcile::{existing, is_oneoff},
 };
 
@@ -296,7 +296,52 @@ pub fn plan_remove(target: &Target, options: &RemoveOptions, observed: &Observed
     down.plan
 }
 
-/// Decides what `down` does: containers in reverse order of dependency, then networks, then, if told so, volumes.
+/// The images that go with those containers: the services' of the file, as far as they are here, else the containers' own.
+fn images_that_go(
+    target: &Target,
+    which: RemoveImages,
+    containers: &[&Container],
+    observed: &Observed,
+) -> BTreeSet<String> {
+    let goes = |is_local: bool| match which {
+        RemoveImages::No => false,
+        RemoveImages::Local => is_local,
+        RemoveImages::All => true,
+    };
+    let Some(project) = &target.project else {
+        let local = |container: &Container| {
+            let made = format!("{}-{}", target.name, container.service().unwrap_or_default());
+            let name = container.image.trim_start_matches("localhost/");
+            name.strip_suffix(":latest").unwrap_or(name) == made
+        };
+        let images = containers.iter().filter(|container| goes(local(container)));
+        return images.map(|container| container.image.clone()).collect();
+    };
+    let is_named = |service: &&Service| target.services.is_empty() || target.services.contains(&service.name);
+    let services = project.services.values().filter(is_named);
+    let images = services.filter(|service| goes(service.is_only_built())).map(|service| &service.image);
+    images.filter(|image| observed.images.contains_key(*image)).cloned().collect()
+}
+
+/// What must be observed before [`plan_down`] can decide.
+pub(crate) fn scope_of_down(target: &Target, options: &DownOptions) -> Scope {
+    let services = target.project.iter().flat_map(|project| project.services.values());
+    let volumes = target.project.iter().flat_map(|project| project.volumes.values());
+    let with_volumes = options.volumes == RemoveVolumes::Yes;
+    let with_images = options.images != RemoveImages::No;
+    Scope {
+        project: target.name.clone(),
+        networks: BTreeSet::new(),
+        volumes: volumes.filter(|_| with_volumes).map(|volume| volume.name.clone()).collect(),
+        // A provider makes its service without one.
+        images: services
+            .filter(|service| with_images && !service.image.is_empty())
+            .map(|service| service.image.clone())
+            .collect(),
+    }
+}
+
+/// Decides what `down` does: containers in reverse order of dependency, then networks, then, if told so, volumes and images.
 ///
 /// Only networks and volumes that carry the project's label are removed: what was there before is somebody else's. With services named, these and what depends
 /// on them are removed, and no network or volume.
@@ -346,6 +391,9 @@ pub fn plan_down(target: &Target, options: &DownOptions, observed: &Observed) ->
             let remove = Action::RemoveAnonymousVolume(ResourceName::volume(name)?);
             down.plan.push(remove, Cause::Requested, gone.iter().map(|step| step.ended()));
         }
+    }
+    for image in images_that_go(target, options.images, &containers, observed) {
+        down.plan.push(Action::RemoveImage(image), Cause::Requested, gone.iter().map(|step| step.ended()));
     }
     if !named.is_empty() {
         return Ok(down.plan);

@@ -8,8 +8,8 @@ use compose_file::{
 };
 use runtime_core::{
     Building, Container, ContainerId, ContainerState, Desired, DownOptions, Error, ImageId, Need, Observed,
-    Orphans, Plan, Recreate, RemoveVolumes, Resource, RestartOptions, StopOptions, Target, UpOptions, labels,
-    plan_down, plan_restart, plan_stop, plan_up,
+    Orphans, Plan, Recreate, RemoveImages, RemoveVolumes, Resource, RestartOptions, StopOptions, Target,
+    UpOptions, labels, plan_down, plan_restart, plan_stop, plan_up,
 };
 
 /// A name, an image, and what it depends on.
@@ -276,6 +276,54 @@ fn a_forced_recreation_of_one_service_leaves_its_dependencies() {
     options.services.insert("b".into());
     let plan = up_with(&project, &options, &observed(&project)).unwrap().to_string();
     assert!(plan.starts_with("recreate container p-b-1 (requested)\n") && !plan.contains("p-a-1"), "{plan}");
+}
+
+#[test]
+fn dependencies_are_made_anew_if_that_is_asked_for() {
+    let project = project(&[("a", "app:1", &[]), ("b", "b:1", &[("a", Condition::ServiceStarted)])]);
+    let mut options = UpOptions::default();
+    options.recreate_dependencies = Recreate::Always;
+    options.services.insert("b".into());
+    let recreated = |options: &UpOptions| {
+        let plan = up_with(&project, options, &observed(&project)).unwrap();
+        let lines = plan.steps.iter().map(ToString::to_string);
+        lines.filter(|line| line.starts_with("recreate ")).collect::<Vec<_>>()
+    };
+    assert_eq!(recreated(&options), ["recreate container p-a-1 (requested)"]);
+    options.recreate = Recreate::Always;
+    assert_eq!(recreated(&options).len(), 2);
+    options.recreate = Recreate::Never;
+    assert!(recreated(&options).is_empty());
+}
+
+#[test]
+fn the_images_that_go_are_those_that_are_here_and_meant() {
+    let mut project = project(&[("a", "app:1", &[]), ("b", "p-b", &[]), ("c", "gone:1", &[])]);
+    let mut there = observed(&project);
+    there.images.remove("gone:1");
+    let removed = |target: &Target, images: RemoveImages, there: &Observed| {
+        let mut options = DownOptions::default();
+        options.images = images;
+        let plan = plan_down(target, &options, there).unwrap();
+        let lines = plan.steps.iter().map(ToString::to_string);
+        lines.filter(|line| line.contains(" image ")).collect::<Vec<_>>()
+    };
+    let all = ["remove image app:1 (requested)", "remove image p-b (requested)"];
+    let target = Target::from(&project);
+    assert!(removed(&target, RemoveImages::No, &there).is_empty());
+    assert_eq!(removed(&target, RemoveImages::All, &there), all);
+    assert_eq!(removed(&target.clone().services(["a"]), RemoveImages::All, &there), all[..1]);
+    // No service of this file is only built, whatever its image is called.
+    assert!(removed(&target, RemoveImages::Local, &there).is_empty());
+    // Without a file the name tells, as engines write it.
+    project.services.get_mut("c").expect("it").image = "localhost/p-c:latest".into();
+    let there = observed(&project);
+    let target = Target::name(project.name.clone());
+    assert_eq!(
+        removed(&target, RemoveImages::Local, &there),
+        ["remove image localhost/p-c:latest (requested)", "remove image p-b (requested)"]
+    );
+    assert_eq!(removed(&target, RemoveImages::All, &there).len(), 3);
 }
 
 #[test]

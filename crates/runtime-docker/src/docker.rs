@@ -14,9 +14,10 @@ use bollard::{
         AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder,
         EventsOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
         ListContainersOptionsBuilder, ListNetworksOptions, ListVolumesOptions, PruneImagesOptionsBuilder,
-        RemoveContainerOptionsBuilder, RemoveVolumeOptions, RenameContainerOptionsBuilder,
-        ResizeContainerTTYOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
-        TopOptionsBuilder, UploadToContainerOptionsBuilder, WaitContainerOptionsBuilder,
+        RemoveContainerOptionsBuilder, RemoveImageOptions, RemoveVolumeOptions,
+        RenameContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder, StartContainerOptions,
+        StopContainerOptionsBuilder, TopOptionsBuilder, UploadToContainerOptionsBuilder,
+        WaitContainerOptionsBuilder,
     },
 };
 use compose_file::ProjectName;
@@ -635,6 +636,13 @@ impl Engine for DockerEngine {
 
     async fn push(&self, image: &str, _progress: &Progress) -> Result<()> {
         pull::push(self.connection(), image).await
+    }
+
+    async fn remove_image(&self, image: &str) -> Result<()> {
+        let removed = self.ask("remove image", ResourceKind::Image, image, |docker| {
+            docker.remove_image(image, None::<RemoveImageOptions>, None)
+        });
+        removed.await.map(|_| ())
     }
 
     async fn remove_replaced_images(&self, project: &ProjectName) -> Result<()> {

@@ -151,6 +151,13 @@ fn refused(
     if has("port is already allocated") || has("address already in use") || has("ports are not available") {
         return Error::PortInUse { container: owned, reason };
     }
+    if kind == ResourceKind::Image && operation == "remove image" {
+        match status {
+            404 => return Error::NotFound { kind, name: owned },
+            409 => return Error::InUse { kind, name: owned, reason },
+            _ => {}
+        }
+    }
     if has("no such image") || has("image not known") || (kind == ResourceKind::Image) {
         return Error::Image { image: owned, reason };
     }

@@ -1185,6 +1185,24 @@ impl Engine for MockEngine {
         fails.map_or(Ok(()), Err)
     }
 
+    async fn remove_image(&self, image: &str) -> Result<()> {
+        let fails = self.change("remove_image", image).await?;
+        let mut world = self.inner.world();
+        let missing = || Error::NotFound { kind: ResourceKind::Image, name: image.to_owned() };
+        let id = world.images.get(image).cloned().ok_or_else(missing)?;
+        let is_last = !world.images.iter().any(|(name, named)| name != image && *named == id);
+        let user = world.containers.values().find(|record| record.image_id == id);
+        if let Some(user) = user.filter(|_| is_last) {
+            let reason = format!("container {} is made of it", user.spec.name);
+            return Err(Error::InUse { kind: ResourceKind::Image, name: image.to_owned(), reason });
+        }
+        world.images.remove(image);
+        if is_last {
+            world.layers.remove(id.as_str());
+        }
+        fails.map_or(Ok(()), Err)
+    }
+
     async fn remove_replaced_images(&self, project: &ProjectName) -> Result<()> {
         let fails = self.change("remove_replaced_images", project.as_str()).await?;
         let mut world = self.inner.world();

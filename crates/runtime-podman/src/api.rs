@@ -10,18 +10,22 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream::BoxStream};
-use runtime_core::{Engine, EngineInfo, Error, MachineName, Result, RuntimeKind, Wish};
+use runtime_core::{
+    ContainerId, ContainerSpec, Engine, EngineInfo, Error, MachineName, Result, RuntimeKind, Wish,
+};
 use runtime_docker::{Behind, DockerConfig, DockerEngine};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
-    cli,
-    command::{Invocation, Podman},
+    cli::{self, PodmanCli},
+    command::{Finished, Invocation, Podman},
     failure::unexpected,
     parse,
     podman::Via,
-    service::{Service, ping},
+    service::{Service, ping, post},
+    specgen,
 };
 
 /// Who answers at a socket does it within this time.
@@ -81,20 +85,35 @@ enum State {
 struct Open {
     engine: DockerEngine,
     socket: PathBuf,
+    /// How long an ordinary answer may take.
+    deadline: Duration,
     /// If it is our own.
     service: Option<Service>,
-    /// Whether somebody had no answer, so that the next one asks another.
-    broken: AtomicBool,
+    /// Whether somebody had no answer, so that the next one looks whether it is there.
+    doubted: AtomicBool,
 }
 
 impl Open {
-    fn is_over(&self) -> bool {
-        self.broken.load(Ordering::Relaxed) || self.service.as_ref().is_some_and(Service::has_ended)
+    /// Whether nobody answers there any more. Who had no answer may have asked for too much, so that others are served all the same.
+    async fn is_over(&self) -> bool {
+        if self.service.as_ref().is_some_and(Service::has_ended) {
+            return true;
+        }
+        if !self.doubted.load(Ordering::Relaxed) {
+            return false;
+        }
+        let answers = self.version().await.is_ok();
+        self.doubted.store(!answers, Ordering::Relaxed);
+        !answers
+    }
+
+    fn unreachable(&self, reason: String) -> Error {
+        Error::NotReachable { engine: RuntimeKind::Podman, endpoint: self.engine.endpoint(), reason }
     }
 
     fn note<T>(&self, outcome: &Result<T>) {
         if let Err(Error::NotReachable { .. } | Error::TimedOut { .. }) = outcome {
-            self.broken.store(true, Ordering::Relaxed);
+            self.doubted.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -118,7 +137,7 @@ impl Api {
         }
         let mut state = self.state.lock().await;
         match &*state {
-            State::Open(open) if !open.is_over() => return Ok(Some(Line(open.clone()))),
+            State::Open(open) if !open.is_over().await => return Ok(Some(Line(open.clone()))),
             State::Failed(at) if self.via == Via::Auto && at.elapsed() < AGAIN => return Ok(None),
             _ => *state = State::Closed,
         }
@@ -169,8 +188,13 @@ impl Api {
             // A socket that somebody named may lead to a machine, whose clock is another.
             _ => Behind::PodmanElsewhere,
         };
-        let open =
-            Open { engine: DockerEngine::new(config), socket, service, broken: AtomicBool::new(false) };
+        let open = Open {
+            engine: DockerEngine::new(config),
+            socket,
+            deadline: self.podman.deadline,
+            service,
+            doubted: AtomicBool::new(false),
+        };
         // It may be that nobody listens at a socket, or somebody else.
         open.version().await?;
         open.engine.connect().await?;
@@ -182,18 +206,13 @@ impl Api {
 impl Open {
     /// Asks who answers: Podman's version, and that of Docker's API that it speaks.
     async fn version(&self) -> Result<(String, String)> {
-        let unreachable = |reason: String| Error::NotReachable {
-            engine: RuntimeKind::Podman,
-            endpoint: self.engine.endpoint(),
-            reason,
-        };
         match timeout(GREETING, ping(&self.socket)).await {
             Ok(Ok(answer)) => {
                 cli::check_version(&answer.podman)?;
                 Ok((answer.podman, answer.api))
             }
-            Ok(Err(error)) => Err(unreachable(error.to_string())),
-            Err(_) => Err(unreachable(format!("no answer within {GREETING:?}"))),
+            Ok(Err(error)) => Err(self.unreachable(error.to_string())),
+            Err(_) => Err(self.unreachable(format!("no answer within {GREETING:?}"))),
         }
     }
 }
@@ -222,6 +241,46 @@ impl Line {
         stream.inspect(move |item| self.0.note(item)).boxed()
     }
 
+    /// Makes a container, which the service and no command does; `None` where a command has to.
+    ///
+    /// # Errors
+    /// As [`Engine::create_container`].
+    pub(crate) async fn create_container(
+        &self,
+        spec: &ContainerSpec,
+        cli: &PodmanCli,
+    ) -> Option<Result<ContainerId>> {
+        let body = specgen::container(spec)?;
+        Some(self.heard(cli.create_by(spec, |image| self.created(body.clone(), image)).await))
+    }
+
+    /// Asks for a container of that image. What is refused is told as the command tells it: it is the same text.
+    async fn created(&self, mut body: Map<String, Value>, image: String) -> Result<Finished> {
+        const CREATE: &str = "/v4.0.0/libpod/containers/create";
+        body.insert("image".to_owned(), image.into());
+        let body = serde_json::to_vec(&body).map_err(|error| unexpected("create", error))?;
+        let asked = timeout(self.0.deadline, post(&self.0.socket, CREATE, body));
+        let (status, answer) = asked
+            .await
+            .map_err(|_| Error::TimedOut { what: "creating a container".to_owned(), after: self.0.deadline })?
+            .map_err(|error| self.0.unreachable(error.to_string()))?;
+        let mut finished = Finished {
+            exit_code: Some(0),
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            command: format!("POST {CREATE}"),
+        };
+        if status == 201 {
+            let created: Created = parse::json("create", &answer)?;
+            finished.stdout = created.id.into_bytes();
+        } else {
+            let refused: Refused = parse::json("create", &answer)?;
+            finished.exit_code = Some(125);
+            finished.stderr = vec![format!("Error: {}", refused.message)];
+        }
+        Ok(finished)
+    }
+
     /// Asks who answers.
     pub(crate) async fn info(&self, endpoint: String) -> Result<EngineInfo> {
         let (version, api) = self.0.version().await?;
@@ -230,6 +289,19 @@ impl Line {
         info.api_version = Some(api);
         Ok(info)
     }
+}
+
+/// What a container that was made is told by.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Created {
+    id: String,
+}
+
+/// Why something is refused.
+#[derive(Debug, Deserialize)]
+struct Refused {
+    message: String,
 }
 
 /// A machine of `podman machine inspect`.

@@ -286,16 +286,32 @@ impl PodmanCli {
     }
 
     async fn create_empty(&self, spec: &ContainerSpec) -> Result<ContainerId> {
+        let create = |image: String| {
+            let command = create::container(spec, &image);
+            async move { self.podman.run(&command).await }
+        };
+        self.create_by(spec, create).await
+    }
+
+    /// Makes a container by what makes it of an image of that name.
+    ///
+    /// # Errors
+    /// As [`Engine::create_container`].
+    pub(crate) async fn create_by<F: Future<Output = Result<Finished>> + Send>(
+        &self,
+        spec: &ContainerSpec,
+        create: impl Fn(String) -> F + Send + Sync,
+    ) -> Result<ContainerId> {
         let mut outcome = Err(Error::Image { image: spec.image.clone(), reason: "it is not here".into() });
         for image in create::image_names(&spec.image) {
-            let finished = self.podman.run(&create::container(spec, &image)).await?;
+            let finished = create(image.clone()).await?;
             if finished.succeeded() {
                 return Ok(ContainerId(finished.text().lines().last().unwrap_or_default().to_owned()));
             }
             let subject = Subject { kind: ResourceKind::Container, name: spec.name.as_str() };
             let mut error = explain(&finished, subject);
             if matches!(error, Error::NameInUse { .. }) && self.clear_unfinished(spec.name.as_str()).await? {
-                let again = self.podman.run(&create::container(spec, &image)).await?;
+                let again = create(image.clone()).await?;
                 if again.succeeded() {
                     return Ok(ContainerId(again.text().lines().last().unwrap_or_default().to_owned()));
                 }
@@ -595,6 +611,21 @@ impl Engine for PodmanCli {
             }
         }
         outcome
+    }
+
+    async fn remove_image(&self, image: &str) -> Result<()> {
+        for name in create::image_names(image) {
+            let finished = self.podman.run(&Invocation::new(["image", "rm", "--", &name])).await?;
+            if finished.succeeded() {
+                return Ok(());
+            }
+            let error = explain(&finished, Subject { kind: ResourceKind::Image, name: image });
+            match error {
+                Error::Image { reason, .. } if reason.contains("image not known") => {}
+                error => return Err(error),
+            }
+        }
+        Err(Error::NotFound { kind: ResourceKind::Image, name: image.to_owned() })
     }
 
     async fn remove_replaced_images(&self, project: &ProjectName) -> Result<()> {

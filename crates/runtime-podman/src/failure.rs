@@ -73,6 +73,7 @@ pub(crate) fn explain(finished: &Finished, subject: Subject<'_>) -> Error {
         return Error::NotFound { kind, name };
     }
     if has("has associated containers")
+        || kind == ResourceKind::Image && has("image is in use by a container")
         || has("is being used")
         || has("network is being used")
         || has("volume is being used")

@@ -34,6 +34,8 @@ mod progress;
 #[cfg(all(feature = "api", unix))]
 mod service;
 mod session;
+#[cfg(all(feature = "api", unix))]
+mod specgen;
 #[cfg(unix)]
 mod terminal;
 

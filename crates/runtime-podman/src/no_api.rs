@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use futures_util::stream::BoxStream;
-use runtime_core::{EngineInfo, Error, MachineName, Result, RuntimeKind, Wish};
+use runtime_core::{ContainerId, ContainerSpec, EngineInfo, Error, MachineName, Result, RuntimeKind, Wish};
 
 use crate::{cli::PodmanCli, command::Podman, podman::Via};
 
@@ -55,6 +55,14 @@ impl Line {
     }
 
     pub(crate) fn can(&self, _wish: Wish<'_>) -> bool {
+        match *self {}
+    }
+
+    pub(crate) async fn create_container(
+        &self,
+        _spec: &ContainerSpec,
+        _cli: &PodmanCli,
+    ) -> Option<Result<ContainerId>> {
         match *self {}
     }
 

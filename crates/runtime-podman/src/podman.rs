@@ -122,6 +122,16 @@ impl PodmanEngine {
         self.cli.shared_podman()
     }
 
+    /// Makes a container whose ports are chosen: by the service, where that can be told all of it.
+    async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
+        if let Some(line) = self.api.line().await?
+            && let Some(created) = line.create_container(spec, &self.cli).await
+        {
+            return created;
+        }
+        self.cli.create_container(spec).await
+    }
+
     /// Looks over the service. It knows images by whole names alone.
     async fn observe_by(line: &Line, scope: &Scope) -> Result<Observed> {
         let names: BTreeSet<String> =
@@ -179,10 +189,9 @@ impl Engine for PodmanEngine {
         either!(self, engine => engine.inspect(container).await)
     }
 
-    /// By a command: the service (4.3) drops parts of what it is told in silence, the words of a health check and `nocopy` among them.
     async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
         if !spec.has_port_ranges() {
-            return self.cli.create_container(spec).await;
+            return self.create(spec).await;
         }
         // Podman takes no range for one port of a container. One at a time, so that the next one sees what is taken.
         let _choosing = self.choosing_ports.lock().await;
@@ -190,16 +199,15 @@ impl Engine for PodmanEngine {
         spec.choose_ports(&self.list(&ContainerFilter::default()).await?, |port, number| {
             self.cli.may_be_free(port, number)
         })?;
-        self.cli.create_container(&spec).await
+        self.create(&spec).await
     }
 
     async fn start_container(&self, id: &ContainerId) -> Result<()> {
         either!(self, engine => engine.start_container(id).await)
     }
 
-    /// By a command: the service (4.3) answers a second after the container has ended.
     async fn stop_container(&self, id: &ContainerId, grace: Option<Duration>) -> Result<()> {
-        self.cli.stop_container(id, grace).await
+        either!(self, engine => engine.stop_container(id, grace).await)
     }
 
     async fn kill_container(&self, id: &ContainerId, signal: &str) -> Result<()> {
@@ -258,6 +266,11 @@ impl Engine for PodmanEngine {
     /// By a command, which knows the user's credentials.
     async fn push(&self, image: &str, progress: &Progress) -> Result<()> {
         self.cli.push(image, progress).await
+    }
+
+    /// By a command: the service knows images by whole names alone.
+    async fn remove_image(&self, image: &str) -> Result<()> {
+        self.cli.remove_image(image).await
     }
 
     async fn remove_replaced_images(&self, project: &ProjectName) -> Result<()> {

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
@@ -44,6 +44,8 @@ const LINGER: Duration = Duration::from_secs(1);
 const HOLDING: &str = "/v1.41/events?filters=%7B%22event%22%3A%5B%22none%22%5D%7D";
 /// The time between two of them; podman ends what it tells of events when it begins a new file of them.
 const HOLD_AGAIN: Duration = Duration::from_secs(1);
+/// An answer that is read whole is not longer.
+const MOST_OF_AN_ANSWER: usize = 1 << 20;
 /// An empty folder of that age is nobody's who is at it still.
 const LEFT: Duration = Duration::from_secs(600);
 
@@ -183,13 +185,31 @@ async fn hold(socket: PathBuf) {
 
 /// Asks one question over a connection of its own, which ends when it is dropped.
 async fn get(socket: &Path, path: &str) -> io::Result<(Response<Incoming>, AbortOnDropHandle<()>)> {
+    let request = Request::get(path).header("Host", "podman").body(Full::default());
+    ask(socket, request.map_err(io::Error::other)?).await
+}
+
+/// Tells something, over a connection of its own, and gives the status and the whole of the answer.
+pub(crate) async fn post(socket: &Path, path: &str, body: Vec<u8>) -> io::Result<(u16, Bytes)> {
+    let request = Request::post(path).header("Host", "podman").header("Content-Type", "application/json");
+    let request = request.body(Full::from(body)).map_err(io::Error::other)?;
+    let (answer, _connection) = ask(socket, request).await?;
+    let status = answer.status().as_u16();
+    // Podman's answers to what is asked so are short.
+    let body = Limited::new(answer.into_body(), MOST_OF_AN_ANSWER).collect().await;
+    Ok((status, body.map_err(io::Error::other)?.to_bytes()))
+}
+
+async fn ask(
+    socket: &Path,
+    request: Request<Full<Bytes>>,
+) -> io::Result<(Response<Incoming>, AbortOnDropHandle<()>)> {
     let stream = UnixStream::connect(socket).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     let connection = AbortOnDropHandle::new(tokio::spawn(async move {
         // What becomes of it, who reads from it hears.
         let _ = connection.await;
     }));
-    let request = Request::get(path).header("Host", "podman").body(Empty::<Bytes>::new());
-    let answer = sender.send_request(request.map_err(io::Error::other)?).await.map_err(io::Error::other)?;
+    let answer = sender.send_request(request).await.map_err(io::Error::other)?;
     Ok((answer, connection))
 }

@@ -57,6 +57,8 @@ struct Following {
     lines: Option<Foreground>,
     /// Whether lines are written; of nothing that is to be shown the end alone matters.
     shows: bool,
+    /// Whether each line has its time before it.
+    timestamps: bool,
     printer: Printer,
     /// The services of which a container has ended, the first first, and with what.
     ended: Vec<(String, i64)>,
@@ -67,7 +69,10 @@ impl Following {
     async fn step(&mut self) -> Result<bool, Failure> {
         let Some(lines) = &mut self.lines else { return Ok(false) };
         match lines.next().await.transpose()? {
-            Some(Attached::Line(line)) if self.shows => self.printer.print(&line)?,
+            Some(Attached::Line(mut line)) if self.shows => {
+                line.line.time = line.line.time.filter(|_| self.timestamps);
+                self.printer.print(&line)?;
+            }
             Some(Attached::Ended { service, container, exit_code }) => {
                 if self.shows {
                     self.printer.exited(&service, &container, exit_code)?;
@@ -118,7 +123,8 @@ impl Command<'_> {
             told.services = self.shown.clone();
         }
         let lines = self.runtime.attach(&told, started).await?;
-        let mut following = Following { lines: Some(lines), shows, printer, ended: Vec::new() };
+        let timestamps = self.args.timestamps;
+        let mut following = Following { lines: Some(lines), shows, timestamps, printer, ended: Vec::new() };
         let aborts = self.args.abort_on_container_exit || self.args.exit_code_from.is_some();
         let telling = Telling::new(self.context, Tells::All);
         let teller = telling.clone();
@@ -209,8 +215,13 @@ impl Command<'_> {
 
     /// Stops the containers in reverse order of dependency; after a second signal, at once.
     pub(crate) async fn stop(&self, signal: Option<Signal>) -> Result<ExitCode, Failure> {
-        let mut following =
-            Following { lines: None, shows: true, printer: self.printer([]), ended: Vec::new() };
+        let mut following = Following {
+            lines: None,
+            shows: true,
+            timestamps: false,
+            printer: self.printer([]),
+            ended: Vec::new(),
+        };
         self.stop_beside(STOPPING, &mut following).await?;
         Err(because_of(signal))
     }

@@ -1,6 +1,9 @@
 //! `config`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+};
 
 use longshore::{
     Project,
@@ -40,12 +43,25 @@ pub(crate) async fn config(args: &ConfigCommand, context: &Context) -> Result<Ex
         let images: BTreeSet<&String> = project.services.values().map(|service| &service.image).collect();
         return print_words(&words(images), context);
     }
+    if view.profiles {
+        let services = project.services.values().chain(project.disabled_services.values());
+        let profiles: BTreeSet<&String> = services.flat_map(|service| &service.profiles).collect();
+        return print_words(&words(profiles), context);
+    }
     if let Some(name) = &view.hash {
         return hashes(&project, name, context);
     }
-    match context.output.format {
-        Format::Json => context.output.json(&compose_file::to_json(&project))?,
-        Format::Text => context.output.line(compose_file::to_yaml(&project).trim_end())?,
+    let text = match context.output.format {
+        Format::Json => {
+            serde_json::to_string_pretty(&compose_file::to_json(&project)).map_err(io::Error::other)?
+        }
+        Format::Text => compose_file::to_yaml(&project),
+    };
+    let text = text.trim_end();
+    match &args.output {
+        None => context.output.line(text)?,
+        Some(path) => fs::write(path, format!("{text}\n"))
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?,
     }
     Ok(ExitCode::Ok)
 }

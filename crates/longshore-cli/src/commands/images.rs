@@ -1,13 +1,13 @@
 //! `build`, `push` and `pull`.
 
 use longshore::{
-    BuildOptions, Dependencies, Project, PushOptions,
+    BuildOptions, Dependencies, Project, PullOptions, PushOptions,
     compose_file::{Hidden, SshKey},
     selected_services,
 };
 
 use crate::{
-    args::{Build, Pull, Push, Telling},
+    args::{Build, Pull, PullingNow, Push, Telling},
     context::{Context, Leaves, Tells},
     exit::{ExitCode, Failure},
     report::Report,
@@ -83,9 +83,13 @@ pub(crate) async fn pull(args: &Pull, context: &Context) -> Result<ExitCode, Fai
     if args.ignore_buildable {
         project.services.retain(|_, service| service.build.is_none());
     }
+    let mut options = PullOptions::default();
+    options.only_missing = args.policy == Some(PullingNow::Missing);
+    options.ignore_failures = args.ignore_pull_failures;
     let runtime = context.runtime().await?;
     let call = context.call_that(if args.quiet { Tells::WhatMatters } else { Tells::All });
-    context.changing(&*runtime, &project.name, Leaves::Images, &call, runtime.pull(&project, &call)).await?;
+    let work = runtime.pull(&project, &options, &call);
+    context.changing(&*runtime, &project.name, Leaves::Images, &call, work).await?;
     Ok(ExitCode::Ok)
 }
 

@@ -1,7 +1,7 @@
 //! `logs`.
 
 use futures_util::StreamExt;
-use longshore::{Error, LogOptions};
+use longshore::{Error, LogOptions, ResourceKind};
 
 use super::list::check_named;
 use crate::{
@@ -19,20 +19,28 @@ pub(crate) async fn logs(args: &Logs, context: &Context) -> Result<ExitCode, Fai
         LogOptions { follow: args.follow, tail: args.tail.0, since: args.since, timestamps: args.timestamps };
     let mut output = context.output;
     output.stdout_colors &= !args.no_color;
+    let is_meant = |number: Option<u32>| args.index.is_none_or(|index| number == Some(index));
     let prefix = if args.no_log_prefix { Prefix::None } else { Prefix::Container };
     let shown = context
         .reading(async {
             let mut containers = runtime.ps(&target.name).await?;
             check_named(&target, &containers)?;
             containers.retain(|container| {
-                target.services.is_empty()
-                    || container.service().is_some_and(|service| target.services.contains(service))
+                let is_named = target.services.is_empty()
+                    || container.service().is_some_and(|service| target.services.contains(service));
+                is_named && is_meant(container.number())
             });
+            if let (Some(number), true) = (args.index, containers.is_empty()) {
+                let name = format!("number {number} of {}", target.name);
+                return Err(Error::NotFound { kind: ResourceKind::Container, name }.into());
+            }
             let names = containers.iter().map(|container| container.name.as_str());
+            let is_shown = |name: &str| args.index.is_none() || containers.iter().any(|one| one.name == name);
             let mut printer = Printer::new(output, prefix, &target.name, names);
             let mut lines = runtime.logs(&target, &options).await?;
             while let Some(line) = lines.next().await {
                 match line {
+                    Ok(line) if !is_shown(&line.container) => {}
                     // It was removed, and its log with it.
                     Err(Error::NotFound { .. }) => {}
                     line => printer.print(&line?)?,

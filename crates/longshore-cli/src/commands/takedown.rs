@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use longshore::{DownOptions, Orphans, RemoveVolumes, StopOptions};
+use longshore::{DownOptions, Orphans, RemoveImages, RemoveVolumes, StopOptions};
 
 use crate::{
-    args::{Down, Start, Stop},
+    args::{Down, Rmi, Start, Stop},
     context::{Context, Leaves},
     exit::{ExitCode, Failure},
 };
@@ -43,6 +43,11 @@ pub(crate) async fn down(args: &Down, context: &Context) -> Result<ExitCode, Fai
     if args.remove_orphans {
         options.orphans = Orphans::Remove;
     }
+    options.images = match args.rmi {
+        None => RemoveImages::No,
+        Some(Rmi::Local) => RemoveImages::Local,
+        Some(Rmi::All) => RemoveImages::All,
+    };
     let call = context.call();
     context
         .changing(&*runtime, &target.name, Leaves::Less, &call, runtime.down(&target, &options, &call))

@@ -181,6 +181,10 @@ fn options(flags: &UpFlags) -> UpOptions {
         options.dependencies = Dependencies::Ignore;
     }
     renew(&mut options, flags.force_recreate, flags.no_recreate, flags.remove_orphans);
+    if flags.always_recreate_deps {
+        options.recreate_dependencies = Recreate::Always;
+    }
+    options.renew_anonymous_volumes = flags.renew_anon_volumes;
     if flags.wait {
         options.wait = Wait::Healthy { timeout: flags.wait_timeout.map(Duration::from_secs) };
     }
