@@ -1,0 +1,180 @@
+//! A project's life: up, up again with nothing changed, stop, down.
+
+use std::process::Stdio;
+
+use tokio::process::Child;
+
+use super::{Bench, Outcome, command, floor, peer::Tool, report::Scenario, timed};
+
+/// What is done to a project, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Up,
+    Again,
+    Stop,
+    Down,
+}
+
+impl Step {
+    const ALL: [Self; 4] = [Self::Up, Self::Again, Self::Stop, Self::Down];
+
+    /// The words for it that all compose programs share.
+    pub(crate) fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Up | Self::Again => &["up", "-d"],
+            Self::Stop => &["stop"],
+            Self::Down => &["down"],
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Again => "up again, no change",
+            Self::Stop => "stop",
+            Self::Down => "down of what is stopped",
+        }
+    }
+}
+
+const FLOOR: &str = "bare calls";
+pub(crate) const OURS: &str = "longshore";
+const COMPOSE: &str = "docker compose";
+const PODMAN_COMPOSE: &str = "podman-compose";
+/// Bytes of a MB, as kernels tell them: kilobytes.
+const KILOBYTES: f64 = 1000.0;
+
+pub(crate) async fn docker(bench: &Bench) -> Outcome<Vec<Scenario>> {
+    let mut tools = vec![
+        Tool::requests(FLOOR, DOCKER_SOCKET, bench)?,
+        Tool::longshore(OURS, "docker", Vec::new(), bench),
+    ];
+    tools.extend(Tool::other(COMPOSE, &["docker", "compose"], Vec::new(), bench).await);
+    measure("docker", "Docker", bench, &tools, |step, scenario| match step {
+        Step::Again => scenario.wants(OURS, COMPOSE, 0.3),
+        _ => scenario.wants(OURS, FLOOR, 1.05),
+    })
+    .await
+}
+
+pub(crate) const DOCKER_SOCKET: &str = "/var/run/docker.sock";
+
+pub(crate) async fn podman_cli(bench: &Bench) -> Outcome<Vec<Scenario>> {
+    let via = vec![("LONGSHORE_PODMAN_VIA", "cli".to_owned())];
+    let mut tools = vec![Tool::commands(FLOOR, bench), Tool::longshore(OURS, "podman", via, bench)];
+    tools.extend(Tool::other(PODMAN_COMPOSE, &["podman-compose"], Vec::new(), bench).await);
+    measure("podman", "Podman by its commands", bench, &tools, |step, scenario| match step {
+        Step::Up => scenario.wants(OURS, FLOOR, 1.1).wants(OURS, PODMAN_COMPOSE, 0.5),
+        Step::Again => scenario.wants(OURS, FLOOR, 2.2),
+        _ => scenario.wants(OURS, FLOOR, 1.1),
+    })
+    .await
+}
+
+pub(crate) async fn podman_api(bench: &Bench) -> Outcome<Vec<Scenario>> {
+    let service = PodmanService::start(bench).await?;
+    let via = vec![("LONGSHORE_PODMAN_VIA", "api".to_owned())];
+    let over = vec![("DOCKER_HOST", format!("unix://{}", service.socket))];
+    let mut tools =
+        vec![Tool::requests(FLOOR, &service.socket, bench)?, Tool::longshore(OURS, "podman", via, bench)];
+    tools.extend(Tool::other(COMPOSE, &["docker", "compose"], over, bench).await);
+    measure("podman", "Podman by its API", bench, &tools, |step, scenario| match step {
+        Step::Again => scenario.wants(OURS, None, 0.05),
+        _ => scenario.wants(OURS, FLOOR, 1.05),
+    })
+    .await
+}
+
+/// A service of Podman's API for those that do not start their own; it ends with this.
+#[derive(Debug)]
+pub(crate) struct PodmanService {
+    pub(crate) socket: String,
+    _child: Child,
+}
+
+impl PodmanService {
+    pub(crate) async fn start(bench: &Bench) -> Outcome<Self> {
+        let socket = bench.folder.path().join("podman.sock").display().to_string();
+        let url = format!("unix://{socket}");
+        let mut service = command("podman".as_ref(), &["system", "service", "--time", "0", &url]);
+        let child = service.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        for _ in 0..200 {
+            if tokio::net::UnixStream::connect(&socket).await.is_ok() {
+                return Ok(Self { socket, _child: child });
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        Err("podman's service does not answer".into())
+    }
+}
+
+/// Every tool takes its turn in every round, each round beginning with another one.
+async fn measure(
+    program: &str,
+    engine: &str,
+    bench: &Bench,
+    tools: &[Tool],
+    goals: impl Fn(Step, Scenario) -> Scenario,
+) -> Outcome<Vec<Scenario>> {
+    let mut scenarios: Vec<Scenario> = Step::ALL
+        .into_iter()
+        .map(|step| {
+            let title = format!("{engine}, {} services: {}", bench.services, step.name());
+            goals(step, Scenario::new(title, "s"))
+        })
+        .collect();
+    floor::sweep(program, bench.services).await;
+    // Once for what is only so the first time.
+    for tool in tools {
+        for step in Step::ALL {
+            tool.run(step).await?;
+        }
+    }
+    for round in 0..bench.rounds as usize {
+        let (before, after) = tools.split_at(round % tools.len());
+        // The floor stays the first of the rows.
+        for tool in after.iter().chain(before) {
+            for (step, scenario) in Step::ALL.into_iter().zip(&mut scenarios) {
+                let took = timed(tool.run(step)).await?;
+                scenario.add(tool.by, &tool.shown(step), took.as_secs_f64());
+            }
+        }
+    }
+    let mut memory = Scenario::new(format!("{engine}, {} services: peak memory of up", bench.services), "MB")
+        .wants(OURS, None, 12.0);
+    for tool in tools {
+        if let Some(up) = tool.process(Step::Up) {
+            for _ in 0..bench.rounds.min(3) {
+                memory.add(tool.by, &tool.shown(Step::Up), peak(&up).await? / KILOBYTES);
+                tool.run(Step::Down).await?;
+            }
+        }
+    }
+    if !memory.entries.is_empty() {
+        scenarios.push(memory);
+    }
+    let floor = |scenario: &Scenario| scenario.entries.iter().position(|entry| entry.by == FLOOR);
+    for scenario in &mut scenarios {
+        if let Some(at) = floor(scenario) {
+            let entry = scenario.entries.remove(at);
+            scenario.entries.insert(0, entry);
+        }
+    }
+    Ok(scenarios)
+}
+
+/// The most memory that a process had, in kilobytes, as GNU time tells it.
+pub(crate) async fn peak(process: &tokio::process::Command) -> Outcome<f64> {
+    let process = process.as_std();
+    let mut time = command("/usr/bin/time".as_ref(), &["--quiet", "--format", "%M"]);
+    time.arg(process.get_program()).args(process.get_args());
+    for (name, value) in process.get_envs() {
+        if let Some(value) = value {
+            time.env(name, value);
+        }
+    }
+    let output = time.stdout(Stdio::null()).output().await.map_err(|error| format!("GNU time: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last = said.lines().last().unwrap_or_default();
+    Ok(last.trim().parse().map_err(|_| format!("GNU time said {last:?}"))?)
+}
