@@ -45,6 +45,11 @@ pub trait Engine: Debug + Send + Sync + 'static {
         true
     }
 
+    /// Whether to create a container and to start it takes less as one call, [`Engine::run_container`].
+    fn runs_in_one_call(&self) -> bool {
+        false
+    }
+
     /// Whether what it is told is only remembered ([`crate::ContainerRuntime::foresee`]): then core waits for no container and
     /// makes nothing on this computer. No backend's own engine is so.
     fn is_foreseen(&self) -> bool {
@@ -68,6 +73,16 @@ pub trait Engine: Debug + Send + Sync + 'static {
 
     /// Looks at one container, by id or name: as in a list, with its health's log.
     async fn inspect(&self, container: &str) -> Result<Container>;
+
+    /// Creates a container without files, and starts it. One that cannot be started is there afterwards.
+    ///
+    /// # Errors
+    /// Those of [`Engine::create_container`] and of [`Engine::start_container`].
+    async fn run_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
+        let id = self.create_container(spec).await?;
+        self.start_container(&id).await?;
+        Ok(id)
+    }
 
     /// Creates a container on all its networks; it does not run yet. The image must be there.
     ///

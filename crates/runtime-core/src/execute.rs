@@ -9,7 +9,7 @@ use tokio::{sync::broadcast, time::Instant};
 use crate::{
     Action, Awaiting, Call, CommandFailure, Container, ContainerId, ContainerName, ContainerRef,
     ContainerSpec, ContainerState, Creation, Engine, EngineEvent, Error, HookRun, ImageId, MountsFrom, Need,
-    OnFailure, Phase, Plan, Result, Share, StepId, Subject, confine, hide_values, labels, readiness,
+    OnFailure, Phase, Plan, Result, Share, StepId, Subject, Work, confine, hide_values, labels, readiness,
 };
 
 /// How often a container is looked for that the engine is still making, and the time between two looks.
@@ -36,6 +36,8 @@ pub(crate) struct Execution {
 enum Given {
     Nothing,
     Container(ContainerId),
+    /// One that was started in the same call.
+    Running(ContainerId),
     Image(String, ImageId),
 }
 
@@ -112,8 +114,10 @@ async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -
                 _ => None,
             };
             let receiver = matches!(steps[index].action, Action::Await(_)).then(|| events.subscribe());
+            let start = start_of(plan, index, &dependents, &states).filter(|_| engine.runs_in_one_call());
             let has_fallback = dependents[index].iter().any(|(_, need)| *need == Need::Failure);
-            let step = Running { engine, call, containers, image, deadline, receiver, has_fallback };
+            let starts = start.is_some();
+            let step = Running { engine, call, containers, image, deadline, receiver, has_fallback, starts };
             let step = step.perform(&steps[index].action).map(move |outcome| (index, outcome));
             if steps[index].action.is_brief() { brief.push(step) } else { long.push(step) }
         }
@@ -148,6 +152,16 @@ async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -
                     Given::Container(id) => {
                         created.insert(StepId(index), id);
                     }
+                    Given::Running(id) => {
+                        created.insert(StepId(index), id);
+                        if let Some(start) = start_of(plan, index, &dependents, &states) {
+                            done += 1;
+                            finish(index, false, &mut states, &mut wanted, &dependents, &mut ready);
+                            ready.retain(|&step| step != start);
+                            finish(start, false, &mut states, &mut wanted, &dependents, &mut ready);
+                            continue;
+                        }
+                    }
                     Given::Image(reference, id) => {
                         images.insert(reference, id);
                     }
@@ -174,6 +188,17 @@ async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -
         Some(error) => Err(error),
         None => Ok(done),
     }
+}
+
+/// The step that starts what that one creates, if that needs nothing else any more: both may be one call of the engine.
+fn start_of(plan: &Plan, index: usize, dependents: &[Vec<(usize, Need)>], states: &[State]) -> Option<usize> {
+    let Action::CreateContainer(creation) = &plan.steps[index].action else { return None };
+    let is_start = |step: &usize| {
+        let Action::StartContainer(replica) = &plan.steps[*step].action else { return false };
+        replica.container == ContainerRef::Created(StepId(index)) && states[*step] == State::Waiting(1)
+    };
+    let start = dependents[index].iter().map(|(step, _)| *step).find(is_start);
+    start.filter(|_| creation.spec.files.is_empty())
 }
 
 /// Marks a step and all that cannot be done without it, and finds what can be done now.
@@ -262,6 +287,8 @@ struct Running<'a, E> {
     receiver: Option<broadcast::Receiver<EngineEvent>>,
     /// Whether another step is done if this one fails.
     has_fallback: bool,
+    /// Whether what is created is started in the same call.
+    starts: bool,
 }
 
 impl<E: Engine> Running<'_, E> {
@@ -284,6 +311,9 @@ impl<E: Engine> Running<'_, E> {
                 self.call.progress.report(action.subject(), Phase::Warning(warning));
             }
             outcome => ongoing.ended(outcome),
+        }
+        if let Ok(Given::Running(_)) = outcome {
+            self.call.progress.begin(action.subject(), Work::Start).ended(&outcome);
         }
         outcome
     }
@@ -322,7 +352,7 @@ impl<E: Engine> Running<'_, E> {
                 let id = engine.build(spec, &self.call.progress).await?;
                 return Ok(Given::Image(spec.image.clone(), id));
             }
-            Action::CreateContainer(creation) => return self.create(creation).await.map(Given::Container),
+            Action::CreateContainer(creation) => return self.create(creation).await,
             Action::StartContainer(replica) => {
                 let id = self.containers.id(&replica.container)?;
                 engine.start_container(&id).await?;
@@ -391,7 +421,7 @@ impl<E: Engine> Running<'_, E> {
         Err(failed_inside(command, output.exit_code, &said))
     }
 
-    async fn create(&self, creation: &Creation) -> Result<ContainerId> {
+    async fn create(&self, creation: &Creation) -> Result<Given> {
         let missing = creation.host_paths.iter().filter(|_| !self.engine.is_foreseen());
         for path in missing {
             if let Err(error) = tokio::fs::create_dir_all(path).await
@@ -419,7 +449,11 @@ impl<E: Engine> Running<'_, E> {
                 }
             }
         }
-        self.name(Naming::Create(&spec)).await.or_else(|Refused { error, by }| match by {
+        let (naming, given): (_, fn(ContainerId) -> Given) = match self.starts {
+            true => (Naming::Run(&spec), Given::Running),
+            false => (Naming::Create(&spec), Given::Container),
+        };
+        self.name(naming).await.map(given).or_else(|Refused { error, by }| match by {
             // A call that was cancelled may be carried out by the engine after the next one has looked, and another process
             // may bring the same project up: then the very container that is wanted is there already. The image's labels
             // are the container's too.
@@ -427,7 +461,7 @@ impl<E: Engine> Running<'_, E> {
                 if matches!(there.state, ContainerState::Created | ContainerState::Running)
                     && spec.labels.iter().all(|(key, value)| there.labels.get(key) == Some(value)) =>
             {
-                Ok(there.id)
+                Ok(Given::Container(there.id))
             }
             _ => Err(error),
         })
@@ -440,6 +474,7 @@ impl<E: Engine> Running<'_, E> {
         loop {
             let (name, outcome) = match naming {
                 Naming::Create(spec) => (&spec.name, self.engine.create_container(spec).await),
+                Naming::Run(spec) => (&spec.name, self.engine.run_container(spec).await),
                 Naming::Rename(id, to) => {
                     (to, self.engine.rename_container(id, to).await.map(|()| id.clone()))
                 }
@@ -465,6 +500,7 @@ impl<E: Engine> Running<'_, E> {
 #[derive(Clone, Copy)]
 enum Naming<'a> {
     Create(&'a ContainerSpec),
+    Run(&'a ContainerSpec),
     Rename(&'a ContainerId, &'a ContainerName),
 }
 

@@ -127,6 +127,11 @@ impl Api {
         Self { podman, parallel, via, place, state: Mutex::default() }
     }
 
+    /// Whether all is done by commands.
+    pub(crate) fn is_never_asked(&self) -> bool {
+        self.via == Via::Cli
+    }
+
     /// The service, started if it is not there; `None` where commands are to be used.
     ///
     /// # Errors

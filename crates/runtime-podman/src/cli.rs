@@ -22,12 +22,11 @@ use tokio::sync::Semaphore;
 use crate::{
     PodmanConfig, build,
     command::{Finished, Invocation, Podman},
-    confine, copy, create,
+    confine, copy,
+    create::{self, Then},
     failure::{Subject, explain, is_gone, is_passing, unexpected},
     logs,
-    parse::{
-        self, Inspected, InspectedImage, ListedContainer, ListedImage, ListedNetwork, ListedVolume, Version,
-    },
+    parse::{self, Inspected, InspectedImage, ListedContainer, ListedNetwork, ListedVolume, Version},
     session::{self, Talk},
 };
 
@@ -36,6 +35,8 @@ const OLDEST: (u32, u32) = (4, 3);
 /// The most that is kept of each output of a command in a container.
 const MAX_EXEC_OUTPUT: usize = 1 << 20;
 
+/// How many images are asked for in one command, so that its arguments are not too long.
+const IMAGES_AT_ONCE: usize = 500;
 /// How often a list is asked for again that somebody's removal made fail.
 const GONE_MEANWHILE: usize = 10;
 /// How often is looked again at what could not be read for a moment.
@@ -265,7 +266,7 @@ impl PodmanCli {
 
     /// Creates a container with all that is written into it: half a container is worse than none.
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
-        let id = self.create_empty(spec).await?;
+        let id = self.create_empty(spec, Then::Nothing).await?;
         if spec.files.is_empty() {
             return Ok(id);
         }
@@ -285,9 +286,9 @@ impl PodmanCli {
         Ok(id)
     }
 
-    async fn create_empty(&self, spec: &ContainerSpec) -> Result<ContainerId> {
+    async fn create_empty(&self, spec: &ContainerSpec, then: Then) -> Result<ContainerId> {
         let create = |image: String| {
-            let command = create::container(spec, &image);
+            let command = create::container(spec, &image, then);
             async move { self.podman.run(&command).await }
         };
         self.create_by(spec, create).await
@@ -346,33 +347,46 @@ impl PodmanCli {
         }
     }
 
+    /// The images that are here. Each is asked for: what a list of all takes podman (4.3) grows with the square of their number.
     async fn images(&self, references: &BTreeSet<String>) -> Result<BTreeMap<String, ImageId>> {
-        if references.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let command = Invocation::new(["images", "--no-trunc", "--format", "json"]);
-        let finished = self.enumerate(&command, ResourceKind::Image).await?;
-        let listed: Vec<ListedImage> = parse::json("images", &finished.stdout)?;
-        let mut ids: BTreeMap<&str, &str> = BTreeMap::new();
-        for image in &listed {
-            let digests = image.repo_digests.iter().map(String::as_str);
-            ids.extend(
-                image
-                    .names
-                    .iter()
-                    .map(String::as_str)
-                    .chain(digests)
-                    .chain([image.id.as_str()])
-                    .map(|name| (name, image.id.as_str())),
-            );
+        let names: Vec<String> =
+            references.iter().flat_map(|reference| create::image_names(reference)).map(bare).collect();
+        let mut ids: BTreeMap<String, String> = BTreeMap::new();
+        for names in names.chunks(IMAGES_AT_ONCE) {
+            let command = Invocation::new(["image", "inspect", "--"]).args(names.iter().cloned());
+            let is_read = |finished: &Finished| finished.succeeded() || are_not_here(&finished.stderr);
+            // One that goes while it is looked at.
+            let is_disturbed = |finished: &Finished| {
+                let words = ["layer not known", "locating item named"];
+                let says = |line: &String| words.iter().any(|one| line.contains(one));
+                !is_read(finished) && finished.stderr.iter().any(says)
+            };
+            let finished = self.again(&command, GONE_MEANWHILE, is_disturbed).await?;
+            if !is_read(&finished) {
+                return Err(explain(&finished, Subject { kind: ResourceKind::Image, name: "" }));
+            }
+            let found: Vec<InspectedImage> = parse::json("image inspect", &finished.stdout)?;
+            ids.extend(found.into_iter().flat_map(InspectedImage::names));
         }
         let find = |reference: &String| {
-            let names = create::image_names(reference);
-            let id = names.iter().find_map(|name| ids.get(name.strip_prefix("sha256:").unwrap_or(name)))?;
+            let id = create::image_names(reference).into_iter().find_map(|name| ids.get(&bare(name)))?;
             Some((reference.clone(), ImageId::new(id)))
         };
         Ok(references.iter().filter_map(find).collect())
     }
+}
+
+/// The name of an image, or its id without the word before it, which podman does not know.
+fn bare(name: String) -> String {
+    name.strip_prefix("sha256:").map(str::to_owned).unwrap_or(name)
+}
+
+/// Whether all that `image inspect` complains of is that images are not here, or cannot be. It tells of the others all the same.
+fn are_not_here(complaints: &[String]) -> bool {
+    let is_error = |line: &&String| line.starts_with("Error") || line.starts_with("error");
+    let mut errors = complaints.iter().filter(is_error).peekable();
+    errors.peek().is_some()
+        && errors.all(|line| line.contains("image not known") || line.contains("both a tag and digest"))
 }
 
 /// Refuses a podman that is older than the oldest.
@@ -469,6 +483,14 @@ impl Engine for PodmanCli {
     /// Ports are chosen already: podman takes no range for one port of a container.
     async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
         self.create(spec).await
+    }
+
+    fn runs_in_one_call(&self) -> bool {
+        true
+    }
+
+    async fn run_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
+        self.create_empty(spec, Then::Start).await
     }
 
     async fn start_container(&self, id: &ContainerId) -> Result<()> {
@@ -713,5 +735,26 @@ impl Engine for PodmanCli {
         health
             .map(|health| health.status)
             .ok_or_else(|| unexpected("healthcheck run", "a container without a healthcheck"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::are_not_here;
+
+    #[test]
+    fn images_that_are_not_here_are_told_from_what_cannot_be_read() {
+        let are_not_here =
+            |lines: &[&str]| are_not_here(&lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>());
+        // What podman 4.3 was seen to say of two.
+        let two = [
+            "error inspecting object: localhost/b:1: image not known",
+            "Error: inspecting object: localhost/a:1: image not known",
+        ];
+        assert!(are_not_here(&two));
+        assert!(are_not_here(&["time=\"2026-01-02T15:04:05Z\" level=warning msg=\"x\"", two[1]]));
+        assert!(!are_not_here(&[two[0], "Error: inspecting object: localhost/a:1: layer not known"]));
+        assert!(!are_not_here(&["Error: unable to connect to Podman socket: refused"]));
+        assert!(!are_not_here(&[]));
     }
 }

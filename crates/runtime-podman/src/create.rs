@@ -10,11 +10,25 @@ use crate::{
     confine,
 };
 
-pub(crate) fn container(spec: &ContainerSpec, image: &str) -> Invocation {
+/// What becomes of a container that is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// It is there.
+    Nothing,
+    /// It runs.
+    Start,
+}
+
+pub(crate) fn container(spec: &ContainerSpec, image: &str, then: Then) -> Invocation {
+    let verb: &[&str] = match then {
+        Then::Nothing => &["create"],
+        Then::Start => &["run", "--detach"],
+    };
     // The runtime is a word of podman itself.
     let mut command = Invocation::default()
         .args(spec.keeping.runtime.iter().map(|runtime| format!("--runtime={runtime}")))
-        .args(["create", "--pull=never", "--name", spec.name.as_str()]);
+        .args(verb.iter().copied())
+        .args(["--pull=never", "--name", spec.name.as_str()]);
     for (key, value) in &spec.labels {
         command = command.args(["--label".to_owned(), format!("{key}={value}")]);
     }
@@ -275,7 +289,7 @@ mod tests {
         }];
         spec.entrypoint = Some(vec![]);
         spec.command = Some(vec!["-x".into()]);
-        let command = container(&spec, "docker.io/library/app:latest");
+        let command = container(&spec, "docker.io/library/app:latest", Then::Nothing);
         let expected = "create --pull=never --name p-a-1 --env A --env PATH=/bin --publish [::1]:8080:80/tcp \
                         --publish 127.0.0.1::53/udp --network=n:alias=a,alias=b --entrypoint= -- docker.io/library/app:latest -x";
         assert_eq!(command.words().join(" "), expected);

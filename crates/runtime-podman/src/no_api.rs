@@ -36,6 +36,10 @@ impl Api {
         Self(via)
     }
 
+    pub(crate) fn is_never_asked(&self) -> bool {
+        true
+    }
+
     pub(crate) async fn line(&self) -> Result<Option<Line>> {
         match self.0 {
             Via::Auto | Via::Cli => Ok(None),

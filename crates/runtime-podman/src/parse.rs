@@ -69,8 +69,19 @@ pub(crate) struct InspectedImage {
     id: String,
     #[serde(default, deserialize_with = "or_default")]
     repo_tags: Vec<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    repo_digests: Vec<String>,
     #[serde(default)]
     size: u64,
+}
+
+impl InspectedImage {
+    /// All that it is called by, each with its id.
+    pub(crate) fn names(self) -> impl Iterator<Item = (String, String)> {
+        let id = self.id;
+        let names = self.repo_tags.into_iter().chain(self.repo_digests).chain([id.clone()]);
+        names.map(move |name| (name, id.clone()))
+    }
 }
 
 impl From<InspectedImage> for Image {
@@ -262,16 +273,6 @@ impl From<ListedVolume> for Resource {
     fn from(listed: ListedVolume) -> Self {
         Self { name: listed.name, driver: listed.driver, labels: listed.labels }
     }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct ListedImage {
-    pub(crate) id: String,
-    #[serde(default, deserialize_with = "or_default")]
-    pub(crate) names: Vec<String>,
-    #[serde(default, deserialize_with = "or_default")]
-    pub(crate) repo_digests: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,6 +1,6 @@
 //! The engine: each call over an API service where there is one and it can do it, else a command.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use compose_file::ProjectName;
@@ -10,7 +10,7 @@ use runtime_core::{
     ImageId, Lack, LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, ResourceName,
     Result, RuntimeKind, Scope, Session, Usages, VolumeSpec, Wish,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     api::{Api, Line, Place},
@@ -122,14 +122,21 @@ impl PodmanEngine {
         self.cli.shared_podman()
     }
 
-    /// Makes a container whose ports are chosen: by the service, where that can be told all of it.
-    async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
-        if let Some(line) = self.api.line().await?
-            && let Some(created) = line.create_container(spec, &self.cli).await
-        {
-            return created;
+    /// The specification with a port for each range of them, since Podman takes no range for one port of a container. One at a
+    /// time: the next one sees what is taken.
+    async fn with_ports<'s>(
+        &self,
+        spec: &'s ContainerSpec,
+    ) -> Result<(Cow<'s, ContainerSpec>, Option<MutexGuard<'_, ()>>)> {
+        if !spec.has_port_ranges() {
+            return Ok((Cow::Borrowed(spec), None));
         }
-        self.cli.create_container(spec).await
+        let choosing = self.choosing_ports.lock().await;
+        let mut spec = spec.clone();
+        spec.choose_ports(&self.list(&ContainerFilter::default()).await?, |port, number| {
+            self.cli.may_be_free(port, number)
+        })?;
+        Ok((Cow::Owned(spec), Some(choosing)))
     }
 
     /// Looks over the service. It knows images by whole names alone.
@@ -190,16 +197,23 @@ impl Engine for PodmanEngine {
     }
 
     async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
-        if !spec.has_port_ranges() {
-            return self.create(spec).await;
+        let (spec, _choosing) = self.with_ports(spec).await?;
+        if let Some(line) = self.api.line().await?
+            && let Some(created) = line.create_container(&spec, &self.cli).await
+        {
+            return created;
         }
-        // Podman takes no range for one port of a container. One at a time, so that the next one sees what is taken.
-        let _choosing = self.choosing_ports.lock().await;
-        let mut spec = spec.clone();
-        spec.choose_ports(&self.list(&ContainerFilter::default()).await?, |port, number| {
-            self.cli.may_be_free(port, number)
-        })?;
-        self.create(&spec).await
+        self.cli.create_container(&spec).await
+    }
+
+    /// By commands alone: each is a process.
+    fn runs_in_one_call(&self) -> bool {
+        self.api.is_never_asked()
+    }
+
+    async fn run_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
+        let (spec, _choosing) = self.with_ports(spec).await?;
+        self.cli.run_container(&spec).await
     }
 
     async fn start_container(&self, id: &ContainerId) -> Result<()> {

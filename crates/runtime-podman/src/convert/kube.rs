@@ -911,7 +911,7 @@ fn plain_words(line: &str) -> Option<Vec<String>> {
 
 /// What podman would have been told besides.
 fn leftover(of: &str, rest: &ContainerSpec, gaps: &mut Gaps) {
-    let words = create::container(rest, "IMAGE").into_words();
+    let words = create::container(rest, "IMAGE", create::Then::Nothing).into_words();
     let told = words.iter().take_while(|word| *word != "--").filter_map(|word| word.strip_prefix("--"));
     for word in told {
         let flag = word.split_once('=').map_or(word, |(flag, _)| flag);

@@ -222,7 +222,7 @@ fn container(
         PullPolicy::Never => unit.line(CONTAINER, "Pull", "never"),
         _ => true,
     };
-    let words = create::container(&spec, "IMAGE").into_words();
+    let words = create::container(&spec, "IMAGE", create::Then::Nothing).into_words();
     let mut words = words.iter().map(String::as_str);
     // What is before podman's verb is for podman itself.
     for word in words.by_ref().take_while(|word| *word != "create") {
