@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: every tool does the same thing in turns, several times, on this computer. Only the ratios mean anything.
 //!
-//! A [`Scenario`](report::Scenario) is one thing that is measured; what does it is an entry, with its samples. The bare calls of the engine, all
+//! A [`Scenario`] is one thing that is measured; what does it is an entry, with its samples. The bare calls of the engine, all
 //! at once, are the floor. Goals are ratios of medians within one scenario, or bounds of what is no time.
 
 mod alone;
