@@ -458,7 +458,7 @@ fn signals_end_it(
 
 /// A podman that is stopped, as one that waits for something for ever.
 fn signals_end_a_podman_that_hangs(engine: &'static str) -> Outcome {
-    let stops = |case: &Case| case.podman_that("[ \"$1\" != create ] || kill -STOP $$");
+    let stops = |case: &Case| case.podman_that("case \"$1\" in create|run) kill -STOP $$ ;; esac");
     signals_end_it(engine, stops, "cli", "db-1  Creating", |_| Ok(()))
 }
 
