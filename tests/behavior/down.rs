@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use compose_file::Project;
 use longshore_tests::{Case, Failed, Outcome, Recorder, Suite, behaviours, options};
 use runtime_core::{
-    Building, DownOptions, Event, NetworkSpec, Phase, RemoveImages, RemoveVolumes, ResourceName, Target,
-    VolumeSpec, Work,
+    BuildOptions, Building, DownOptions, Event, NetworkSpec, Phase, RemoveImages, RemoveVolumes,
+    ResourceName, Target, VolumeSpec, Work,
 };
 
 pub(crate) fn tests(suite: &mut Suite) {
@@ -21,6 +21,7 @@ pub(crate) fn tests(suite: &mut Suite) {
         what_was_only_created_goes_too,
         a_stopped_project_goes_too,
         images_go_if_told_so,
+        all_names_of_an_image_go,
         an_image_that_somebody_uses_stays,
     );
 }
@@ -217,6 +218,25 @@ async fn images_go_if_told_so(case: Case) -> Outcome {
     }
     // What is not here is no failure.
     case.runtime().down(&target, &with_images(RemoveImages::All), &Default::default()).await?;
+    Ok(())
+}
+
+async fn all_names_of_an_image_go(case: Case) -> Outcome {
+    std::fs::write(case.dir().join("Dockerfile"), "FROM localhost/longshore-fixture:1\nCOPY word /word\n")?;
+    std::fs::write(case.dir().join("word"), case.name())?;
+    let services: Vec<String> = (0..6).map(|number| format!("s{number}")).collect();
+    let mut text = "services:\n".to_owned();
+    for service in &services {
+        text += &format!("  {service}: {{build: ., command: [sleep]}}\n");
+    }
+    let project = case.project(&text)?;
+    let build = BuildOptions::default();
+    case.runtime().build(&project, &build, &Default::default()).await?;
+    let target = Target::from(&project);
+    case.runtime().down(&target, &with_images(RemoveImages::Local), &Default::default()).await?;
+    for service in &services {
+        assert!(!is_here(&case, &format!("{}-{service}", case.name())).await?, "{service}");
+    }
     Ok(())
 }
 

@@ -184,9 +184,7 @@ pub fn plan_stop(target: &Target, options: &StopOptions, observed: &Observed) ->
 /// The containers of the target's services, one-offs left out.
 fn named<'o>(target: &Target, observed: &'o Observed) -> Vec<&'o Container> {
     let is_named = |container: &&Container| {
-        !is_oneoff(container)
-            && (target.services.is_empty()
-                || container.service().is_some_and(|s| target.services.contains(s)))
+        !is_oneoff(container) && target.means(container.service().unwrap_or_default())
     };
     observed.containers.iter().filter(is_named).collect()
 }
@@ -255,8 +253,7 @@ pub fn plan_kill(target: &Target, options: &KillOptions, observed: &Observed) ->
         let service = container.service().unwrap_or_default();
         let is_orphan =
             target.project.as_ref().is_some_and(|project| !project.services.contains_key(service));
-        let is_named = target.services.is_empty() || target.services.contains(service);
-        if is_named && (!is_orphan || options.orphans == Orphans::Remove) {
+        if target.means(service) && (!is_orphan || options.orphans == Orphans::Remove) {
             let kill = Action::KillContainer { replica: existing(container), signal: options.signal.clone() };
             plan.push(kill, Cause::Requested, []);
         }
@@ -317,8 +314,7 @@ fn images_that_go(
         let images = containers.iter().filter(|container| goes(local(container)));
         return images.map(|container| container.image.clone()).collect();
     };
-    let is_named = |service: &&Service| target.services.is_empty() || target.services.contains(&service.name);
-    let services = project.services.values().filter(is_named);
+    let services = project.services.values().filter(|service| target.means(&service.name));
     let images = services.filter(|service| goes(service.is_only_built())).map(|service| &service.image);
     images.filter(|image| observed.images.contains_key(*image)).cloned().collect()
 }
@@ -392,8 +388,12 @@ pub fn plan_down(target: &Target, options: &DownOptions, observed: &Observed) ->
             down.plan.push(remove, Cause::Requested, gone.iter().map(|step| step.ended()));
         }
     }
+    // One after the other: of two names of one image that go at once, Podman 4.3 keeps one and says nothing, and Docker 20.10
+    // fails for the other.
+    let mut before = None;
     for image in images_that_go(target, options.images, &containers, observed) {
-        down.plan.push(Action::RemoveImage(image), Cause::Requested, gone.iter().map(|step| step.ended()));
+        let after = gone.iter().copied().chain(before).map(|step| step.ended());
+        before = Some(down.plan.push(Action::RemoveImage(image), Cause::Requested, after));
     }
     if !named.is_empty() {
         return Ok(down.plan);
@@ -432,7 +432,7 @@ pub fn plan_start(target: &Target, observed: &Observed) -> Plan {
     for wave in waves(&dependencies) {
         for service in wave {
             let mut after = Vec::new();
-            let named = target.services.is_empty() || target.services.contains(service);
+            let named = target.means(service);
             let of_service =
                 |container: &&Container| container.service() == Some(service) && !is_oneoff(container);
             let containers: Vec<&Container> = observed.containers.iter().filter(of_service).collect();

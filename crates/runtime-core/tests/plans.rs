@@ -7,9 +7,9 @@ use compose_file::{
     ServiceNetwork,
 };
 use runtime_core::{
-    Building, Container, ContainerId, ContainerState, Desired, DownOptions, Error, ImageId, Need, Observed,
-    Orphans, Plan, Recreate, RemoveImages, RemoveVolumes, Resource, RestartOptions, StopOptions, Target,
-    UpOptions, labels, plan_down, plan_restart, plan_stop, plan_up,
+    Action, Building, Container, ContainerId, ContainerState, Desired, DownOptions, Error, ImageId, Need,
+    Observed, Orphans, Plan, Recreate, RemoveImages, RemoveVolumes, Resource, RestartOptions, StopOptions,
+    Target, UpOptions, labels, plan_down, plan_restart, plan_stop, plan_up,
 };
 
 /// A name, an image, and what it depends on.
@@ -324,6 +324,21 @@ fn the_images_that_go_are_those_that_are_here_and_meant() {
         ["remove image localhost/p-c:latest (requested)", "remove image p-b (requested)"]
     );
     assert_eq!(removed(&target, RemoveImages::All, &there).len(), 3);
+}
+
+#[test]
+fn images_go_one_after_the_other() {
+    let project = project(&[("a", "a:1", &[]), ("b", "b:1", &[]), ("c", "c:1", &[])]);
+    let mut options = DownOptions::default();
+    options.images = RemoveImages::All;
+    let plan = plan_down(&Target::from(&project), &options, &observed(&project)).unwrap();
+    let removals: Vec<usize> = (0..plan.steps.len())
+        .filter(|step| matches!(plan.steps[*step].action, Action::RemoveImage(_)))
+        .collect();
+    assert_eq!(removals.len(), 3);
+    for pair in removals.windows(2) {
+        assert!(plan.steps[pair[1]].after.iter().any(|after| after.step.0 == pair[0]), "{plan}");
+    }
 }
 
 #[test]
