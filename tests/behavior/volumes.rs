@@ -2,10 +2,9 @@
 
 use std::fs;
 
-use longshore_tests::{Case, Outcome, Suite, behaviours, options};
-use runtime_core::{
-    ContainerId, DownOptions, ExecOutput, ExecSpec, Recreate, RemoveVolumes, ResourceName, Result,
-};
+use compose_file::Project;
+use longshore_tests::{Case, Failed, Outcome, Suite, behaviours, options};
+use runtime_core::{ContainerId, DownOptions, ExecOutput, ExecSpec, Recreate, RemoveVolumes, ResourceName};
 
 pub(crate) fn tests(suite: &mut Suite) {
     behaviours!(suite;
@@ -73,15 +72,7 @@ async fn a_volume_survives_down(case: Case) -> Outcome {
 }
 
 async fn a_volume_without_a_name_goes_with_down(case: Case) -> Outcome {
-    let project = case.project(
-        "
-services:
-  web:
-    image: localhost/longshore-fixture:1
-    command: [sleep]
-    volumes: [/scratch]
-",
-    )?;
+    let project = with_a_nameless_volume(&case)?;
     case.up(&project).await?;
     let web = case.container(&project, "web").await?;
     let anonymous = case.engine().inspect(&web.id.0).await?.volumes.ok_or("the engine tells no volumes")?;
@@ -95,12 +86,9 @@ services:
     Ok(())
 }
 
-async fn inside(case: &Case, id: &ContainerId, words: &[&str]) -> Result<ExecOutput> {
-    case.engine().exec(id, &ExecSpec::new(words.iter().copied())).await
-}
-
-async fn a_volume_without_a_name_outlives_recreation_and_goes_with_down(case: Case) -> Outcome {
-    let project = case.project(
+/// A service with a volume that nobody named, at `/precious`.
+fn with_a_nameless_volume(case: &Case) -> Result<Project, Failed> {
+    case.project(
         "
 services:
   web:
@@ -108,7 +96,15 @@ services:
     command: [sleep]
     volumes: [/precious]
 ",
-    )?;
+    )
+}
+
+async fn inside(case: &Case, id: &ContainerId, words: &[&str]) -> runtime_core::Result<ExecOutput> {
+    case.engine().exec(id, &ExecSpec::new(words.iter().copied())).await
+}
+
+async fn a_volume_without_a_name_outlives_recreation_and_goes_with_down(case: Case) -> Outcome {
+    let project = with_a_nameless_volume(&case)?;
     case.up(&project).await?;
     let first = case.container(&project, "web").await?;
     let written = inside(&case, &first.id, &["/fixture", "write", "/precious/word", "kept"]).await?;
@@ -130,15 +126,7 @@ services:
 }
 
 async fn a_volume_without_a_name_is_a_new_one_if_told_so(case: Case) -> Outcome {
-    let project = case.project(
-        "
-services:
-  web:
-    image: localhost/longshore-fixture:1
-    command: [sleep]
-    volumes: [/precious]
-",
-    )?;
+    let project = with_a_nameless_volume(&case)?;
     case.up(&project).await?;
     let first = case.container(&project, "web").await?;
     inside(&case, &first.id, &["/fixture", "write", "/precious/word", "kept"]).await?;

@@ -350,6 +350,7 @@ impl Command {
             Self::Agents(_) => Some("agents"),
             Self::Machine(verb) => (!matches!(verb, Machine::Status)).then_some("machine"),
             Self::Convert(args) => args.output.is_some().then_some("convert --output"),
+            Self::Config(args) => args.output.is_some().then_some("config --output"),
             Self::Up(_)
             | Self::Plan(_)
             | Self::Stop(_)
@@ -380,7 +381,6 @@ impl Command {
             | Self::Build(_)
             | Self::Push(_)
             | Self::Pull(_)
-            | Self::Config(_)
             | Self::Status
             | Self::Doctor
             | Self::Version { .. }

@@ -944,10 +944,17 @@ fn a_signal_ends_the_reading_of_a_file_that_does_not_end() {
         ("-INT", 130, &["--config", "pipe", "--runtime", "mock", "ls"]),
     ] {
         let child = shop.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let (id, end) = (child.id(), pipe.clone());
+        let ended = std::thread::spawn(move || {
+            let output = child.wait_with_output().unwrap();
+            // Lets go who still waits for a program that has ended without reading it.
+            drop(std::fs::OpenOptions::new().read(true).write(true).open(end).unwrap());
+            output
+        });
         // It can be opened once the other end is.
         let open = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
-        send(signal, child.id());
-        assert_eq!(shop.ran(child.wait_with_output().unwrap()).code, Some(code), "{arguments:?}");
+        send(signal, id);
+        assert_eq!(shop.ran(ended.join().unwrap()).code, Some(code), "{arguments:?}");
         drop(open);
     }
 }
@@ -1093,6 +1100,8 @@ fn config_names_profiles_and_writes_a_file() {
     let ran = shop.run(&["config", "--output", "no/such/folder.yaml"]);
     assert!(ran.code != Some(0) && ran.stderr.contains("no/such/folder.yaml"), "{}", ran.stderr);
     assert_eq!(shop.run(&["config", "--services", "-o", "out.yaml"]).code, Some(64));
+    assert_eq!(shop.run(&["--dry-run", "config", "-o", "dry.yaml"]).code, Some(64));
+    assert!(!shop.folder().join("dry.yaml").exists());
 }
 
 #[test]
@@ -1162,20 +1171,55 @@ fn ctrl_c_stops_an_attached_project_in_order() {
     assert!(front.is_some() && front < db, "{}", ran.stderr);
 }
 
+/// A container of `shop`'s service `db`, as podman inspects it.
+#[cfg(unix)]
+fn inspected(id: &str, number: u32) -> serde_json::Value {
+    serde_json::json!({
+        "Id": id, "Name": format!("shop-db-{number}"), "Image": "1", "ImageName": "example/db:1",
+        "Created": "2026-01-02T15:04:05Z",
+        "State": { "Status": "running", "ExitCode": 0, "StartedAt": "2026-01-02T15:04:05Z",
+            "FinishedAt": "0001-01-01T00:00:00Z" },
+        "Config": { "Labels": { "com.docker.compose.project": "shop", "com.docker.compose.service": "db",
+            "com.docker.compose.container-number": number.to_string() } },
+        "HostConfig": {}, "NetworkSettings": {}, "Mounts": []
+    })
+}
+
+#[cfg(unix)]
+#[test]
+fn logs_are_those_of_the_container_of_a_number() {
+    let shop = Shop::new(SHOP);
+    let ids = ["1a".repeat(32), "2b".repeat(32)];
+    let both = serde_json::json!([inspected(&ids[0], 1), inspected(&ids[1], 2)]);
+    let program = script(
+        &shop,
+        &format!(
+            "for last; do :; done; case \"$1\" in ps) echo {}; echo {};; container) echo '{both}';; \
+             logs) echo \"2026-01-02T15:04:05.000000000Z $last\";; *) exit 1;; esac",
+            ids[0], ids[1]
+        ),
+    );
+    let logs = |more: &[&str]| {
+        let words =
+            [&["--runtime", "podman", "--podman", &program, "logs", "--no-log-prefix"], more].concat();
+        let command = &mut shop.command(&words);
+        shop.ran(command.envs([("PATH", "/usr/bin:/bin"), ("LONGSHORE_PODMAN_VIA", "cli")]).output().unwrap())
+    };
+    let all = logs(&[]);
+    let lines: BTreeSet<&str> = all.stdout.lines().collect();
+    assert_eq!(lines, BTreeSet::from([ids[0].as_str(), &ids[1]]), "{}", all.stderr);
+    assert_eq!(logs(&["--index", "2"]).stdout, format!("{}\n", ids[1]));
+    let none = logs(&["--index", "3"]);
+    assert_eq!((none.code, none.stdout.as_str()), (Some(1), ""), "{}", none.stderr);
+}
+
 /// A podman with one container, whose log does not end.
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_followed_logs_in_silence() {
     let shop = Shop::new(SHOP);
     let id = "4f".repeat(32);
-    let inspected = serde_json::json!([{
-        "Id": id, "Name": "shop-db-1", "Image": "1", "ImageName": "example/db:1", "Created": "2026-01-02T15:04:05Z",
-        "State": { "Status": "running", "ExitCode": 0, "StartedAt": "2026-01-02T15:04:05Z",
-            "FinishedAt": "0001-01-01T00:00:00Z" },
-        "Config": { "Labels": { "com.docker.compose.project": "shop", "com.docker.compose.service": "db",
-            "com.docker.compose.container-number": "1" } },
-        "HostConfig": {}, "NetworkSettings": {}, "Mounts": []
-    }]);
+    let inspected = serde_json::json!([inspected(&id, 1)]);
     let program = script(
         &shop,
         &format!(

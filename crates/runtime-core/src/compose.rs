@@ -186,7 +186,8 @@ impl<E: Engine> Compose<E> {
         self.shared.engine.observe(&scope_of_down(target, &DownOptions::default())).await
     }
 
-    /// Pulls images side by side; all of them are tried. Of some a failure is only told, because they can be built for one: returns these.
+    /// Pulls images side by side; all of them are tried. Of what can be done without, because it can be built for one, a failure is
+    /// only told: returns these.
     async fn pull_images(
         &self,
         images: BTreeSet<String>,
@@ -494,10 +495,7 @@ impl<E: Engine> Compose<E> {
         let mut containers = self.ps(&target.name).await?;
         let there = Observed { containers: containers.clone(), ..Observed::default() };
         Self::checked_target(target, &there)?;
-        containers.retain(|container| {
-            target.services.is_empty()
-                || container.service().is_some_and(|service| target.services.contains(service))
-        });
+        containers.retain(|container| target.means(container.service().unwrap_or_default()));
         Ok(containers)
     }
 
@@ -794,7 +792,7 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
         Self::checked_target(target, &observed)?;
         let is_meant = |container: &Container| {
             let service = container.service().unwrap_or_default();
-            container.state.is_running() && (target.services.is_empty() || target.services.contains(service))
+            container.state.is_running() && target.means(service)
         };
         let waits: FuturesUnordered<_> = observed
             .containers

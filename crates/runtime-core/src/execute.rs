@@ -114,9 +114,8 @@ async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -
                 _ => None,
             };
             let receiver = matches!(steps[index].action, Action::Await(_)).then(|| events.subscribe());
-            let start = start_of(plan, index, &dependents, &states).filter(|_| engine.runs_in_one_call());
+            let starts = engine.runs_in_one_call() && start_of(plan, index, &dependents, &states).is_some();
             let has_fallback = dependents[index].iter().any(|(_, need)| *need == Need::Failure);
-            let starts = start.is_some();
             let step = Running { engine, call, containers, image, deadline, receiver, has_fallback, starts };
             let step = step.perform(&steps[index].action).map(move |outcome| (index, outcome));
             if steps[index].action.is_brief() { brief.push(step) } else { long.push(step) }
@@ -144,6 +143,7 @@ async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -
             Some(outcome) = brief.next() => outcome,
             Some(outcome) = long.next() => outcome,
         };
+        let mut started = None;
         let failed = match outcome {
             Ok(given) => {
                 done += 1;
@@ -154,13 +154,7 @@ async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -
                     }
                     Given::Running(id) => {
                         created.insert(StepId(index), id);
-                        if let Some(start) = start_of(plan, index, &dependents, &states) {
-                            done += 1;
-                            finish(index, false, &mut states, &mut wanted, &dependents, &mut ready);
-                            ready.retain(|&step| step != start);
-                            finish(start, false, &mut states, &mut wanted, &dependents, &mut ready);
-                            continue;
-                        }
+                        started = start_of(plan, index, &dependents, &states);
                     }
                     Given::Image(reference, id) => {
                         images.insert(reference, id);
@@ -182,7 +176,14 @@ async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -
                 true
             }
         };
-        finish(index, failed, &mut states, &mut wanted, &dependents, &mut ready);
+        if let Some(start) = started {
+            // So that nobody begins it when what it needs is over.
+            states[start] = State::Running;
+            done += 1;
+        }
+        for over in [Some(index), started].into_iter().flatten() {
+            finish(over, failed, &mut states, &mut wanted, &dependents, &mut ready);
+        }
     }
     match failure {
         Some(error) => Err(error),

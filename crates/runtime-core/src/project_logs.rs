@@ -99,11 +99,8 @@ async fn containers<E: Engine>(engine: &E, target: &Target) -> Result<Vec<Contai
         labels: vec![(labels::PROJECT.to_owned(), Some(target.name.to_string()))],
     };
     let mut containers = engine.list(&filter).await?;
-    containers.retain(|container| {
-        !is_oneoff(container)
-            && (target.services.is_empty()
-                || container.service().is_some_and(|service| target.services.contains(service)))
-    });
+    containers
+        .retain(|container| !is_oneoff(container) && target.means(container.service().unwrap_or_default()));
     containers.sort_by(|a, b| (a.service(), a.number()).cmp(&(b.service(), b.number())));
     Ok(containers)
 }
@@ -271,8 +268,7 @@ impl<E: Engine> Following<E> {
             Err(Error::NotFound { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let ours = self.target.services.is_empty()
-            || container.service().is_some_and(|service| self.target.services.contains(service));
+        let ours = self.target.means(container.service().unwrap_or_default());
         let is_read = container.started.is_some() && self.runs.get(id) == container.started.as_ref();
         if !ours || is_oneoff(&container) || is_read {
             return Ok(());

@@ -421,6 +421,11 @@ impl Target {
         Self { name, project: None, services: BTreeSet::new() }
     }
 
+    /// Whether a service is among those that are meant: all, where none is named.
+    pub fn means(&self, service: &str) -> bool {
+        self.services.is_empty() || self.services.contains(service)
+    }
+
     /// Only these services of it.
     #[must_use]
     pub fn services<S: Into<String>>(mut self, services: impl IntoIterator<Item = S>) -> Self {

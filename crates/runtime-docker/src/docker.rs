@@ -40,7 +40,7 @@ use crate::{
     confine,
     connect::{Behind, Connection, DockerConfig},
     convert, exec,
-    failure::{Asked, Peer, explain, has_gone_meanwhile, without_values},
+    failure::{Asked, Peer, explain, has_gone_meanwhile, said, without_values},
     logs, pull, stats,
 };
 
@@ -639,10 +639,20 @@ impl Engine for DockerEngine {
     }
 
     async fn remove_image(&self, image: &str) -> Result<()> {
-        let removed = self.ask("remove image", ResourceKind::Image, image, |docker| {
-            docker.remove_image(image, None::<RemoveImageOptions>, None)
-        });
-        removed.await.map(|_| ())
+        use bollard::errors::Error::DockerResponseServerError as Refused;
+        let (kind, name) = (ResourceKind::Image, image.to_owned());
+        let remove = async |docker: &Docker| match docker
+            .remove_image(image, None::<RemoveImageOptions>, None)
+            .await
+        {
+            Ok(_) => Ok(Ok(())),
+            Err(Refused { status_code: 404, .. }) => Ok(Err(Error::NotFound { kind, name })),
+            Err(Refused { status_code: 409, message }) => {
+                Ok(Err(Error::InUse { kind, name, reason: said(&message) }))
+            }
+            Err(error) => Err(error),
+        };
+        self.ask("remove image", kind, image, remove).await?
     }
 
     async fn remove_replaced_images(&self, project: &ProjectName) -> Result<()> {

@@ -95,7 +95,7 @@ fn causes(error: &dyn std::error::Error) -> Vec<String> {
 }
 
 /// What an engine said, or that it said nothing.
-fn said(message: &str) -> String {
+pub(crate) fn said(message: &str) -> String {
     match message.trim() {
         "" => "the engine gives no reason".to_owned(),
         reason => reason.to_owned(),
@@ -150,13 +150,6 @@ fn refused(
     let reason = said(message);
     if has("port is already allocated") || has("address already in use") || has("ports are not available") {
         return Error::PortInUse { container: owned, reason };
-    }
-    if kind == ResourceKind::Image && operation == "remove image" {
-        match status {
-            404 => return Error::NotFound { kind, name: owned },
-            409 => return Error::InUse { kind, name: owned, reason },
-            _ => {}
-        }
     }
     if has("no such image") || has("image not known") || (kind == ResourceKind::Image) {
         return Error::Image { image: owned, reason };

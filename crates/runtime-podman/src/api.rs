@@ -85,8 +85,6 @@ enum State {
 struct Open {
     engine: DockerEngine,
     socket: PathBuf,
-    /// How long an ordinary answer may take.
-    deadline: Duration,
     /// If it is our own.
     service: Option<Service>,
     /// Whether somebody had no answer, so that the next one looks whether it is there.
@@ -193,13 +191,8 @@ impl Api {
             // A socket that somebody named may lead to a machine, whose clock is another.
             _ => Behind::PodmanElsewhere,
         };
-        let open = Open {
-            engine: DockerEngine::new(config),
-            socket,
-            deadline: self.podman.deadline,
-            service,
-            doubted: AtomicBool::new(false),
-        };
+        let open =
+            Open { engine: DockerEngine::new(config), socket, service, doubted: AtomicBool::new(false) };
         // It may be that nobody listens at a socket, or somebody else.
         open.version().await?;
         open.engine.connect().await?;
@@ -246,7 +239,7 @@ impl Line {
         stream.inspect(move |item| self.0.note(item)).boxed()
     }
 
-    /// Makes a container, which the service and no command does; `None` where a command has to.
+    /// Makes a container by the service; `None` where a command has to.
     ///
     /// # Errors
     /// As [`Engine::create_container`].
@@ -256,18 +249,25 @@ impl Line {
         cli: &PodmanCli,
     ) -> Option<Result<ContainerId>> {
         let body = specgen::container(spec)?;
-        Some(self.heard(cli.create_by(spec, |image| self.created(body.clone(), image)).await))
+        let deadline = cli.podman().deadline;
+        let create = |image| self.created(body.clone(), image, deadline);
+        Some(self.heard(cli.create_by(spec, create).await))
     }
 
     /// Asks for a container of that image. What is refused is told as the command tells it: it is the same text.
-    async fn created(&self, mut body: Map<String, Value>, image: String) -> Result<Finished> {
+    async fn created(
+        &self,
+        mut body: Map<String, Value>,
+        image: String,
+        deadline: Duration,
+    ) -> Result<Finished> {
         const CREATE: &str = "/v4.0.0/libpod/containers/create";
         body.insert("image".to_owned(), image.into());
         let body = serde_json::to_vec(&body).map_err(|error| unexpected("create", error))?;
-        let asked = timeout(self.0.deadline, post(&self.0.socket, CREATE, body));
+        let asked = timeout(deadline, post(&self.0.socket, CREATE, body));
         let (status, answer) = asked
             .await
-            .map_err(|_| Error::TimedOut { what: "creating a container".to_owned(), after: self.0.deadline })?
+            .map_err(|_| Error::TimedOut { what: "creating a container".to_owned(), after: deadline })?
             .map_err(|error| self.0.unreachable(error.to_string()))?;
         let mut finished = Finished {
             exit_code: Some(0),

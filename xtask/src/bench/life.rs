@@ -41,7 +41,7 @@ const FLOOR: &str = "bare calls";
 pub(crate) const OURS: &str = "longshore";
 const COMPOSE: &str = "docker compose";
 const PODMAN_COMPOSE: &str = "podman-compose";
-/// Bytes of a MB, as kernels tell them: kilobytes.
+/// Kilobytes of a MB.
 const KILOBYTES: f64 = 1000.0;
 
 pub(crate) async fn docker(bench: &Bench) -> Outcome<Vec<Scenario>> {
@@ -145,7 +145,7 @@ async fn measure(
     for tool in tools {
         if let Some(up) = tool.process(Step::Up) {
             for _ in 0..bench.rounds.min(3) {
-                memory.add(tool.by, &tool.shown(Step::Up), peak(&up).await? / KILOBYTES);
+                memory.add(tool.by, &tool.shown(Step::Up), peak(&up).await?);
                 tool.run(Step::Down).await?;
             }
         }
@@ -163,7 +163,7 @@ async fn measure(
     Ok(scenarios)
 }
 
-/// The most memory that a process had, in kilobytes, as GNU time tells it.
+/// The most memory that a process had, in MB, as GNU time tells it.
 pub(crate) async fn peak(process: &tokio::process::Command) -> Outcome<f64> {
     let process = process.as_std();
     let mut time = command("/usr/bin/time".as_ref(), &["--quiet", "--format", "%M"]);
@@ -176,5 +176,6 @@ pub(crate) async fn peak(process: &tokio::process::Command) -> Outcome<f64> {
     let output = time.stdout(Stdio::null()).output().await.map_err(|error| format!("GNU time: {error}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
     let last = said.lines().last().unwrap_or_default();
-    Ok(last.trim().parse().map_err(|_| format!("GNU time said {last:?}"))?)
+    let kilobytes: f64 = last.trim().parse().map_err(|_| format!("GNU time said {last:?}"))?;
+    Ok(kilobytes / KILOBYTES)
 }

@@ -20,8 +20,6 @@ const LINES: u32 = 1_000_000;
 /// How many containers are followed at once, and how many lines each of them writes.
 const FOLLOWED: u32 = 50;
 const LINES_EACH: u32 = 20_000;
-/// Bytes of a MB, as GNU time tells them: kilobytes.
-const KILOBYTES: f64 = 1000.0;
 
 pub(crate) async fn all(bench: &Bench) -> Outcome<Vec<Scenario>> {
     let mut scenarios = Vec::new();
@@ -109,8 +107,8 @@ async fn logs(bench: &Bench, engine: &'static str) -> Outcome<Vec<Scenario>> {
         rate.add(THEIRS, &shown[0], timed(unread(theirs())).await?.as_secs_f64());
         rate.add(OURS, &shown[1], timed(unread(bench.of_longshore(&words))).await?.as_secs_f64());
     }
-    memory.add(THEIRS, &shown[0], peak(&theirs()).await? / KILOBYTES);
-    memory.add(OURS, &shown[1], peak(&bench.of_longshore(&words)).await? / KILOBYTES);
+    memory.add(THEIRS, &shown[0], peak(&theirs()).await?);
+    memory.add(OURS, &shown[1], peak(&bench.of_longshore(&words)).await?);
     finished(bench.of_longshore(&["--runtime", engine, "--file", &file, "down"])).await?;
     Ok(vec![rate, memory])
 }

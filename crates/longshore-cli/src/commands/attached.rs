@@ -123,8 +123,7 @@ impl Command<'_> {
             told.services = self.shown.clone();
         }
         let lines = self.runtime.attach(&told, started).await?;
-        let timestamps = self.args.timestamps;
-        let mut following = Following { lines: Some(lines), shows, timestamps, printer, ended: Vec::new() };
+        let mut following = self.following(Some(lines), shows, printer);
         let aborts = self.args.abort_on_container_exit || self.args.exit_code_from.is_some();
         let telling = Telling::new(self.context, Tells::All);
         let teller = telling.clone();
@@ -196,6 +195,10 @@ impl Command<'_> {
         Ok(ended.find_map(|container| container.exit_code).map_or(ExitCode::Failed, ExitCode::passed))
     }
 
+    fn following(&self, lines: Option<Foreground>, shows: bool, printer: Printer) -> Following {
+        Following { lines, shows, timestamps: self.args.timestamps, printer, ended: Vec::new() }
+    }
+
     fn printer<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Printer {
         let prefix = if self.args.no_log_prefix { Prefix::None } else { Prefix::Container };
         let mut output = self.context.output;
@@ -215,13 +218,7 @@ impl Command<'_> {
 
     /// Stops the containers in reverse order of dependency; after a second signal, at once.
     pub(crate) async fn stop(&self, signal: Option<Signal>) -> Result<ExitCode, Failure> {
-        let mut following = Following {
-            lines: None,
-            shows: true,
-            timestamps: false,
-            printer: self.printer([]),
-            ended: Vec::new(),
-        };
+        let mut following = self.following(None, true, self.printer([]));
         self.stop_beside(STOPPING, &mut following).await?;
         Err(because_of(signal))
     }

@@ -10,7 +10,7 @@ use longshore::{
     compose_file::{self, Service},
 };
 
-use super::list::print_words;
+use super::{convert::named, list::print_words};
 use crate::{
     args::{ConfigCommand, Format},
     context::{Context, Interpolate},
@@ -60,8 +60,7 @@ pub(crate) async fn config(args: &ConfigCommand, context: &Context) -> Result<Ex
     let text = text.trim_end();
     match &args.output {
         None => context.output.line(text)?,
-        Some(path) => fs::write(path, format!("{text}\n"))
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?,
+        Some(path) => fs::write(path, format!("{text}\n")).map_err(|error| named(path, &error))?,
     }
     Ok(ExitCode::Ok)
 }

@@ -91,7 +91,7 @@ pub(crate) async fn rm(args: &Rm, context: &Context) -> Result<ExitCode, Failure
 fn is_meant(target: &Target, container: &Container) -> bool {
     let service = container.service().unwrap_or_default();
     let in_file = target.project.as_ref().is_none_or(|project| project.services.contains_key(service));
-    in_file && (target.services.is_empty() || target.services.contains(service))
+    in_file && target.means(service)
 }
 
 /// Asks, and reads a line of stdin. No answer is none.

@@ -108,6 +108,7 @@ fn there_already(path: &Path) -> Failure {
     )
 }
 
-fn named(path: &Path, error: &io::Error) -> Failure {
+/// The failure of a file, by its name.
+pub(super) fn named(path: &Path, error: &io::Error) -> Failure {
     Failure::Io(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }

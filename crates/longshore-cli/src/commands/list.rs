@@ -27,10 +27,7 @@ pub(crate) async fn ps(args: &Ps, context: &Context) -> Result<ExitCode, Failure
     let runtime = context.runtime().await?;
     let mut containers = context.reading(async { Ok(runtime.ps(&target.name).await?) }).await?;
     check_named(&target, &containers)?;
-    let named = |container: &Container| {
-        target.services.is_empty()
-            || container.service().is_some_and(|service| target.services.contains(service))
-    };
+    let named = |container: &Container| target.means(container.service().unwrap_or_default());
     let states: Vec<_> = args.status.iter().chain(&args.filter).copied().collect();
     let is_shown = |container: &Container| match states.is_empty() {
         true => args.all || container.state.is_running(),

@@ -19,16 +19,14 @@ pub(crate) async fn logs(args: &Logs, context: &Context) -> Result<ExitCode, Fai
         LogOptions { follow: args.follow, tail: args.tail.0, since: args.since, timestamps: args.timestamps };
     let mut output = context.output;
     output.stdout_colors &= !args.no_color;
-    let is_meant = |number: Option<u32>| args.index.is_none_or(|index| number == Some(index));
     let prefix = if args.no_log_prefix { Prefix::None } else { Prefix::Container };
     let shown = context
         .reading(async {
             let mut containers = runtime.ps(&target.name).await?;
             check_named(&target, &containers)?;
             containers.retain(|container| {
-                let is_named = target.services.is_empty()
-                    || container.service().is_some_and(|service| target.services.contains(service));
-                is_named && is_meant(container.number())
+                let has_number = args.index.is_none_or(|index| container.number() == Some(index));
+                has_number && target.means(container.service().unwrap_or_default())
             });
             if let (Some(number), true) = (args.index, containers.is_empty()) {
                 let name = format!("number {number} of {}", target.name);
