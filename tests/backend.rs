@@ -71,10 +71,11 @@ impl Backend {
     /// All of them.
     pub fn all() -> Vec<Self> {
         let socket = env::var("LONGSHORE_TEST_PODMAN_SOCKET").ok().filter(|socket| !socket.is_empty());
-        let over_podman = match socket {
-            Some(path) if path.contains("://") => Kind::Docker { host: Some(path) },
-            Some(path) => Kind::Docker { host: Some(format!("unix://{path}")) },
-            None => Kind::Unset("LONGSHORE_TEST_PODMAN_SOCKET"),
+        let over_podman = match (env::var_os("LONGSHORE_TEST_OVER_PODMAN"), socket) {
+            (None, _) => Kind::Unset("LONGSHORE_TEST_OVER_PODMAN"),
+            (_, None) => Kind::Unset("LONGSHORE_TEST_PODMAN_SOCKET"),
+            (_, Some(path)) if path.contains("://") => Kind::Docker { host: Some(path) },
+            (_, Some(path)) => Kind::Docker { host: Some(format!("unix://{path}")) },
         };
         let by_api = match env::var_os("LONGSHORE_TEST_PODMAN_API") {
             Some(_) => Kind::Podman(Via::Api),

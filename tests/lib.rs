@@ -8,7 +8,8 @@
 //! |---|---|
 //! | `LONGSHORE_REQUIRE` | backends that must be there, joined by commas |
 //! | `LONGSHORE_TEST_PODMAN_API` | set, if Podman is to be asked over its API too |
-//! | `LONGSHORE_TEST_PODMAN_SOCKET` | Podman's socket, for the Docker backend over Podman |
+//! | `LONGSHORE_TEST_OVER_PODMAN` | set, if Podman is to be asked by the Docker backend too |
+//! | `LONGSHORE_TEST_PODMAN_SOCKET` | the socket of a service of Podman's |
 //! | `LONGSHORE_TEST_AXE` | axe-core's script, for the tests of the page |
 //! | `LONGSHORE_TEST_SHOTS` | a folder for pictures of the page |
 //! | `LONGSHORE_TEST_REGISTRY` | a registry, as `host:port`, with the image `longshore-fixture:pull` |
