@@ -77,7 +77,8 @@ async fn a_shutdown_by_a_client_answers_when_all_is_stopped(house: &mut House) -
 }
 
 async fn a_shutdown_waits_no_longer_than_it_may(house: &mut House) -> Outcome {
-    house.config.serve.shutdown_timeout = Some(1);
+    // Less than the grace of a stop, and more than one takes that is obeyed.
+    house.config.serve.shutdown_timeout = Some(5);
     house.start().await?;
     house.agent("good").await?;
     house.agent_with("stubborn", "echo?ignore-term").await?;
