@@ -184,9 +184,15 @@ fn with_images(images: RemoveImages) -> DownOptions {
 }
 
 /// A project whose service `built` has an image of its own, and `named` one that the file names.
-fn with_builds(case: &Case) -> Result<Project, Failed> {
+/// What an image of this case's own is built from.
+fn lay_out_a_build(case: &Case) -> Outcome {
     std::fs::write(case.dir().join("Dockerfile"), "FROM localhost/longshore-fixture:1\nCOPY word /word\n")?;
     std::fs::write(case.dir().join("word"), case.name())?;
+    Ok(())
+}
+
+fn with_builds(case: &Case) -> Result<Project, Failed> {
+    lay_out_a_build(case)?;
     case.project(&format!(
         "
 services:
@@ -222,8 +228,7 @@ async fn images_go_if_told_so(case: Case) -> Outcome {
 }
 
 async fn all_names_of_an_image_go(case: Case) -> Outcome {
-    std::fs::write(case.dir().join("Dockerfile"), "FROM localhost/longshore-fixture:1\nCOPY word /word\n")?;
-    std::fs::write(case.dir().join("word"), case.name())?;
+    lay_out_a_build(&case)?;
     let services: Vec<String> = (0..6).map(|number| format!("s{number}")).collect();
     let mut text = "services:\n".to_owned();
     for service in &services {
