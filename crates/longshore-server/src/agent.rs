@@ -182,6 +182,13 @@ impl Known {
         self.of(service).find_map(|container| container.exit_code)
     }
 
+    /// What its service's container is doing, in the engine's words, and how its check finds it.
+    pub(crate) fn doing(&self, service: &str) -> Option<String> {
+        let container = self.of(service).next()?;
+        let health = container.health_status().map(|health| format!(", {}", health.as_str()));
+        Some(format!("{}{}", container.state.as_str(), health.unwrap_or_default()))
+    }
+
     fn of(&self, service: &str) -> impl Iterator<Item = &Container> {
         self.containers.iter().filter(move |container| container.service() == Some(service))
     }

@@ -340,12 +340,24 @@ async fn prove(
             Ok(()) => return Ok(()),
             Err(why) => why,
         };
-        if Instant::now() >= until {
+        let late = Instant::now() >= until;
+        // It may have ended before anybody listened, or when nobody was told.
+        if std::mem::take(&mut unsure) || late {
+            look(fleet, cell).await;
+            let ended = lives.have_ended(&cell.known(), &about.service);
+            if let Some(ended) = ended {
+                return Err(with_log(fleet, cell, ended).await);
+            }
+        }
+        if late {
             let problem = match why {
-                Unproved::NotYet(reason) => Problem::new(
-                    "not_ready",
-                    format!("it did not answer as it should within {} s: {reason}", about.start_timeout),
-                ),
+                Unproved::NotYet(reason) => {
+                    let is = cell.known().doing(&about.service);
+                    let is = is.map(|is| format!(" (its container is {is})")).unwrap_or_default();
+                    let within = about.start_timeout;
+                    let message = format!("it did not answer as it should within {within} s: {reason}{is}");
+                    Problem::new("not_ready", message)
+                }
                 Unproved::SomebodyElse(reason) => Problem::new(
                     "somebody_else",
                     format!("somebody else answers at its port {port}: {reason}"),
@@ -353,14 +365,6 @@ async fn prove(
                 .with_help("stop what listens there, then start the agent again"),
             };
             return Err(with_log(fleet, cell, problem).await);
-        }
-        // It may have ended before anybody listened.
-        if std::mem::take(&mut unsure) {
-            look(fleet, cell).await;
-            let ended = lives.have_ended(&cell.known(), &about.service);
-            if let Some(ended) = ended {
-                return Err(with_log(fleet, cell, ended).await);
-            }
         }
         tokio::select! {
             () = sleep(pause) => {

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use compose_file::{
     HealthTest, Healthcheck, IpamPool, NetworkMode, Port, ProjectName, Protocol, Recursive, RestartPolicy,
 };
-use futures_util::stream::BoxStream;
+use futures_util::{future::join_all, stream::BoxStream};
 use serde::Serialize;
 
 use crate::{
@@ -47,6 +47,12 @@ pub trait Engine: Debug + Send + Sync + 'static {
 
     /// Whether to create a container and to start it takes less as one call, [`Engine::run_container`].
     fn runs_in_one_call(&self) -> bool {
+        false
+    }
+
+    /// Whether to stop several containers, or to remove them, takes less as one call: [`Engine::stop_containers`] and
+    /// [`Engine::remove_containers`].
+    fn takes_several(&self) -> bool {
         false
     }
 
@@ -100,6 +106,11 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// own, else ten seconds. Returns when it has ended; one that does not run is success.
     async fn stop_container(&self, id: &ContainerId, grace: Option<Duration>) -> Result<()>;
 
+    /// Stops containers, each as [`Engine::stop_container`] does. Returns when all have ended: what came of each, in their order.
+    async fn stop_containers(&self, ids: &[ContainerId], grace: Option<Duration>) -> Vec<Result<()>> {
+        join_all(ids.iter().map(|id| self.stop_container(id, grace))).await
+    }
+
     /// Sends a signal (`SIGKILL`) to a running container; one that does not run is success.
     async fn kill_container(&self, id: &ContainerId, signal: &str) -> Result<()>;
 
@@ -114,6 +125,15 @@ pub trait Engine: Debug + Send + Sync + 'static {
 
     /// Removes a container, killing it if it runs. `anonymous_volumes` are removed with it or kept.
     async fn remove_container(&self, id: &ContainerId, anonymous_volumes: AnonymousVolumes) -> Result<()>;
+
+    /// Removes containers, each as [`Engine::remove_container`] does: what came of each, in their order.
+    async fn remove_containers(
+        &self,
+        ids: &[ContainerId],
+        anonymous_volumes: AnonymousVolumes,
+    ) -> Vec<Result<()>> {
+        join_all(ids.iter().map(|id| self.remove_container(id, anonymous_volumes))).await
+    }
 
     /// Gives a container another name.
     async fn rename_container(&self, id: &ContainerId, name: &ContainerName) -> Result<()>;

@@ -1,15 +1,20 @@
 //! Does the steps of a plan, side by side as far as they allow. No opinion: what to do and why was decided before.
 
-use std::{collections::BTreeMap, pin::pin, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+    time::Duration,
+};
 
 use compose_file::{Namespace, NetworkMode};
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tokio::{sync::broadcast, time::Instant};
 
 use crate::{
-    Action, Awaiting, Call, CommandFailure, Container, ContainerId, ContainerName, ContainerRef,
-    ContainerSpec, ContainerState, Creation, Engine, EngineEvent, Error, HookRun, ImageId, MountsFrom, Need,
-    OnFailure, Phase, Plan, Result, Share, StepId, Subject, Work, confine, hide_values, labels, readiness,
+    Action, AnonymousVolumes, Awaiting, Call, CommandFailure, Container, ContainerId, ContainerName,
+    ContainerRef, ContainerSpec, ContainerState, Creation, Engine, EngineEvent, Error, HookRun, ImageId,
+    MountsFrom, Need, OnFailure, Phase, Plan, Result, Share, StepId, Subject, Work, confine, hide_values,
+    labels, readiness,
 };
 
 /// How often a container is looked for that the engine is still making, and the time between two looks.
@@ -80,15 +85,9 @@ pub(crate) async fn execute<E: Engine>(
 
 async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -> Result<usize> {
     let steps = &plan.steps;
-    let mut dependents: Vec<Vec<(usize, Need)>> = vec![Vec::new(); steps.len()];
-    let mut states: Vec<State> = Vec::with_capacity(steps.len());
+    let dependents = dependents(plan);
+    let mut states: Vec<State> = steps.iter().map(|step| State::Waiting(step.after.len())).collect();
     let mut wanted: Vec<bool> = steps.iter().map(|step| !step.is_fallback()).collect();
-    for (index, step) in steps.iter().enumerate() {
-        for after in &step.after {
-            dependents[after.step.0].push((index, after.need));
-        }
-        states.push(State::Waiting(step.after.len()));
-    }
     let deadline = with.wait.map(|wait| (wait, Instant::now() + wait));
     let mut images = with.images;
     let mut created: BTreeMap<StepId, ContainerId> = BTreeMap::new();
@@ -103,11 +102,27 @@ async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -
     let mut ready: Vec<usize> =
         (0..steps.len()).filter(|&index| steps[index].after.is_empty()).rev().collect();
     loop {
+        let mut due = Vec::new();
         while let Some(index) = ready.pop() {
-            if failure.is_some() && plan.on_failure == OnFailure::Halt {
-                continue;
+            if failure.is_none() || plan.on_failure == OnFailure::Continue {
+                states[index] = State::Running;
+                due.push(index);
             }
-            states[index] = State::Running;
+        }
+        for indices in together(engine.takes_several(), plan, due, &dependents) {
+            let &[index] = indices.as_slice() else {
+                let used = indices.iter().flat_map(|&index| created.clone_for(&steps[index].action));
+                let containers = Containers { created: used.collect() };
+                let is_brief = indices.iter().all(|&index| steps[index].action.is_brief());
+                let several = Several { engine, call, containers };
+                let step = several.perform(plan, indices).boxed();
+                if is_brief {
+                    brief.push(step)
+                } else {
+                    long.push(step)
+                }
+                continue;
+            };
             let containers = Containers { created: created.clone_for(&steps[index].action) };
             let image = match &steps[index].action {
                 Action::CreateContainer(creation) => images.get(&creation.spec.image).cloned(),
@@ -117,7 +132,7 @@ async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -
             let starts = engine.runs_in_one_call() && start_of(plan, index, &dependents, &states).is_some();
             let has_fallback = dependents[index].iter().any(|(_, need)| *need == Need::Failure);
             let step = Running { engine, call, containers, image, deadline, receiver, has_fallback, starts };
-            let step = step.perform(&steps[index].action).map(move |outcome| (index, outcome));
+            let step = step.perform(&steps[index].action).map(move |outcome| vec![(index, outcome)]).boxed();
             if steps[index].action.is_brief() { brief.push(step) } else { long.push(step) }
         }
         let waits_only = || {
@@ -131,7 +146,7 @@ async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -
         {
             break;
         }
-        let (index, outcome) = tokio::select! {
+        let outcomes = tokio::select! {
             biased;
             () = call.cancel.cancelled() => {
                 drop(long);
@@ -140,55 +155,69 @@ async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -
                 return Err(Error::Cancelled);
             }
             () = &mut pump => continue,
-            Some(outcome) = brief.next() => outcome,
-            Some(outcome) = long.next() => outcome,
+            Some(outcomes) = brief.next() => outcomes,
+            Some(outcomes) = long.next() => outcomes,
         };
-        let mut started = None;
-        let failed = match outcome {
-            Ok(given) => {
+        for (index, outcome) in outcomes {
+            let mut started = None;
+            let failed = match outcome {
+                Ok(given) => {
+                    done += 1;
+                    match given {
+                        Given::Nothing => {}
+                        Given::Container(id) => {
+                            created.insert(StepId(index), id);
+                        }
+                        Given::Running(id) => {
+                            created.insert(StepId(index), id);
+                            started = start_of(plan, index, &dependents, &states);
+                        }
+                        Given::Image(reference, id) => {
+                            images.insert(reference, id);
+                        }
+                    }
+                    false
+                }
+                Err(error) => {
+                    let optional =
+                        matches!(&steps[index].action, Action::Await(Awaiting { optional: true, .. }));
+                    let subject = steps[index].action.subject();
+                    if dependents[index].iter().any(|(_, need)| *need == Need::Failure) {
+                        tracing::debug!(%error, "another step is done in its place");
+                    } else if optional {
+                        let warning = format!("optional dependency failed to start: {error}");
+                        call.progress.report(subject, Phase::Warning(warning));
+                    } else {
+                        failure.get_or_insert(error);
+                    }
+                    true
+                }
+            };
+            if let Some(start) = started {
+                // So that nobody begins it when what it needs is over.
+                states[start] = State::Running;
                 done += 1;
-                match given {
-                    Given::Nothing => {}
-                    Given::Container(id) => {
-                        created.insert(StepId(index), id);
-                    }
-                    Given::Running(id) => {
-                        created.insert(StepId(index), id);
-                        started = start_of(plan, index, &dependents, &states);
-                    }
-                    Given::Image(reference, id) => {
-                        images.insert(reference, id);
-                    }
-                }
-                false
             }
-            Err(error) => {
-                let optional = matches!(&steps[index].action, Action::Await(Awaiting { optional: true, .. }));
-                let subject = steps[index].action.subject();
-                if dependents[index].iter().any(|(_, need)| *need == Need::Failure) {
-                    tracing::debug!(%error, "another step is done in its place");
-                } else if optional {
-                    let warning = format!("optional dependency failed to start: {error}");
-                    call.progress.report(subject, Phase::Warning(warning));
-                } else {
-                    failure.get_or_insert(error);
-                }
-                true
+            for over in [Some(index), started].into_iter().flatten() {
+                finish(over, failed, &mut states, &mut wanted, &dependents, &mut ready);
             }
-        };
-        if let Some(start) = started {
-            // So that nobody begins it when what it needs is over.
-            states[start] = State::Running;
-            done += 1;
-        }
-        for over in [Some(index), started].into_iter().flatten() {
-            finish(over, failed, &mut states, &mut wanted, &dependents, &mut ready);
         }
     }
     match failure {
         Some(error) => Err(error),
         None => Ok(done),
     }
+}
+
+/// What waits for each step, and for what of it.
+fn dependents(plan: &Plan) -> Vec<Vec<(usize, Need)>> {
+    let mut dependents = vec![Vec::new(); plan.steps.len()];
+    for (index, step) in plan.steps.iter().enumerate() {
+        for after in &step.after {
+            dependents[after.step.0].push((index, after.need));
+        }
+    }
+    dependents
 }
 
 /// The step that starts what that one creates, if that needs nothing else any more: both may be one call of the engine.
@@ -200,6 +229,49 @@ fn start_of(plan: &Plan, index: usize, dependents: &[Vec<(usize, Need)>], states
     };
     let start = dependents[index].iter().map(|(step, _)| *step).find(is_start);
     start.filter(|_| creation.spec.files.is_empty())
+}
+
+/// Splits what can begin into what begins as one: containers that are stopped or removed alike, if that is quicker, and if nothing
+/// could begin sooner without the others.
+fn together(
+    is_quicker: bool,
+    plan: &Plan,
+    due: Vec<usize>,
+    dependents: &[Vec<(usize, Need)>],
+) -> Vec<Vec<usize>> {
+    if !is_quicker {
+        return due.into_iter().map(|index| vec![index]).collect();
+    }
+    let (mut begin, mut stops, mut removals) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    for index in due {
+        let waiting = || waiting_for(plan, index, dependents);
+        let alike: &mut Vec<usize> = match &plan.steps[index].action {
+            Action::StopContainer { grace, .. } => stops.entry((*grace, waiting())).or_default(),
+            Action::RemoveContainer { anonymous_volumes, .. } => {
+                removals.entry((*anonymous_volumes == AnonymousVolumes::Remove, waiting())).or_default()
+            }
+            _ => {
+                begin.push(vec![index]);
+                continue;
+            }
+        };
+        alike.push(index);
+    }
+    begin.extend(stops.into_values());
+    begin.extend(removals.into_values());
+    begin
+}
+
+/// What waits for that step, and for the removal of the container that it stops; that removal itself is left out.
+fn waiting_for(plan: &Plan, index: usize, dependents: &[Vec<(usize, Need)>]) -> BTreeSet<usize> {
+    let of = |index: usize| dependents[index].iter().map(|(step, _)| *step);
+    let container = plan.steps[index].action.uses().next();
+    let is_its_removal = |step: &usize| {
+        let action = &plan.steps[*step].action;
+        matches!(action, Action::RemoveContainer { .. }) && action.uses().next() == container
+    };
+    let (removals, others): (Vec<usize>, Vec<usize>) = of(index).partition(is_its_removal);
+    removals.into_iter().flat_map(of).chain(others).collect()
 }
 
 /// Marks a step and all that cannot be done without it, and finds what can be done now.
@@ -277,6 +349,15 @@ impl Containers {
             }),
         }
     }
+
+    /// The same error with the container's name where the engine was given, and repeats, its id.
+    fn by_name(&self, error: Error, action: &Action) -> Error {
+        let id = action.uses().next().and_then(|container| self.id(container).ok());
+        match (id, action.subject()) {
+            (Some(id), Subject::Container { name, .. }) => error.with_name_for(&id.0, &name),
+            _ => error,
+        }
+    }
 }
 
 struct Running<'a, E> {
@@ -300,7 +381,8 @@ impl<E: Engine> Running<'_, E> {
         }
         let ongoing = self.call.progress.begin(action.subject(), action.work());
         let receiver = self.receiver.take();
-        let outcome = self.act(action, receiver).await.map_err(|error| self.by_name(error, action));
+        let outcome =
+            self.act(action, receiver).await.map_err(|error| self.containers.by_name(error, action));
         match &outcome {
             Err(Error::InUse { reason, .. }) if matches!(action, Action::RemoveImage(_)) => {
                 let warning = format!("it stays, because it is in use: {reason}");
@@ -396,15 +478,6 @@ impl<E: Engine> Running<'_, E> {
         Ok(Given::Nothing)
     }
 
-    /// The same error with the container's name where the engine was given, and repeats, its id.
-    fn by_name(&self, error: Error, action: &Action) -> Error {
-        let id = action.uses().next().and_then(|container| self.containers.id(container).ok());
-        match (id, action.subject()) {
-            (Some(id), Subject::Container { name, .. }) => error.with_name_for(&id.0, &name),
-            _ => error,
-        }
-    }
-
     /// Runs a hook to its end; one that fails says so with the end of what it said.
     async fn run_hook(&self, run: &HookRun) -> Result<()> {
         let id = self.containers.id(&run.replica.container)?;
@@ -497,6 +570,45 @@ impl<E: Engine> Running<'_, E> {
     }
 }
 
+/// Steps that are one call of the engine.
+struct Several<'a, E> {
+    engine: &'a E,
+    call: &'a Call,
+    containers: Containers,
+}
+
+impl<E: Engine> Several<'_, E> {
+    /// Stops or removes containers, alike. What came of each step.
+    async fn perform(self, plan: &Plan, indices: Vec<usize>) -> Vec<(usize, Result<Given>)> {
+        if self.call.cancel.is_cancelled() {
+            return indices.into_iter().map(|index| (index, Err(Error::Cancelled))).collect();
+        }
+        let actions = indices.iter().map(|&index| &plan.steps[index].action);
+        let ids = actions.clone().flat_map(Action::uses).map(|container| self.containers.id(container));
+        let ids: Vec<ContainerId> = match ids.collect() {
+            Ok(ids) => ids,
+            Err(error) => return indices.into_iter().map(|index| (index, Err(error.clone()))).collect(),
+        };
+        let begun = actions.clone().map(|action| self.call.progress.begin(action.subject(), action.work()));
+        let begun: Vec<_> = begun.collect();
+        let outcomes = match actions.clone().next() {
+            Some(Action::StopContainer { grace, .. }) => self.engine.stop_containers(&ids, *grace).await,
+            Some(Action::RemoveContainer { anonymous_volumes, .. }) => {
+                self.engine.remove_containers(&ids, *anonymous_volumes).await
+            }
+            _ => Vec::new(),
+        };
+        debug_assert_eq!(outcomes.len(), indices.len(), "the engine says what came of each");
+        let ended = outcomes.into_iter().zip(actions).zip(begun).map(|((outcome, action), begun)| {
+            let outcome = gone_is_fine(outcome).map_err(|error| self.containers.by_name(error, action));
+            begun.ended(&outcome);
+            outcome.map(|()| Given::Nothing)
+        });
+        let ended: Vec<_> = ended.collect();
+        indices.into_iter().zip(ended).collect()
+    }
+}
+
 /// What gives a container a name.
 #[derive(Clone, Copy)]
 enum Naming<'a> {
@@ -527,5 +639,94 @@ fn gone_is_fine(outcome: Result<()>) -> Result<()> {
     match outcome {
         Err(Error::NotFound { .. }) => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use compose_file::ProjectName;
+
+    use super::*;
+    use crate::{Cause, ContainerId, Replica, ResourceName};
+
+    fn replica(name: &str) -> Replica {
+        let container = ContainerRef::Existing(ContainerId(name.to_owned()));
+        Replica { service: name.to_owned(), name: name.to_owned(), container }
+    }
+
+    fn plan() -> Plan {
+        Plan::new(ProjectName::new("p").expect("a name"), OnFailure::Continue)
+    }
+
+    fn stop(plan: &mut Plan, name: &str, grace: Option<Duration>, after: &[StepId]) -> StepId {
+        let stop = Action::StopContainer { replica: replica(name), grace };
+        plan.push(stop, Cause::Requested, after.iter().map(|step| step.ended()))
+    }
+
+    fn remove(plan: &mut Plan, name: &str, after: &[StepId]) -> StepId {
+        let anonymous_volumes = AnonymousVolumes::Keep;
+        let remove = Action::RemoveContainer { replica: replica(name), anonymous_volumes };
+        plan.push(remove, Cause::Requested, after.iter().map(|step| step.ended()))
+    }
+
+    fn begun(plan: &Plan, due: &[StepId]) -> Vec<Vec<usize>> {
+        together(true, plan, due.iter().map(|step| step.0).collect(), &dependents(plan))
+    }
+
+    #[test]
+    fn containers_that_nothing_else_waits_for_go_together() {
+        let mut plan = plan();
+        let stops = ["a", "b", "c"].map(|name| stop(&mut plan, name, None, &[]));
+        let removals =
+            ["a", "b", "c"].iter().zip(stops).map(|(name, stop)| remove(&mut plan, name, &[stop])).collect();
+        let removals: Vec<StepId> = removals;
+        let network = Action::RemoveNetwork(ResourceName::network("n").expect("a name"));
+        plan.push(network, Cause::Requested, removals.iter().map(|step| step.ended()));
+        assert_eq!(begun(&plan, &stops), [[0, 1, 2]]);
+        assert_eq!(begun(&plan, &removals), [[3, 4, 5]]);
+        let one_by_one = together(false, &plan, vec![0, 1, 2], &dependents(&plan));
+        assert_eq!(one_by_one, [[0], [1], [2]]);
+    }
+
+    #[test]
+    fn nothing_waits_for_a_stranger() {
+        let mut plan = plan();
+        let (web, slow) = (stop(&mut plan, "web", None, &[]), stop(&mut plan, "slow", None, &[]));
+        let database = stop(&mut plan, "database", None, &[web]);
+        for (name, stop) in [("web", web), ("slow", slow), ("database", database)] {
+            remove(&mut plan, name, &[stop]);
+        }
+        let mut begun_at_first = begun(&plan, &[web, slow]);
+        begun_at_first.sort();
+        assert_eq!(begun_at_first, [[0], [1]], "the database would wait for what it has nothing to do with");
+    }
+
+    #[test]
+    fn replicas_that_the_same_waits_for_go_together() {
+        let mut plan = plan();
+        let replicas = ["web-1", "web-2"].map(|name| stop(&mut plan, name, None, &[]));
+        stop(&mut plan, "database", None, &replicas);
+        assert_eq!(begun(&plan, &replicas), [[0, 1]]);
+    }
+
+    #[test]
+    fn a_container_that_is_replaced_waits_for_no_other_one() {
+        let mut plan = plan();
+        let stops = ["a", "b"].map(|name| stop(&mut plan, name, None, &[]));
+        let mut removals = Vec::new();
+        for (name, stop) in ["a", "b"].iter().zip(stops) {
+            let removal = remove(&mut plan, name, &[stop]);
+            plan.push(Action::StartContainer(replica("new")), Cause::Requested, [removal.succeeded()]);
+            removals.push(removal);
+        }
+        assert_eq!(begun(&plan, &stops).len(), 2);
+        assert_eq!(begun(&plan, &removals).len(), 2);
+    }
+
+    #[test]
+    fn what_is_stopped_in_another_way_goes_by_itself() {
+        let mut plan = plan();
+        let stops = [stop(&mut plan, "a", None, &[]), stop(&mut plan, "b", Some(SETTLING), &[])];
+        assert_eq!(begun(&plan, &stops).len(), 2);
     }
 }

@@ -10,6 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use compose_file::{Port, ProjectName, Protocol};
+use futures_util::future::join_all;
 use runtime_core::{
     AnonymousVolumes, Archive, AttachSpec, BuildSpec, Container, ContainerFilter, ContainerId, ContainerName,
     ContainerSpec, CopiedOwner, Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus,
@@ -326,6 +327,30 @@ impl PodmanCli {
         outcome
     }
 
+    async fn stop(&self, ids: &[ContainerId], grace: Option<Duration>) -> Result<Finished> {
+        let mut command = Invocation::default();
+        if ids.len() > 1 {
+            // Else those that take their time would keep others waiting.
+            command = command.args([format!("--max-workers={}", ids.len())]);
+        }
+        command = command.args(["stop"]);
+        if let Some(grace) = grace {
+            command = command.args(["--time".to_owned(), whole_seconds(grace)]);
+        }
+        // A container's own grace is not known here; a day is longer than any.
+        let deadline = self.podman.deadline.saturating_add(grace.unwrap_or(Duration::from_secs(24 * 3600)));
+        let command = command.args(["--"]).args(ids.iter().map(|id| &id.0));
+        self.podman.run_within(&command, deadline).await
+    }
+
+    async fn remove(&self, ids: &[ContainerId], anonymous_volumes: AnonymousVolumes) -> Result<Finished> {
+        let mut command = Invocation::new(["rm", "--force", "--time", "0"]);
+        if anonymous_volumes == AnonymousVolumes::Remove {
+            command = command.args(["--volumes"]);
+        }
+        self.podman.run(&command.args(["--"]).args(ids.iter().map(|id| &id.0))).await
+    }
+
     /// Removes what a killed `podman create` has left of a container: a name and layers, but no container. Returns
     /// whether there was such a thing. One that is young may be somebody's who is still at it.
     async fn clear_unfinished(&self, name: &str) -> Result<bool> {
@@ -374,6 +399,16 @@ impl PodmanCli {
         };
         Ok(references.iter().filter_map(find).collect())
     }
+}
+
+/// What came of each container of a command for several, which prints those that it has done. `None`: it may not have come to it.
+fn done(ids: &[ContainerId], finished: Result<Finished>) -> Vec<Option<Result<()>>> {
+    let text = match finished {
+        Ok(finished) => finished.text(),
+        Err(error) => return vec![Some(Err(error)); ids.len()],
+    };
+    let printed: BTreeSet<&str> = text.lines().map(str::trim).collect();
+    ids.iter().map(|id| printed.contains(id.0.as_str()).then_some(Ok(()))).collect()
 }
 
 /// The name of an image, or its id without the word before it, which podman does not know.
@@ -500,13 +535,7 @@ impl Engine for PodmanCli {
     }
 
     async fn stop_container(&self, id: &ContainerId, grace: Option<Duration>) -> Result<()> {
-        let mut command = Invocation::new(["stop"]);
-        if let Some(grace) = grace {
-            command = command.args(["--time".to_owned(), whole_seconds(grace)]);
-        }
-        // A container's own grace is not known here; a day is longer than any.
-        let deadline = self.podman.deadline.saturating_add(grace.unwrap_or(Duration::from_secs(24 * 3600)));
-        let finished = self.podman.run_within(&command.args(["--", &id.0]), deadline).await?;
+        let finished = self.stop(std::slice::from_ref(id), grace).await?;
         if finished.succeeded() {
             return Ok(());
         }
@@ -516,6 +545,22 @@ impl Engine for PodmanCli {
             Ok(now) if !now.state.is_running() => Ok(()),
             _ => Err(error),
         }
+    }
+
+    /// A client of a service asks it for one after the other.
+    fn takes_several(&self) -> bool {
+        !self.is_remote()
+    }
+
+    async fn stop_containers(&self, ids: &[ContainerId], grace: Option<Duration>) -> Vec<Result<()>> {
+        let done = done(ids, self.stop(ids, grace).await);
+        let each = ids.iter().zip(done).map(|(id, done)| async move {
+            match done {
+                Some(outcome) => outcome,
+                None => self.stop_container(id, grace).await,
+            }
+        });
+        join_all(each).await
     }
 
     async fn kill_container(&self, id: &ContainerId, signal: &str) -> Result<()> {
@@ -551,17 +596,30 @@ impl Engine for PodmanCli {
     }
 
     async fn remove_container(&self, id: &ContainerId, anonymous_volumes: AnonymousVolumes) -> Result<()> {
-        let mut command = Invocation::new(["rm", "--force", "--time", "0"]);
-        if anonymous_volumes == AnonymousVolumes::Remove {
-            command = command.args(["--volumes"]);
+        let finished = self.remove(std::slice::from_ref(id), anonymous_volumes).await?;
+        if !finished.succeeded() {
+            return Err(explain(&finished, Subject { kind: ResourceKind::Container, name: &id.0 }));
         }
-        let removed =
-            self.succeed(&command.args(["--", &id.0]), ResourceKind::Container, &id.0).await?.text();
         // Forced, the removal of what is not there succeeds, and names nothing.
-        if removed.is_empty() {
+        if finished.text().is_empty() {
             return Err(Error::NotFound { kind: ResourceKind::Container, name: id.0.clone() });
         }
         Ok(())
+    }
+
+    async fn remove_containers(
+        &self,
+        ids: &[ContainerId],
+        anonymous_volumes: AnonymousVolumes,
+    ) -> Vec<Result<()>> {
+        let done = done(ids, self.remove(ids, anonymous_volumes).await);
+        let each = ids.iter().zip(done).map(|(id, done)| async move {
+            match done {
+                Some(outcome) => outcome,
+                None => self.remove_container(id, anonymous_volumes).await,
+            }
+        });
+        join_all(each).await
     }
 
     async fn rename_container(&self, id: &ContainerId, name: &ContainerName) -> Result<()> {

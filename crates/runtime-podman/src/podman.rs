@@ -224,6 +224,23 @@ impl Engine for PodmanEngine {
         either!(self, engine => engine.stop_container(id, grace).await)
     }
 
+    /// By commands alone: each is a process.
+    fn takes_several(&self) -> bool {
+        self.api.is_never_asked() && self.cli.takes_several()
+    }
+
+    async fn stop_containers(&self, ids: &[ContainerId], grace: Option<Duration>) -> Vec<Result<()>> {
+        self.cli.stop_containers(ids, grace).await
+    }
+
+    async fn remove_containers(
+        &self,
+        ids: &[ContainerId],
+        anonymous_volumes: AnonymousVolumes,
+    ) -> Vec<Result<()>> {
+        self.cli.remove_containers(ids, anonymous_volumes).await
+    }
+
     async fn kill_container(&self, id: &ContainerId, signal: &str) -> Result<()> {
         either!(self, engine => engine.kill_container(id, signal).await)
     }

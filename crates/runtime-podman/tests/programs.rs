@@ -12,7 +12,8 @@ use std::{
 };
 
 use runtime_core::{
-    ContainerFilter, Engine, EngineInfo, Error, MachineHost, MachineName, MachineStatus, Result,
+    AnonymousVolumes, ContainerFilter, ContainerId, Engine, EngineInfo, Error, MachineHost, MachineName,
+    MachineStatus, Result,
 };
 use runtime_podman::{MachineConfig, PodmanConfig, PodmanEngine, Via};
 use tempfile::TempDir;
@@ -127,6 +128,34 @@ async fn an_inspection_that_failed_for_a_moment_is_done_again() {
     assert!(matches!(error, Error::Command(_)), "{error:?}");
     let tries = fs::read_to_string(always.folder.path().join("podman.seen")).expect("it was asked");
     assert_eq!(tries.lines().count(), 6);
+}
+
+#[tokio::test]
+async fn what_a_command_for_several_has_not_done_is_done_by_itself() {
+    // Of several it does the first and says so, as podman does when another one is in its way.
+    let script = "echo \"$*\" >>$0.seen; while [ $1 != -- ]; do shift; done; echo $2; [ $# = 2 ]";
+    let ids = ["a", "b", "c"].map(|id| ContainerId(id.to_owned()));
+    let program = Program::new(script);
+    let engine = program.engine(LONG);
+    let asked = || {
+        let seen = fs::read_to_string(program.folder.path().join("podman.seen")).expect("it was asked");
+        let mut lines: Vec<String> = seen.lines().map(str::to_owned).collect();
+        lines[1..].sort();
+        fs::remove_file(program.folder.path().join("podman.seen")).expect("it can be removed");
+        lines
+    };
+    let stopped = engine.stop_containers(&ids, Some(Duration::from_secs(3))).await;
+    assert_eq!(stopped, vec![Ok(()); 3]);
+    assert_eq!(
+        asked(),
+        ["--max-workers=3 stop --time 3 -- a b c", "stop --time 3 -- b", "stop --time 3 -- c"]
+    );
+    let removed = engine.remove_containers(&ids, AnonymousVolumes::Keep).await;
+    assert_eq!(removed, vec![Ok(()); 3]);
+    assert_eq!(
+        asked(),
+        ["rm --force --time 0 -- a b c", "rm --force --time 0 -- b", "rm --force --time 0 -- c"]
+    );
 }
 
 #[tokio::test]
