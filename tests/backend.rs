@@ -170,12 +170,9 @@ impl Backend {
         let asking = async {
             let engine = self.connect().engine;
             engine.info().await.map_err(|error| error.to_string())?;
-            let scope = Scope {
-                project: ProjectName::new("longshore-tests").map_err(|error| error.to_string())?,
-                networks: Default::default(),
-                volumes: Default::default(),
-                images: [IMAGE.to_owned(), IMAGE_2.to_owned()].into(),
-            };
+            let nobodys = ProjectName::new("longshore-tests").map_err(|error| error.to_string())?;
+            let images = [IMAGE.to_owned(), IMAGE_2.to_owned()].into();
+            let scope = Scope { images, ..Scope::new(nobodys) };
             let observed = engine.observe(&scope).await.map_err(|error| error.to_string())?;
             match scope.images.iter().find(|image| !observed.images.contains_key(*image)) {
                 Some(missing) => Err(format!("it has no image {missing}")),

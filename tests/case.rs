@@ -15,7 +15,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use runtime_core::{
     AnonymousVolumes, Call, Container, ContainerId, ContainerRuntime, ContainerSpec, DownOptions, Engine,
     Error, LogOptions, NetworkSpec, Orphans, Recreate, RemoveVolumes, ResourceName, Result, Scope,
-    ServiceLine, Target, UpOptions, UpOutcome, VolumeSpec, Wait,
+    ServiceLine, Sought, Target, UpOptions, UpOutcome, VolumeSpec, Wait,
 };
 use runtime_mock::MockEngine;
 use tempfile::TempDir;
@@ -247,10 +247,9 @@ impl Case {
     /// Those of the engine.
     pub async fn things_of(&self, project: &ProjectName) -> Result<Vec<String>> {
         let scope = Scope {
-            project: project.clone(),
-            networks: Default::default(),
-            volumes: Default::default(),
-            images: Default::default(),
+            networks: Sought::of_project(),
+            volumes: Sought::of_project(),
+            ..Scope::new(project.clone())
         };
         let observed = self.engine().observe(&scope).await?;
         let containers = observed.containers.iter().map(|container| format!("container {}", container.name));

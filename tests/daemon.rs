@@ -22,7 +22,7 @@ use futures_util::StreamExt;
 use libtest_mimic::{Arguments, Trial};
 use longshore_tests::{Failed, IMAGE, Outcome, completed, refused, said, variable};
 use runtime_core::{
-    Call, Compose, ContainerRuntime, DownOptions, Engine, Error, Phase, RemoveVolumes, Scope, Target,
+    Call, Compose, ContainerRuntime, DownOptions, Engine, Error, Phase, RemoveVolumes, Scope, Sought, Target,
     UpOptions, UpOutcome, Work,
 };
 use runtime_docker::{DockerConfig, DockerEngine};
@@ -266,10 +266,9 @@ async fn is_completed(runtime: &Compose<DockerEngine>, project: &Project) -> Out
 async fn is_gone(runtime: &Compose<DockerEngine>, project: &Project) -> Outcome {
     runtime.down(&Target::from(project), &with_volumes(), &Call::default()).await?;
     let scope = Scope {
-        project: project.name.clone(),
-        networks: Default::default(),
-        volumes: Default::default(),
-        images: Default::default(),
+        networks: Sought::of_project(),
+        volumes: Sought::of_project(),
+        ..Scope::new(project.name.clone())
     };
     let left = runtime.engine().observe(&scope).await?;
     assert!(left.containers.is_empty() && left.networks.is_empty() && left.volumes.is_empty(), "{left:#?}");

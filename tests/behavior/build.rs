@@ -482,7 +482,7 @@ async fn a_cancelled_build_leaves_nothing(case: Case) -> Outcome {
     if case.backend().is_real() {
         until(&case, false).await;
     } else {
-        let all = runtime_core::ContainerFilter { running: false, labels: Vec::new() };
+        let all = runtime_core::ContainerFilter::default();
         assert!(case.engine().list(&all).await?.is_empty());
     }
     assert!(case.ps(&project).await?.is_empty());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use longshore_tests::{Case, Failed, IMAGE, Outcome, Recorder, Suite, behaviours, refused};
 use runtime_core::{
     Attachment, ContainerId, ContainerName, ContainerSpec, DownOptions, Error, NetworkSpec, Orphans,
-    RemoveVolumes, ResourceName, Target, UpOptions, VolumeSpec,
+    RemoveVolumes, ResourceName, Sought, Target, UpOptions, VolumeSpec,
 };
 
 pub(crate) fn tests(suite: &mut Suite) {
@@ -94,7 +94,7 @@ async fn things_with_our_names_and_no_labels_are_left_alone(case: Case) -> Outco
     assert!(runs(&case, &container).await?);
     let mut scope = runtime_core::scope_of_up(&project);
     scope.images.clear();
-    scope.networks = [format!("{name}_other")].into();
+    scope.networks = Sought::named([format!("{name}_other")]);
     scope.volumes = scope.networks.clone();
     let there = case.engine().observe(&scope).await?;
     assert_eq!((there.networks.len(), there.volumes.len()), (1, 1), "{there:#?}");

@@ -2,7 +2,7 @@
 
 use compose_file::Project;
 use longshore_tests::{Case, Failed, Outcome, Suite, behaviours};
-use runtime_core::{AnonymousVolumes, Call, RemoveOptions, Running, Target};
+use runtime_core::{AnonymousVolumes, Call, RemoveOptions, Running, Sought, Target};
 
 pub(crate) fn tests(suite: &mut Suite) {
     behaviours!(suite;
@@ -77,7 +77,7 @@ async fn anonymous_volumes_go_if_told_so(case: Case) -> Outcome {
         remove(&case, &project, &options).await?;
         let mut scope = runtime_core::scope_of_up(&project);
         scope.images.clear();
-        scope.volumes = volumes.iter().cloned().collect();
+        scope.volumes = Sought::named(volumes.iter().cloned());
         let there = case.engine().observe(&scope).await?.volumes;
         assert_eq!(there.contains_key(&volumes[0]), stays);
         if stays {

@@ -189,7 +189,7 @@ async fn what_is_made_either_way_is_the_same_the_other_way(case: Case) -> Outcom
         }
         case.output(&project, "job").await?;
         let label = (labels::PROJECT.to_owned(), Some(project.name.to_string()));
-        let filter = ContainerFilter { running: false, labels: vec![label] };
+        let filter = ContainerFilter { labels: vec![label], ..ContainerFilter::default() };
         let mut lists = [case.engine().list(&filter).await?, by_commands.list(&filter).await?];
         for list in &mut lists {
             list.sort_by(|one, other| one.name.cmp(&other.name));

@@ -4,7 +4,9 @@ use std::fs;
 
 use compose_file::Project;
 use longshore_tests::{Case, Failed, Outcome, Suite, behaviours, options};
-use runtime_core::{ContainerId, DownOptions, ExecOutput, ExecSpec, Recreate, RemoveVolumes, ResourceName};
+use runtime_core::{
+    ContainerId, DownOptions, ExecOutput, ExecSpec, Recreate, RemoveVolumes, ResourceName, Sought,
+};
 
 pub(crate) fn tests(suite: &mut Suite) {
     behaviours!(suite;
@@ -80,7 +82,7 @@ async fn a_volume_without_a_name_goes_with_down(case: Case) -> Outcome {
     case.wipe(&project.name).await?;
     let mut scope = runtime_core::scope_of_up(&project);
     scope.images.clear();
-    scope.volumes = anonymous.into_values().collect();
+    scope.volumes = Sought::named(anonymous.into_values());
     let there = case.engine().observe(&scope).await?;
     assert!(there.volumes.is_empty(), "{:?}", there.volumes);
     Ok(())
@@ -120,7 +122,7 @@ async fn a_volume_without_a_name_outlives_recreation_and_goes_with_down(case: Ca
     case.wipe(&project.name).await?;
     let mut scope = runtime_core::scope_of_up(&project);
     scope.images.clear();
-    scope.volumes = volumes.into_values().collect();
+    scope.volumes = Sought::named(volumes.into_values());
     assert!(case.engine().observe(&scope).await?.volumes.is_empty());
     Ok(())
 }

@@ -19,7 +19,7 @@ async fn foreign(engine: &MockEngine) {
 }
 
 async fn running(engine: &MockEngine) -> Vec<String> {
-    let all = engine.list(&runtime_core::ContainerFilter { running: true, labels: vec![] }).await;
+    let all = engine.list(&runtime_core::ContainerFilter { running: true, ..Default::default() }).await;
     all.map(|all| all.into_iter().map(|one| one.name).collect()).unwrap_or_default()
 }
 

@@ -22,13 +22,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Action, Afterwards, AnonymousVolumes, Archive, AttachSpec, Attached, Availability, BuildOptions,
     Building, Call, Changes, Container, ContainerFilter, ContainerId, ContainerRuntime, CopyOptions,
-    CopySource, Dependencies, Desired, DevelopOptions, DownOptions, Ending, Endings, Engine, EngineInfo,
-    Error, ExecSpec, Foreground, Image, ImageId, Kept, KillOptions, LogOptions, MachineAtEnd, MachineEnd,
-    MachineHost, MachineProblem, MachineStatus, MachineStop, Member, Observed, OneOff, Pause, Phase, Plan,
-    ProcessTable, Progress, ProjectEvents, ProjectLogs, ProjectStats, ProjectSummary, Projects, PullOptions,
-    PushOptions, RemoveOptions, Resource, ResourceKind, RestartOptions, Result, RunOptions, RunTalk,
-    RuntimeKind, Scope, Session, SessionEvent, ShutdownOptions, ShutdownOutcome, SignalName, StatsOptions,
-    StopOptions, Subject, TalkOptions, Target, UpOptions, UpOutcome, Wait, Work, confine, copy,
+    CopySource, Dependencies, Desired, Detail, DevelopOptions, DownOptions, Ending, Endings, Engine,
+    EngineInfo, Error, ExecSpec, Foreground, Image, ImageId, Kept, KillOptions, LogOptions, MachineAtEnd,
+    MachineEnd, MachineHost, MachineProblem, MachineStatus, MachineStop, Member, Observed, OneOff, Pause,
+    Phase, Plan, ProcessTable, Progress, ProjectEvents, ProjectLogs, ProjectStats, ProjectSummary, Projects,
+    PullOptions, PushOptions, RemoveOptions, Resource, ResourceKind, RestartOptions, Result, RunOptions,
+    RunTalk, RuntimeKind, Scope, Session, SessionEvent, ShutdownOptions, ShutdownOutcome, SignalName, Sought,
+    StatsOptions, StopOptions, Subject, TalkOptions, Target, UpOptions, UpOutcome, Wait, Work, confine, copy,
     execute::{Execution, execute},
     flight::Flight,
     foresee::{Foreseen, ForeseenMachine},
@@ -182,8 +182,9 @@ impl<E: Engine> Compose<E> {
     }
 
     /// What is there of a project, and nothing else.
-    async fn observe(&self, target: &Target) -> Result<Observed> {
-        self.shared.engine.observe(&scope_of_down(target, &DownOptions::default())).await
+    /// The project's containers alone.
+    async fn observe(&self, target: &Target, detail: Detail) -> Result<Observed> {
+        self.shared.engine.observe(&Scope { detail, ..Scope::new(target.name.clone()) }).await
     }
 
     /// Pulls images side by side; all of them are tried. Of what can be done without, because it can be built for one, a failure is
@@ -403,7 +404,8 @@ impl<E: Engine> Compose<E> {
         let due = services.filter(|service| service.pull_policy != PullPolicy::Never && is_pulled(service));
         let mut images: BTreeSet<String> = due.map(|service| service.image.clone()).collect();
         if options.only_missing {
-            let scope = Scope { images: images.clone(), ..scope_of_up(project) };
+            let only = Scope::new(project.name.clone());
+            let scope = Scope { images: images.clone(), detail: Detail::Listed, ..only };
             let observed = self.unless_cancelled(call, self.shared.engine.observe(&scope)).await?;
             images.retain(|image| !observed.images.contains_key(image));
         }
@@ -419,9 +421,7 @@ impl<E: Engine> Compose<E> {
         let (built, planned) =
             self.built_always(Cow::Borrowed(project), &selected, &mut options.build, call).await?;
         let planned = self.pulled_always(planned, &selected, &options.scale, call).await?;
-        let observed =
-            self.unless_cancelled(call, self.shared.engine.observe(&scope_of_up(&planned))).await?;
-        let plan = self.plan_up(&planned, &options, &observed)?;
+        let (observed, plan) = self.plan_closely(&planned, &options, call).await?;
         self.has_what_it_builds_from(&plan).await?;
         let wait = match options.wait {
             Wait::Healthy { timeout } => timeout,
@@ -432,10 +432,32 @@ impl<E: Engine> Compose<E> {
         Ok(UpOutcome { steps: built + steps, started: plan.started() })
     }
 
+    /// Plans an `up` over what a list tells, which is enough if nothing is there or nothing is to be done; else over a closer look.
+    async fn plan_closely(
+        &self,
+        project: &Project,
+        options: &UpOptions,
+        call: &Call,
+    ) -> Result<(Observed, Plan)> {
+        let whole = scope_of_up(project);
+        let listed = Scope { detail: Detail::Listed, ..whole.clone() };
+        let observed = self.unless_cancelled(call, self.shared.engine.observe(&listed)).await?;
+        match self.plan_up(project, options, &observed) {
+            Ok(plan) if plan.is_empty() || observed.containers.is_empty() => return Ok((observed, plan)),
+            Err(error) if observed.containers.is_empty() => return Err(error),
+            _ => {}
+        }
+        let rest = Scope { images: BTreeSet::new(), ..whole };
+        let closer = self.unless_cancelled(call, self.shared.engine.observe(&rest)).await?;
+        let observed = Observed { images: observed.images, ..closer };
+        let plan = self.plan_up(project, options, &observed)?;
+        Ok((observed, plan))
+    }
+
     async fn start_inside(&self, target: &Target, call: &Call) -> Result<()> {
         self.ready(call).await?;
         let _writer = self.write(&target.name, call).await?;
-        let observed = self.unless_cancelled(call, self.observe(target)).await?;
+        let observed = self.unless_cancelled(call, self.observe(target, Detail::Whole)).await?;
         if observed.containers.is_empty() {
             return Err(Error::NotFound { kind: ResourceKind::Project, name: target.name.to_string() });
         }
@@ -446,7 +468,7 @@ impl<E: Engine> Compose<E> {
 
     async fn stop_inside(&self, target: &Target, options: &StopOptions, call: &Call) -> Result<()> {
         let _writer = self.write(&target.name, call).await?;
-        let observed = self.unless_cancelled(call, self.observe(target)).await?;
+        let observed = self.unless_cancelled(call, self.observe(target, Detail::Listed)).await?;
         Self::checked_target(target, &observed)?;
         let plan = plan_stop(target, options, &observed);
         execute(&*self.shared.engine, &plan, call, Execution::default()).await.map(|_| ())
@@ -464,7 +486,7 @@ impl<E: Engine> Compose<E> {
             return Ok(0);
         }
         let _writer = self.write(&target.name, call).await?;
-        let observed = self.unless_cancelled(call, self.observe(target)).await?;
+        let observed = self.unless_cancelled(call, self.observe(target, Detail::Listed)).await?;
         Self::checked_target(target, &observed)?;
         execute(&*self.shared.engine, &plan(&observed), call, Execution::default()).await
     }
@@ -597,8 +619,11 @@ impl<E: Engine> Compose<E> {
             outcome.machine = machine.stop_if_safe(may_end, progress).await;
             return Ok(outcome);
         }
-        let ours =
-            ContainerFilter { running: true, labels: vec![(labels::OWNER.to_owned(), Some(owner.clone()))] };
+        let ours = ContainerFilter {
+            running: true,
+            labels: vec![(labels::OWNER.to_owned(), Some(owner.clone()))],
+            detail: Detail::Listed,
+        };
         let running = self.asking(engine.list(&ours)).await?;
         let mut projects: BTreeSet<ProjectName> = running
             .iter()
@@ -788,7 +813,7 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
     }
 
     async fn wait(&self, target: &Target) -> Result<Endings> {
-        let observed = self.asking(self.observe(target)).await?;
+        let observed = self.asking(self.observe(target, Detail::Listed)).await?;
         Self::checked_target(target, &observed)?;
         let is_meant = |container: &Container| {
             let service = container.service().unwrap_or_default();
@@ -892,6 +917,7 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
         let filter = ContainerFilter {
             running: false,
             labels: vec![(labels::PROJECT.to_owned(), Some(project.to_string()))],
+            detail: Detail::Whole,
         };
         let mut containers = self.asking(self.shared.engine.list(&filter)).await?;
         containers.retain(|container| !reconcile::is_oneoff(container));
@@ -904,6 +930,7 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
         let filter = ContainerFilter {
             running: false,
             labels: vec![(labels::PROJECT.to_owned(), None), (labels::CONFIG_HASH.to_owned(), None)],
+            detail: Detail::Listed,
         };
         let mut projects: BTreeMap<String, ProjectSummary> = BTreeMap::new();
         for container in self.asking(self.shared.engine.list(&filter)).await? {
@@ -969,7 +996,8 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
     }
 
     async fn volumes(&self, target: &Target) -> Result<Vec<Resource>> {
-        let observed = self.asking(self.observe(target)).await?;
+        let scope = Scope { volumes: Sought::of_project(), ..Scope::new(target.name.clone()) };
+        let observed = self.asking(self.shared.engine.observe(&scope)).await?;
         Self::checked_target(target, &observed)?;
         let meant = observed
             .containers
@@ -1004,6 +1032,7 @@ impl<E: Engine> ContainerRuntime for Compose<E> {
         let filter = ContainerFilter {
             running: true,
             labels: vec![(labels::OWNER.to_owned(), Some(self.shared.owner.clone()))],
+            detail: Detail::Listed,
         };
         let mut containers = self.asking(self.shared.engine.list(&filter)).await?;
         containers.retain(|container| {

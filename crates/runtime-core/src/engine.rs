@@ -70,7 +70,7 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// Asks the engine who it is: the proof that it answers.
     async fn info(&self) -> Result<EngineInfo>;
 
-    /// Looks at all that the scope names, in as few calls as the engine allows. The parts may be of slightly
+    /// Looks at all that the scope names, in as few calls as the engine allows, and as closely as it says. The parts may be of slightly
     /// different moments.
     async fn observe(&self, scope: &Scope) -> Result<Observed>;
 
@@ -292,14 +292,73 @@ impl EngineInfo {
 /// What [`Engine::observe`] looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
-    /// Containers, networks and volumes that carry this project's label.
+    /// The project. All containers that carry its label are looked at.
     pub project: ProjectName,
-    /// Besides: networks of exactly these names, whoever made them.
-    pub networks: BTreeSet<String>,
-    /// Besides: volumes of exactly these names, whoever made them.
-    pub volumes: BTreeSet<String>,
+    /// How closely they are.
+    pub detail: Detail,
+    /// Which networks are looked for.
+    pub networks: Sought,
+    /// Which volumes are looked for.
+    pub volumes: Sought,
     /// Images by reference.
     pub images: BTreeSet<String>,
+}
+
+impl Scope {
+    /// A project's containers, and nothing else.
+    pub fn new(project: ProjectName) -> Self {
+        Self {
+            project,
+            detail: Detail::Whole,
+            networks: Sought::default(),
+            volumes: Sought::default(),
+            images: BTreeSet::new(),
+        }
+    }
+}
+
+/// How closely containers are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Detail {
+    /// As one list of the engine tells of all: who they are, what they are doing, their image, labels and networks. What
+    /// [`Container`] says to be looked at is left out. A network of [`Scope`] that such a container is on may be told as the
+    /// project's own without a look at it.
+    Listed,
+    /// Each by itself.
+    #[default]
+    Whole,
+}
+
+/// Which networks, or volumes, are looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sought {
+    /// Those of exactly these names, whoever made them.
+    pub names: BTreeSet<String>,
+    /// Besides: those that carry the project's label.
+    pub of_project: bool,
+}
+
+impl Sought {
+    /// Those of exactly these names.
+    pub fn named(names: impl IntoIterator<Item = String>) -> Self {
+        Self { names: names.into_iter().collect(), of_project: false }
+    }
+
+    /// Those that carry the project's label.
+    pub fn of_project() -> Self {
+        Self { names: BTreeSet::new(), of_project: true }
+    }
+
+    /// Whether none is.
+    pub fn is_nothing(&self) -> bool {
+        self.names.is_empty() && !self.of_project
+    }
+
+    /// Whether it is one of those.
+    pub fn means(&self, project: &ProjectName, name: &str, labels: &BTreeMap<String, String>) -> bool {
+        let of_project = || labels.get(crate::labels::PROJECT).map(String::as_str) == Some(project.as_str());
+        self.names.contains(name) || (self.of_project && of_project())
+    }
 }
 
 /// What is there.
@@ -333,6 +392,8 @@ pub struct ContainerFilter {
     pub running: bool,
     /// Labels that must be there, with this value or with any.
     pub labels: Vec<(String, Option<String>)>,
+    /// How closely they are looked at.
+    pub detail: Detail,
 }
 
 /// The id that an engine gave to a container.
@@ -368,7 +429,7 @@ impl ImageId {
     }
 }
 
-/// A container as it is.
+/// A container as it is. What is said to be looked at is known only of one that was ([`Detail::Whole`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Container {
@@ -384,23 +445,23 @@ pub struct Container {
     pub labels: BTreeMap<String, String>,
     /// What it is doing.
     pub state: ContainerState,
-    /// Whether its process has a terminal.
+    /// Whether its process has a terminal. Looked at.
     pub tty: bool,
-    /// The exit code of its last run, if it ended.
+    /// The exit code of its last run, if it ended. Looked at.
     pub exit_code: Option<i64>,
-    /// Its health, if it has a check.
+    /// Its health, if it has a check. Looked at.
     pub health: Option<Health>,
-    /// Its published ports, as far as they are bound now.
+    /// Its published ports, as far as they are bound now. Looked at.
     pub ports: Vec<PublishedPort>,
     /// The names of the networks it is on.
     pub networks: BTreeSet<String>,
-    /// The names of the volumes that it mounts, by the paths inside; `None` where the engine does not tell.
+    /// The names of the volumes that it mounts, by the paths inside; `None` where the engine does not tell. Looked at.
     pub volumes: Option<BTreeMap<String, String>>,
     /// When it was created.
     pub created: Option<SystemTime>,
-    /// When it was last started.
+    /// When it was last started. Looked at.
     pub started: Option<SystemTime>,
-    /// When its last run ended; while it runs, the run before.
+    /// When its last run ended; while it runs, the run before. Looked at.
     pub finished: Option<SystemTime>,
 }
 

@@ -18,7 +18,7 @@ use crate::{
     ExecOutput, ExecSpec, HealthStatus, Image, ImageId, Lack, LogOptions, LogStream, MachineHost,
     MachineLock, MachineProblem, MachineStatus, MountSourceSpec, NetworkSpec, Observed, Patience,
     ProcessTable, Progress, Resource, ResourceKind, ResourceName, Result, RuntimeKind, Scope, Session,
-    SessionEvent, Started, TerminalSize, Usages, VolumeSpec, Wish, labels,
+    SessionEvent, Sought, Started, TerminalSize, Usages, VolumeSpec, Wish, labels,
 };
 
 /// An engine that is only asked, never told. What it would be told is remembered, and is in all later answers.
@@ -100,14 +100,11 @@ impl Foreseen {
 fn merge(
     found: &mut BTreeMap<String, Resource>,
     changed: &BTreeMap<String, Option<Resource>>,
-    scope: &Scope,
+    project: &ProjectName,
+    sought: &Sought,
 ) {
     for (name, now) in changed {
-        let is_meant = |now: &&Resource| {
-            scope.networks.contains(name)
-                || scope.volumes.contains(name)
-                || now.labels.get(labels::PROJECT).map(String::as_str) == Some(scope.project.as_str())
-        };
+        let is_meant = |now: &&Resource| sought.means(project, name, &now.labels);
         match now.as_ref().filter(is_meant) {
             Some(now) => found.insert(name.clone(), now.clone()),
             None => found.remove(name),
@@ -156,8 +153,8 @@ impl Engine for Foreseen {
         let of_project = |one: &Container| one.label(labels::PROJECT) == Some(scope.project.as_str());
         observed.containers = self.with_changes(observed.containers, of_project);
         let changed = self.changed();
-        merge(&mut observed.networks, &changed.networks, scope);
-        merge(&mut observed.volumes, &changed.volumes, scope);
+        merge(&mut observed.networks, &changed.networks, &scope.project, &scope.networks);
+        merge(&mut observed.volumes, &changed.volumes, &scope.project, &scope.volumes);
         let images = changed.images.iter().filter(|(image, _)| scope.images.contains(*image));
         observed.images.extend(images.map(|(image, id)| (image.clone(), id.clone())));
         drop(changed);

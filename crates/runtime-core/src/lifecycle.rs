@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    BootId, Call, Container, ContainerFilter, Engine, EngineInfo, Error, Kept, MachineEnd, MachineHost,
-    MachineLock, MachineProblem, MachineStatus, MachineStop, Patience, Phase, Progress, Projects, Result,
-    Started, Subject, Work, flight::Flight, labels,
+    BootId, Call, Container, ContainerFilter, Detail, Engine, EngineInfo, Error, Kept, MachineEnd,
+    MachineHost, MachineLock, MachineProblem, MachineStatus, MachineStop, Patience, Phase, Progress,
+    Projects, Result, Started, Subject, Work, flight::Flight, labels,
 };
 
 /// Others may stop or remove the machine as often as they like; so often is it tried again.
@@ -431,7 +431,8 @@ impl<E: Engine> Inner<E> {
 
     /// The names of the running containers that are not ours to end.
     async fn what_others_run(&self, ours: Ours<'_>) -> Result<Vec<String>> {
-        let running = self.engine.list(&ContainerFilter { running: true, labels: Vec::new() }).await?;
+        let all = ContainerFilter { running: true, labels: Vec::new(), detail: Detail::Listed };
+        let running = self.engine.list(&all).await?;
         let theirs = running.into_iter().filter(|one| !ours.has(one));
         Ok(theirs.map(|container| container.name).collect())
     }

@@ -12,9 +12,9 @@ use futures_util::{
 };
 
 use crate::{
-    Attached, Container, ContainerFilter, ContainerId, ContainerState, Engine, EngineAction, EngineEvents,
-    Error, Foreground, LogOptions, ResourceKind, Result, ServiceLine, Target, labels, reconcile::is_oneoff,
-    reread::Told,
+    Attached, Container, ContainerFilter, ContainerId, ContainerState, Detail, Engine, EngineAction,
+    EngineEvents, Error, Foreground, LogOptions, ResourceKind, Result, ServiceLine, Target, labels,
+    reconcile::is_oneoff, reread::Told,
 };
 
 /// How much later than its first line the start of a run that is over may be written down.
@@ -97,6 +97,7 @@ async fn containers<E: Engine>(engine: &E, target: &Target) -> Result<Vec<Contai
     let filter = ContainerFilter {
         running: false,
         labels: vec![(labels::PROJECT.to_owned(), Some(target.name.to_string()))],
+        detail: Detail::Whole,
     };
     let mut containers = engine.list(&filter).await?;
     containers

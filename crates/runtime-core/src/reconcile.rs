@@ -12,7 +12,7 @@ use crate::{
     Action, After, Afterwards, AnonymousVolumes, Awaiting, BuildOptions, Building, Cause, Container,
     ContainerName, ContainerRef, ContainerSpec, ContainerState, Creation, Dependencies, Error, HealthStatus,
     MountSourceSpec, MountSpec, Observed, OnFailure, Orphans, Plan, Recreate, Replica, Resource,
-    ResourceKind, ResourceName, Result, RunAliases, RunOptions, RunTalk, Scope, Share, Start, StepId,
+    ResourceKind, ResourceName, Result, RunAliases, RunOptions, RunTalk, Scope, Share, Sought, Start, StepId,
     UpOptions, Wait, build, labels, spec,
 };
 
@@ -30,9 +30,8 @@ pub struct Desired<'a> {
 /// What must be observed before [`plan_up`] can decide.
 pub fn scope_of_up(project: &Project) -> Scope {
     Scope {
-        project: project.name.clone(),
-        networks: project.networks.values().map(|network| network.name.clone()).collect(),
-        volumes: project.volumes.values().map(|volume| volume.name.clone()).collect(),
+        networks: Sought::named(project.networks.values().map(|network| network.name.clone())),
+        volumes: Sought::named(project.volumes.values().map(|volume| volume.name.clone())),
         // A provider makes its service without one.
         images: project
             .services
@@ -40,6 +39,7 @@ pub fn scope_of_up(project: &Project) -> Scope {
             .map(|service| service.image.clone())
             .filter(|image| !image.is_empty())
             .collect(),
+        ..Scope::new(project.name.clone())
     }
 }
 

@@ -8,9 +8,9 @@ use std::{
 use compose_file::{Condition, Hook, Service};
 
 use crate::{
-    Action, AnonymousVolumes, Awaiting, Cause, Container, ContainerState, Dependents, DownOptions,
+    Action, AnonymousVolumes, Awaiting, Cause, Container, ContainerState, Dependents, Detail, DownOptions,
     KillOptions, Observed, OnFailure, Orphans, Pause, Plan, RemoveImages, RemoveOptions, RemoveVolumes,
-    ResourceName, RestartOptions, Result, Running, Scope, StepId, StopOptions, Target, labels,
+    ResourceName, RestartOptions, Result, Running, Scope, Sought, StepId, StopOptions, Target, labels,
     reconcile::{existing, is_oneoff},
 };
 
@@ -325,15 +325,21 @@ pub(crate) fn scope_of_down(target: &Target, options: &DownOptions) -> Scope {
     let volumes = target.project.iter().flat_map(|project| project.volumes.values());
     let with_volumes = options.volumes == RemoveVolumes::Yes;
     let with_images = options.images != RemoveImages::No;
+    // Volumes and images that no file names are those of the containers.
+    let detail = if with_volumes || with_images { Detail::Whole } else { Detail::Listed };
     Scope {
-        project: target.name.clone(),
-        networks: BTreeSet::new(),
-        volumes: volumes.filter(|_| with_volumes).map(|volume| volume.name.clone()).collect(),
+        detail,
+        networks: Sought { of_project: target.services.is_empty(), ..Sought::default() },
+        volumes: match with_volumes {
+            true => Sought { names: volumes.map(|volume| volume.name.clone()).collect(), of_project: true },
+            false => Sought::default(),
+        },
         // A provider makes its service without one.
         images: services
             .filter(|service| with_images && !service.image.is_empty())
             .map(|service| service.image.clone())
             .collect(),
+        ..Scope::new(target.name.clone())
     }
 }
 

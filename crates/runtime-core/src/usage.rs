@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures_util::{StreamExt, future::pending, stream};
 
 use crate::{
-    Container, ContainerFilter, ContainerId, Engine, EngineAction, EngineEvent, EngineEvents, Error,
+    Container, ContainerFilter, ContainerId, Detail, Engine, EngineAction, EngineEvent, EngineEvents, Error,
     ProjectStats, Result, StatsOptions, Target, Usage, Usages, labels, reconcile,
 };
 
@@ -121,7 +121,7 @@ impl<E: Engine> Looking<E> {
     /// Looks which containers there are, and has others looked at if others run.
     async fn look(&mut self) -> Result<()> {
         let project = (labels::PROJECT.to_owned(), Some(self.target.name.to_string()));
-        let filter = ContainerFilter { running: false, labels: vec![project] };
+        let filter = ContainerFilter { running: false, labels: vec![project], detail: Detail::Whole };
         let mut containers = self.engine.list(&filter).await?;
         containers.retain(|one| !reconcile::is_oneoff(one) && self.is_meant(one));
         containers

@@ -1,7 +1,9 @@
 //! Where Docker is, and requests with a deadline over one client.
 
 use std::{
+    future::ready,
     path::{Path, PathBuf},
+    pin::pin,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -15,6 +17,9 @@ use tokio::{
 
 use crate::confine::Answering;
 use crate::failure::{Asked, Peer, explain};
+
+/// For what has no deadline here: a stream is silent for as long as nothing happens, or somebody else counts the time.
+pub(crate) const ALWAYS: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// The oldest API that is supported: Docker 20.10's.
 const OLDEST_API: (usize, usize) = (1, 41);
@@ -245,20 +250,26 @@ impl Connection {
         self.within(self.config.deadline, Asked { operation, kind, name }, request(client)).await
     }
 
-    /// Makes one request with a deadline that is so much longer.
+    /// Makes one request with a deadline that is so much longer; how much is asked when it has taken longer than most do.
     pub(crate) async fn ask_longer<T, F>(
         &self,
-        longer: Duration,
         asked: Asked<'_>,
         request: impl FnOnce(Docker) -> F,
+        longer: impl Future<Output = Result<Duration>>,
     ) -> Result<T>
     where
         F: Future<Output = Result<T, Bollard>>,
     {
-        let deadline = self.config.deadline.saturating_add(longer);
-        let client = self.patient_client(deadline.saturating_add(Duration::from_secs(1))).await?;
-        let _permit = self.permits.acquire().await.map_err(|_| Error::ShuttingDown)?;
-        self.within(deadline, asked, request(client)).await
+        let most = self.config.deadline;
+        let client = self.patient_client(ALWAYS).await?;
+        let permit = self.permits.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        let mut answer = pin!(request(client));
+        if let Ok(outcome) = timeout(most, &mut answer).await {
+            return self.within(most, asked, ready(outcome)).await;
+        }
+        drop(permit);
+        let longer = longer.await?;
+        self.within(longer, asked, answer).await
     }
 }
 

@@ -2,16 +2,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bollard::{
     errors::Error as Bollard,
     models::{
-        ContainerCreateBody, ContainerInspectResponse, EndpointIpamConfig, EndpointSettings, EventMessage,
-        HealthConfig, HostConfig, Ipam, IpamConfig, Mount, MountBindOptions, MountImageOptions,
-        MountTmpfsOptions, MountType, MountVolumeOptions, NetworkCreateRequest, NetworkingConfig,
-        PortBinding, RestartPolicy as DockerRestart, RestartPolicyNameEnum, VolumeCreateRequest,
+        ContainerCreateBody, ContainerInspectResponse, ContainerSummary, EndpointIpamConfig,
+        EndpointSettings, EventMessage, HealthConfig, HostConfig, Ipam, IpamConfig, Mount, MountBindOptions,
+        MountImageOptions, MountTmpfsOptions, MountType, MountVolumeOptions, NetworkCreateRequest,
+        NetworkingConfig, PortBinding, RestartPolicy as DockerRestart, RestartPolicyNameEnum,
+        VolumeCreateRequest,
     },
 };
 use compose_file::{HealthTest, Healthcheck, NetworkMode, Protocol, Recursive, RestartPolicy};
@@ -318,6 +319,25 @@ pub(crate) fn inspected(from: ContainerInspectResponse) -> Result<Container, Str
     container.started = state.started_at.as_deref().and_then(time);
     container.finished = state.finished_at.as_deref().and_then(time);
     container.created = from.created.map(|date| date.to_string()).as_deref().and_then(time);
+    Ok(container)
+}
+
+/// A container as a list has it.
+pub(crate) fn listed(from: ContainerSummary) -> Result<Container, String> {
+    let state = from.state.ok_or("no State")?.to_string();
+    let known = ContainerState::parse(&state).ok_or_else(|| format!("the state {state:?}"))?;
+    let id = ContainerId(from.id.ok_or("no Id")?);
+    // It has the names too by which it is known to containers that are linked with it: those have two slashes.
+    let names = from.names.unwrap_or_default();
+    let own = names.iter().map(|name| name.trim_start_matches('/')).find(|name| !name.contains('/'));
+    let name = own.ok_or("no name in Names")?;
+    let mut container = Container::new(id, name, from.image.unwrap_or_default(), known);
+    container.image_id = from.image_id.as_deref().filter(|id| !id.is_empty()).map(ImageId::new);
+    container.labels = labels(from.labels);
+    let networks = from.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    container.networks = networks.into_keys().collect();
+    let created = from.created.and_then(|seconds| u64::try_from(seconds).ok());
+    container.created = created.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
     Ok(container)
 }
 

@@ -24,10 +24,10 @@ use compose_file::ProjectName;
 use futures_util::{StreamExt, stream};
 use runtime_core::{
     AnonymousVolumes, Archive, AttachSpec, BuildSpec, Container, ContainerFilter, ContainerId, ContainerName,
-    ContainerSpec, CopiedOwner, Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus,
-    Image, ImageId, Lack, LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, Resource,
-    ResourceKind, ResourceName, Result, RuntimeKind, Scope, Session, TerminalSize, Usages, VolumeSpec, Wish,
-    archive, is_disturbed, labels, resubscribing,
+    ContainerSpec, CopiedOwner, Detail, Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec,
+    HealthStatus, Image, ImageId, Lack, LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress,
+    Resource, ResourceKind, ResourceName, Result, RuntimeKind, Scope, Session, Sought, TerminalSize, Usages,
+    VolumeSpec, Wish, archive, is_disturbed, labels, resubscribing,
 };
 use tokio::{
     sync::{Mutex, Semaphore, oneshot},
@@ -38,7 +38,7 @@ use crate::{
     build,
     checks::{Check, Checks},
     confine,
-    connect::{Behind, Connection, DockerConfig},
+    connect::{ALWAYS, Behind, Connection, DockerConfig},
     convert, exec,
     failure::{Asked, Peer, explain, has_gone_meanwhile, said, without_values},
     logs, pull, stats,
@@ -56,8 +56,6 @@ const DISTURBED: usize = 10;
 const PODMANS_TOP: &str = "user,pid,ppid,pcpu,etime,tty,time,args";
 /// What an error says of commands in containers.
 const EXEC: &str = "run a command in container";
-/// Streams are silent for as long as nothing happens.
-const ALWAYS: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Docker as an engine. Cheap to clone; clones share one client.
 #[derive(Debug, Clone)]
@@ -159,8 +157,13 @@ impl DockerEngine {
         Ok((container, check))
     }
 
-    /// Lists containers and looks at each: a list has no exit code and no health but in a sentence.
-    async fn containers(&self, filters: HashMap<String, Vec<String>>, all: bool) -> Result<Vec<Container>> {
+    /// Lists containers and, if told so, looks at each: a list has no exit code and no health but in a sentence.
+    async fn containers(
+        &self,
+        filters: HashMap<String, Vec<String>>,
+        all: bool,
+        detail: Detail,
+    ) -> Result<Vec<Container>> {
         let query = ListContainersOptionsBuilder::new().all(all).filters(&filters).build();
         let listed = self
             .ask_undisturbed("list containers", ResourceKind::Container, "", |docker| {
@@ -168,6 +171,10 @@ impl DockerEngine {
                 async move { convert::as_docker_says(docker.list_containers(Some(query)).await) }
             })
             .await?;
+        if detail == Detail::Listed {
+            let odd = |quote: String| self.peer().unexpected("list containers", "", &quote);
+            return listed.into_iter().map(|summary| convert::listed(summary).map_err(odd)).collect();
+        }
         let looks =
             listed.into_iter().filter_map(|summary| summary.id).map(|id| async move { self.look(&id).await });
         let mut looks = stream::iter(looks).buffer_unordered(self.parallel());
@@ -251,6 +258,9 @@ impl DockerEngine {
     }
 
     async fn networks(&self, scope: &Scope) -> Result<BTreeMap<String, Resource>> {
+        if scope.networks.is_nothing() {
+            return Ok(BTreeMap::new());
+        }
         let listed = self
             .ask_undisturbed("list networks", ResourceKind::Network, "", |docker| {
                 docker.list_networks(None::<ListNetworksOptions>)
@@ -260,10 +270,13 @@ impl DockerEngine {
             let driver = network.driver.unwrap_or_default();
             Some(Resource { name: network.name?, driver, labels: convert::labels(network.labels) })
         });
-        Ok(wanted(resources, scope, &scope.networks))
+        Ok(wanted(resources, &scope.project, &scope.networks))
     }
 
     async fn volumes(&self, scope: &Scope) -> Result<BTreeMap<String, Resource>> {
+        if scope.volumes.is_nothing() {
+            return Ok(BTreeMap::new());
+        }
         let listed = self
             .ask_undisturbed("list volumes", ResourceKind::Volume, "", |docker| {
                 docker.list_volumes(None::<ListVolumesOptions>)
@@ -274,7 +287,7 @@ impl DockerEngine {
             driver: volume.driver,
             labels: volume.labels.into_iter().collect(),
         });
-        Ok(wanted(resources, scope, &scope.volumes))
+        Ok(wanted(resources, &scope.project, &scope.volumes))
     }
 
     /// The networks of exactly that name, with when they were made, the oldest first.
@@ -381,14 +394,11 @@ async fn security_options(options: &[String]) -> Result<Vec<String>> {
 
 fn wanted(
     resources: impl Iterator<Item = Resource>,
-    scope: &Scope,
-    names: &BTreeSet<String>,
+    project: &ProjectName,
+    sought: &Sought,
 ) -> BTreeMap<String, Resource> {
     resources
-        .filter(|resource| {
-            names.contains(&resource.name)
-                || resource.labels.get(labels::PROJECT).map(String::as_str) == Some(scope.project.as_str())
-        })
+        .filter(|resource| sought.means(project, &resource.name, &resource.labels))
         .map(|resource| (resource.name.clone(), resource))
         .collect()
 }
@@ -427,7 +437,7 @@ impl Engine for DockerEngine {
         let filters =
             HashMap::from([("label".to_owned(), vec![format!("{}={}", labels::PROJECT, scope.project)])]);
         let (containers, networks, volumes, images) = tokio::try_join!(
-            self.containers(filters, true),
+            self.containers(filters, true, scope.detail),
             self.networks(scope),
             self.volumes(scope),
             self.images(&scope.images),
@@ -440,7 +450,8 @@ impl Engine for DockerEngine {
             Some(value) => format!("{name}={value}"),
             None => name.clone(),
         });
-        self.containers(HashMap::from([("label".to_owned(), labels.collect())]), !filter.running).await
+        let filters = HashMap::from([("label".to_owned(), labels.collect())]);
+        self.containers(filters, !filter.running, filter.detail).await
     }
 
     async fn inspect(&self, container: &str) -> Result<Container> {
@@ -458,7 +469,7 @@ impl Engine for DockerEngine {
         // Podman takes no range, over this API either. One at a time, so that the next one sees what is taken.
         let _choosing = self.shared.choosing_ports.lock().await;
         let mut spec = spec.clone();
-        spec.choose_ports(&self.containers(HashMap::new(), true).await?, |_, _| true)?;
+        spec.choose_ports(&self.containers(HashMap::new(), true, Detail::Whole).await?, |_, _| true)?;
         self.create(&spec).await
     }
 
@@ -487,14 +498,16 @@ impl Engine for DockerEngine {
         if let Some(grace) = grace {
             query = query.t(convert::whole_seconds(grace));
         }
-        let grace = match grace {
-            Some(grace) => grace,
-            None => self.own_grace(id).await?,
-        };
         let asked = Asked { operation: "stop container", kind: ResourceKind::Container, name: &id.0 };
         let query = query.build();
         let stop = async |docker: Docker| docker.stop_container(&id.0, Some(query)).await;
-        self.connection().ask_longer(grace, asked, stop).await
+        let longer = async {
+            match grace {
+                Some(grace) => Ok(grace),
+                None => self.own_grace(id).await,
+            }
+        };
+        self.connection().ask_longer(asked, stop, longer).await
     }
 
     async fn kill_container(&self, id: &ContainerId, signal: &str) -> Result<()> {
@@ -530,19 +543,23 @@ impl Engine for DockerEngine {
 
     async fn remove_container(&self, id: &ContainerId, anonymous_volumes: AnonymousVolumes) -> Result<()> {
         self.shared.checks.forget(&id.0);
-        if self.connection().is_podman() {
-            // Over this API Podman's removal waits for the container's own grace period first. What is the matter
-            // with the container is the removal's to say.
-            let _ = self.kill_container(id, "SIGKILL").await;
-        }
         let volumes = anonymous_volumes == AnonymousVolumes::Remove;
-        let query = RemoveContainerOptionsBuilder::new().force(true).v(volumes).build();
-        let removed = self
-            .ask("remove container", ResourceKind::Container, &id.0, |docker| {
+        let remove = async |force| {
+            let query = RemoveContainerOptionsBuilder::new().force(force).v(volumes).build();
+            self.ask("remove container", ResourceKind::Container, &id.0, |docker| {
                 docker.remove_container(&id.0, Some(query))
             })
-            .await;
-        match removed {
+            .await
+        };
+        // Over this API Podman's removal of what runs waits for the container's own grace period first, so that is killed before.
+        // What is the matter with the container is the removal's to say.
+        if self.connection().is_podman() {
+            match remove(false).await {
+                Err(Error::Api { .. }) => drop(self.kill_container(id, "SIGKILL").await),
+                outcome => return outcome,
+            }
+        }
+        match remove(true).await {
             // Somebody else removes it already; it is gone when that is done.
             Err(Error::Api { status: Some(409), message, .. }) if message.contains("already in progress") => {
                 self.removed(id).await

@@ -1031,16 +1031,20 @@ impl Engine for MockEngine {
         let ours = |labels: &BTreeMap<String, String>| {
             labels.get(labels::PROJECT).map(String::as_str) == Some(scope.project.as_str())
         };
-        let containers =
-            world.containers.values().filter(|record| ours(&record.spec.labels)).map(Record::view).collect();
+        let containers = world
+            .containers
+            .values()
+            .filter(|record| ours(&record.spec.labels))
+            .map(|record| record.seen(scope.detail))
+            .collect();
         let networks = world
             .networks
             .iter()
-            .filter(|(name, network)| scope.networks.contains(*name) || ours(&network.labels));
+            .filter(|(name, network)| scope.networks.means(&scope.project, name, &network.labels));
         let volumes = world
             .volumes
             .iter()
-            .filter(|(name, volume)| scope.volumes.contains(*name) || ours(&volume.labels()))
+            .filter(|(name, volume)| scope.volumes.means(&scope.project, name, &volume.labels()))
             .map(|(name, volume)| (name.clone(), volume.view(name)));
         let images = scope.images.iter().filter_map(|image| Some((image.clone(), world.image(image)?)));
         Ok(Observed {
@@ -1069,7 +1073,7 @@ impl Engine for MockEngine {
                         .is_some_and(|value| wanted.as_ref().is_none_or(|wanted| wanted == value))
                 })
         };
-        Ok(world.containers.values().filter(matches).map(Record::view).collect())
+        Ok(world.containers.values().filter(matches).map(|record| record.seen(filter.detail)).collect())
     }
 
     async fn inspect(&self, container: &str) -> Result<Container> {

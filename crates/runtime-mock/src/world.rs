@@ -9,8 +9,8 @@ use std::{
 
 use compose_file::NetworkMode;
 use runtime_core::{
-    Container, ContainerId, ContainerSpec, ContainerState, EngineEvent, Health, HealthStatus, ImageId,
-    LogSource, MountSourceSpec, MountSpec, NetworkSpec, PublishedPort, Resource, Usage, VolumeSpec,
+    Container, ContainerId, ContainerSpec, ContainerState, Detail, EngineEvent, Health, HealthStatus,
+    ImageId, LogSource, MountSourceSpec, MountSpec, NetworkSpec, PublishedPort, Resource, Usage, VolumeSpec,
 };
 use tokio::{
     sync::{Notify, broadcast},
@@ -117,6 +117,20 @@ impl Record {
         container.started = self.started_at;
         container.finished = self.finished_at;
         container
+    }
+
+    /// As closely as it is looked at: what a list of no real engine tells is not in one of this.
+    pub(crate) fn seen(&self, detail: Detail) -> Container {
+        let whole = self.view();
+        if detail == Detail::Whole {
+            return whole;
+        }
+        let mut listed = Container::new(whole.id, whole.name, whole.image, whole.state);
+        listed.image_id = whole.image_id;
+        listed.labels = whole.labels;
+        listed.networks = whole.networks;
+        listed.created = whole.created;
+        listed
     }
 
     /// The volumes that it mounts: path and name.

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -13,10 +13,10 @@ use compose_file::{Port, ProjectName, Protocol};
 use futures_util::future::join_all;
 use runtime_core::{
     AnonymousVolumes, Archive, AttachSpec, BuildSpec, Container, ContainerFilter, ContainerId, ContainerName,
-    ContainerSpec, CopiedOwner, Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec, HealthStatus,
-    Image, ImageId, Lack, LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, Resource,
-    ResourceKind, ResourceName, Result, RuntimeKind, Scope, Session, Usages, VolumeSpec, Wish, archive,
-    is_disturbed, labels,
+    ContainerSpec, CopiedOwner, Detail, Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec,
+    HealthStatus, Image, ImageId, Lack, LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress,
+    Resource, ResourceKind, ResourceName, Result, RuntimeKind, Scope, Session, Sought, Usages, VolumeSpec,
+    Wish, archive, is_disturbed, labels,
 };
 use tokio::sync::Semaphore;
 
@@ -136,9 +136,13 @@ impl PodmanCli {
         if finished.succeeded() { Ok(finished) } else { Err(explain(&finished, Subject { kind, name })) }
     }
 
-    /// Lists containers: one command for who they are, one for how they are.
-    async fn containers(&self, filters: &[String], all: bool) -> Result<Vec<Container>> {
-        let mut command = Invocation::new(["ps", "--quiet", "--no-trunc"]);
+    /// Lists containers: one command for who they are and, if they are looked at, one for how they are.
+    async fn containers(&self, filters: &[String], all: bool, detail: Detail) -> Result<Vec<Container>> {
+        let mut command = Invocation::new(["ps", "--no-trunc"]);
+        command = match detail {
+            Detail::Listed => command.args(["--format", "json"]),
+            Detail::Whole => command.args(["--quiet"]),
+        };
         if all {
             command = command.args(["--all"]);
         }
@@ -146,6 +150,10 @@ impl PodmanCli {
             command = command.args(["--filter", filter]);
         }
         let listed = self.enumerate(&command, ResourceKind::Container).await?;
+        if detail == Detail::Listed {
+            let listed: Vec<ListedContainer> = parse::json("ps", &listed.stdout)?;
+            return listed.into_iter().map(ListedContainer::into_container).collect();
+        }
         let text = listed.text();
         let ids: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         if let Some(odd) =
@@ -247,9 +255,12 @@ impl PodmanCli {
     async fn resources<T: serde::de::DeserializeOwned + Into<Resource>>(
         &self,
         what: [&str; 2],
-        scope: &Scope,
-        names: &BTreeSet<String>,
+        project: &ProjectName,
+        sought: &Sought,
     ) -> Result<BTreeMap<String, Resource>> {
+        if sought.is_nothing() {
+            return Ok(BTreeMap::new());
+        }
         let command = Invocation::new(what).args(["--format", "json"]);
         let finished = self.enumerate(&command, ResourceKind::Network).await?;
         let listed: Vec<T> = if finished.text().is_empty() {
@@ -257,10 +268,7 @@ impl PodmanCli {
         } else {
             parse::json(&what.join(" "), &finished.stdout)?
         };
-        let wanted = |resource: &Resource| {
-            names.contains(&resource.name)
-                || resource.labels.get(labels::PROJECT).map(String::as_str) == Some(scope.project.as_str())
-        };
+        let wanted = |resource: &Resource| sought.means(project, &resource.name, &resource.labels);
         let resources = listed.into_iter().map(Into::into).filter(wanted);
         Ok(resources.map(|resource: Resource| (resource.name.clone(), resource)).collect())
     }
@@ -361,8 +369,7 @@ impl PodmanCli {
             let unfinished =
                 listed.iter().find(|one| one.state == "storage" && one.names.iter().any(|n| n == name));
             let Some(unfinished) = unfinished else { return Ok(false) };
-            let created = UNIX_EPOCH + Duration::from_secs(unfinished.created);
-            if SystemTime::now().duration_since(created).is_ok_and(|age| age < UNFINISHED_AGE) {
+            if SystemTime::now().duration_since(unfinished.created()).is_ok_and(|age| age < UNFINISHED_AGE) {
                 tokio::time::sleep(UNFINISHED_PAUSE).await;
                 continue;
             }
@@ -399,6 +406,20 @@ impl PodmanCli {
         };
         Ok(references.iter().filter_map(find).collect())
     }
+}
+
+/// Networks of those names, if containers are on all of them: then they are there.
+fn known(
+    containers: &[Container],
+    names: &BTreeSet<String>,
+    project: &ProjectName,
+) -> Option<BTreeMap<String, Resource>> {
+    let labels = BTreeMap::from([(labels::PROJECT.to_owned(), project.to_string())]);
+    let known = |name: &String| {
+        let resource = Resource { name: name.clone(), labels: labels.clone(), ..Resource::default() };
+        containers.iter().any(|one| one.networks.contains(name)).then(|| (name.clone(), resource))
+    };
+    names.iter().map(known).collect()
 }
 
 /// What came of each container of a command for several, which prints those that it has done. `None`: it may not have come to it.
@@ -484,11 +505,24 @@ impl Engine for PodmanCli {
     }
 
     async fn observe(&self, scope: &Scope) -> Result<Observed> {
-        let filters = [format!("label={}={}", labels::PROJECT, scope.project)];
-        let (containers, networks, volumes, images) = tokio::try_join!(
-            self.containers(&filters, true),
-            self.resources::<ListedNetwork>(["network", "ls"], scope, &scope.networks),
-            self.resources::<ListedVolume>(["volume", "ls"], scope, &scope.volumes),
+        let project = &scope.project;
+        let filters = [format!("label={}={project}", labels::PROJECT)];
+        let networks = || self.resources::<ListedNetwork>(["network", "ls"], project, &scope.networks);
+        let with_networks = async {
+            let containers = self.containers(&filters, true, scope.detail);
+            if scope.detail == Detail::Whole || scope.networks.of_project {
+                return tokio::try_join!(containers, networks());
+            }
+            let containers = containers.await?;
+            let networks = match known(&containers, &scope.networks.names, project) {
+                Some(known) => known,
+                None => networks().await?,
+            };
+            Ok((containers, networks))
+        };
+        let ((containers, networks), volumes, images) = tokio::try_join!(
+            with_networks,
+            self.resources::<ListedVolume>(["volume", "ls"], project, &scope.volumes),
             self.images(&scope.images),
         )?;
         Ok(Observed { containers, networks, volumes, images })
@@ -503,7 +537,7 @@ impl Engine for PodmanCli {
                 None => format!("label={name}"),
             })
             .collect();
-        self.containers(&filters, !filter.running).await
+        self.containers(&filters, !filter.running, filter.detail).await
     }
 
     async fn inspect(&self, container: &str) -> Result<Container> {

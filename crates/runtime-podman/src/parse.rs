@@ -1,8 +1,8 @@
 //! Podman's JSON, of 4.3 to 5.x, as types. A field that is missing or of another type is an error that quotes it.
 
 use std::{
-    collections::BTreeMap,
-    time::{Duration, SystemTime},
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use compose_file::Protocol;
@@ -188,16 +188,45 @@ pub(crate) fn seconds(at: SystemTime) -> String {
     at.format(&time::format_description::well_known::Rfc3339).unwrap_or_else(|_| since.as_secs().to_string())
 }
 
-/// A line of `podman ps --all --external`, where containers of storage alone are listed too.
+/// A container as `podman ps --format json` lists it. With `--external` those of storage alone are listed too.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct ListedContainer {
     pub(crate) id: String,
     #[serde(default)]
     pub(crate) names: Vec<String>,
+    #[serde(default)]
+    image: String,
+    #[serde(default, rename = "ImageID")]
+    image_id: String,
+    /// Null where there are none.
+    #[serde(default)]
+    labels: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    networks: Option<BTreeSet<String>>,
     pub(crate) state: String,
     /// Seconds since 1970.
     pub(crate) created: u64,
+}
+
+impl ListedContainer {
+    pub(crate) fn created(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(self.created)
+    }
+
+    pub(crate) fn into_container(self) -> Result<Container> {
+        let state = ContainerState::parse(&self.state)
+            .ok_or_else(|| unexpected("ps", format!("the state {:?}", self.state)))?;
+        let created = self.created();
+        let name =
+            self.names.into_iter().next().ok_or_else(|| unexpected("ps", "a container without a name"))?;
+        let mut container = Container::new(ContainerId(self.id), name, self.image, state);
+        container.image_id = (!self.image_id.is_empty()).then(|| ImageId::new(&self.image_id));
+        container.labels = self.labels.unwrap_or_default();
+        container.networks = self.networks.unwrap_or_default();
+        container.created = Some(created);
+        Ok(container)
+    }
 }
 
 impl Inspected {
