@@ -58,13 +58,13 @@ pub struct Connection {
     /// Its engine.
     pub engine: Arc<dyn Engine>,
     /// The engine again, if it is the one in memory.
-    pub mock: Option<Arc<MockEngine>>,
+    pub mock: Option<MockEngine>,
 }
 
-fn connection<E: Engine>(engine: E) -> (Connection, Arc<E>) {
+fn connection(engine: impl Engine) -> Connection {
     let compose = Compose::new(engine).with_owner("longshore-tests");
     let engine = compose.engine().clone();
-    (Connection { runtime: Arc::new(compose), engine: engine.clone(), mock: None }, engine)
+    Connection { runtime: Arc::new(compose), engine, mock: None }
 }
 
 impl Backend {
@@ -116,10 +116,9 @@ impl Backend {
                 let mock = MockEngine::new();
                 mock.fixture_image(IMAGE);
                 mock.fixture_image(IMAGE_2);
-                let (connection, engine) = connection(mock);
-                Connection { mock: Some(engine), ..connection }
+                Connection { mock: Some(mock.clone()), ..connection(mock) }
             }
-            Kind::Podman(via) => connection(PodmanEngine::new(podman(*via))).0,
+            Kind::Podman(via) => connection(PodmanEngine::new(podman(*via))),
             Kind::Docker { host } => docker(host.clone()),
             Kind::Unset(_) => docker(Some("unix:///nonexistent".to_owned())),
         }
@@ -153,7 +152,7 @@ impl Backend {
                 let mut config = podman(*via);
                 config.deadline = deadline;
                 config.program = Some(program.to_owned());
-                Ok(connection(PodmanEngine::new(config)).0.runtime)
+                Ok(connection(PodmanEngine::new(config)).runtime)
             }
             _ => Err("it runs no program".into()),
         }
@@ -304,5 +303,5 @@ fn podman(via: Via) -> PodmanConfig {
 fn docker(host: Option<String>) -> Connection {
     let mut config = DockerConfig::default();
     config.host = host;
-    connection(DockerEngine::new(config)).0
+    connection(DockerEngine::new(config))
 }

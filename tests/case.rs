@@ -106,7 +106,7 @@ impl Case {
     }
 
     /// The engine in memory, if it is that one.
-    pub fn mock(&self) -> Option<&Arc<MockEngine>> {
+    pub fn mock(&self) -> Option<&MockEngine> {
         self.shared.connection.mock.as_ref()
     }
 

@@ -22,7 +22,7 @@ use futures_util::StreamExt;
 use libtest_mimic::{Arguments, Trial};
 use longshore_tests::{Failed, IMAGE, Outcome, completed, refused, said, variable};
 use runtime_core::{
-    Call, Compose, ContainerRuntime, DownOptions, Engine, Error, Phase, RemoveVolumes, Scope, Sought, Target,
+    Call, Compose, ContainerRuntime, DownOptions, Error, Phase, RemoveVolumes, Scope, Sought, Target,
     UpOptions, UpOutcome, Work,
 };
 use runtime_docker::{DockerConfig, DockerEngine};
@@ -137,7 +137,7 @@ impl Daemon {
         }
     }
 
-    fn runtime(&self) -> Compose<DockerEngine> {
+    fn runtime(&self) -> Compose {
         let mut config = DockerConfig::default();
         config.host = Some(self.host());
         Compose::new(DockerEngine::new(config)).with_owner("longshore-tests")
@@ -250,11 +250,11 @@ fn with_volumes() -> DownOptions {
     options
 }
 
-async fn up(runtime: &Compose<DockerEngine>, project: &Project) -> Result<UpOutcome, Error> {
+async fn up(runtime: &Compose, project: &Project) -> Result<UpOutcome, Error> {
     runtime.up(project, &UpOptions::default(), &Call::default()).await
 }
 
-async fn is_completed(runtime: &Compose<DockerEngine>, project: &Project) -> Outcome {
+async fn is_completed(runtime: &Compose, project: &Project) -> Outcome {
     up(runtime, project).await?;
     let containers = runtime.ps(&project.name).await?;
     assert_eq!(containers.len(), project.services.len(), "{containers:#?}");
@@ -263,7 +263,7 @@ async fn is_completed(runtime: &Compose<DockerEngine>, project: &Project) -> Out
     Ok(())
 }
 
-async fn is_gone(runtime: &Compose<DockerEngine>, project: &Project) -> Outcome {
+async fn is_gone(runtime: &Compose, project: &Project) -> Outcome {
     runtime.down(&Target::from(project), &with_volumes(), &Call::default()).await?;
     let scope = Scope {
         networks: Sought::of_project(),

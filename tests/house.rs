@@ -120,12 +120,13 @@ impl House {
     /// engine in memory is the same.
     pub async fn start(&mut self) -> Outcome {
         self.runtime = match &self.runtime {
-            AnyRuntime::Mock(compose) => {
-                let again = Compose::new((**compose.engine()).clone()).with_owner("longshore-tests");
-                AnyRuntime::Mock(match &self.machine {
+            AnyRuntime::Mock(_, engine) => {
+                let again = Compose::new(engine.clone()).with_owner("longshore-tests");
+                let again = match &self.machine {
                     Some(machine) => again.with_machine(Arc::new(machine.clone())),
                     None => again,
-                })
+                };
+                AnyRuntime::Mock(again, engine.clone())
             }
             _ => AnyRuntime::connect(&self.config).await?,
         };
@@ -153,9 +154,9 @@ impl House {
     ///
     /// # Errors
     /// When the house is built on another.
-    pub fn mock(&self) -> Result<Arc<MockEngine>, Failed> {
+    pub fn mock(&self) -> Result<MockEngine, Failed> {
         match &self.runtime {
-            AnyRuntime::Mock(compose) => Ok(compose.engine().clone()),
+            AnyRuntime::Mock(_, engine) => Ok(engine.clone()),
             _ => Err("it is another engine".into()),
         }
     }
@@ -191,8 +192,9 @@ impl House {
     /// # Errors
     /// None for an engine that the house is built on.
     pub async fn with_owner(&self, owner: &str) -> Result<AnyRuntime, Failed> {
-        if let AnyRuntime::Mock(compose) = &self.runtime {
-            return Ok(AnyRuntime::Mock(Compose::new((**compose.engine()).clone()).with_owner(owner)));
+        if let AnyRuntime::Mock(_, engine) = &self.runtime {
+            let theirs = Compose::new(engine.clone()).with_owner(owner);
+            return Ok(AnyRuntime::Mock(theirs, engine.clone()));
         }
         let mut config = self.config.clone();
         config.owner = Some(owner.to_owned());
@@ -334,7 +336,7 @@ impl House {
             assert!(ended.is_ok(), "the server did not end");
         }
         let runtime = match &self.runtime {
-            AnyRuntime::Mock(_) => return Ok(()),
+            AnyRuntime::Mock(..) => return Ok(()),
             _ => AnyRuntime::connect(&self.config).await?,
         };
         for summary in runtime.projects().await? {

@@ -57,7 +57,7 @@ async fn two_processes_bring_one_project_up_at_once(case: Case) -> Outcome {
     let project = project(&case)?;
     // Each connection is like a process of its own: they meet at the engine. In memory there is one engine for all.
     let other = match case.mock() {
-        Some(mock) => std::sync::Arc::new(Compose::new((**mock).clone())),
+        Some(mock) => std::sync::Arc::new(Compose::new(mock.clone())),
         None => case.backend().connect().runtime,
     };
     let (options, call) = (UpOptions::default(), Call::default());
@@ -72,7 +72,7 @@ async fn two_processes_bring_one_project_up_at_once(case: Case) -> Outcome {
 }
 
 /// Processes of ours that meet at one engine, in an order that the seed decides.
-fn processes(seed: u64) -> impl Fn() -> Compose<MockEngine> {
+fn processes(seed: u64) -> impl Fn() -> Compose {
     let engine = MockEngine::seeded(seed);
     engine.fixture_image(IMAGE);
     move || Compose::new(engine.clone())

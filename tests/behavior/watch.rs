@@ -139,7 +139,7 @@ async fn what_is_not_ours_is_not_told(case: Case) -> Outcome {
 /// A runtime over the same engine, because one that was shut down cannot clean up.
 fn another(case: &Case) -> Arc<dyn ContainerRuntime> {
     match case.mock() {
-        Some(mock) => Arc::new(Compose::new((**mock).clone()).with_owner("longshore-tests")),
+        Some(mock) => Arc::new(Compose::new(mock.clone()).with_owner("longshore-tests")),
         None => {
             let Connection { runtime, .. } = case.backend().connect();
             runtime

@@ -66,12 +66,12 @@ impl Rig {
     }
 
     /// A program of ours: each is like a process of its own, and all share a state.
-    pub(crate) fn process(&self) -> Result<Compose<PodmanEngine>, Failed> {
+    pub(crate) fn process(&self) -> Result<Compose, Failed> {
         self.process_with(NAME, variable("LONGSHORE_TEST_RIG_IMAGE")?)
     }
 
     /// The same with a machine of that name, made from that image.
-    pub(crate) fn process_with(&self, name: &str, image: String) -> Result<Compose<PodmanEngine>, Failed> {
+    pub(crate) fn process_with(&self, name: &str, image: String) -> Result<Compose, Failed> {
         let mut machine = MachineConfig::new(MachineName::new(name)?, self.folder.join("state"));
         machine.image = Some(image);
         machine.cpus = Some(2);
@@ -105,7 +105,7 @@ impl Rig {
     }
 
     /// A machine that is up, with the test program in an image.
-    pub(crate) async fn up(&self) -> Result<Compose<PodmanEngine>, Failed> {
+    pub(crate) async fn up(&self) -> Result<Compose, Failed> {
         let runtime = self.process()?;
         runtime.ensure_ready(&Call::default()).await?;
         self.import()?;

@@ -13,7 +13,7 @@ use runtime_core::{
     Call, CommandFailure, Compose, ContainerRuntime, Error, MachineProblem, MachineStatus, MachineStop,
     UpOptions,
 };
-use runtime_mock::{Fault, MockEngine, MockMachine};
+use runtime_mock::{Fault, MockMachine};
 use tokio::time::{sleep, timeout};
 
 use crate::seeds::{World, call, chain, play};
@@ -27,7 +27,7 @@ fn exits_125() -> Error {
 }
 
 /// Several callers of one process, at moments of their own.
-async fn callers(world: &mut World, runtime: &Compose<MockEngine>, count: u64) -> Vec<Result<(), Error>> {
+async fn callers(world: &mut World, runtime: &Compose, count: u64) -> Vec<Result<(), Error>> {
     let calls: Vec<_> = (0..count)
         .map(|_| {
             let wait = world.dice.while_(Duration::from_secs(60));

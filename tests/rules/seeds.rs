@@ -48,7 +48,7 @@ pub(crate) struct World {
 
 impl World {
     /// A program of ours with the engine in its machine. Each is like a process of its own.
-    pub(crate) fn process(&self) -> Compose<MockEngine> {
+    pub(crate) fn process(&self) -> Compose {
         Compose::new(self.engine.clone()).with_machine(Arc::new(self.machine.clone()))
     }
 }

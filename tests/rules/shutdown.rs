@@ -24,7 +24,7 @@ async fn running(engine: &MockEngine) -> Vec<String> {
 }
 
 /// A machine that was started by us, with projects in it.
-async fn populated(world: &World) -> runtime_core::Compose<MockEngine> {
+async fn populated(world: &World) -> runtime_core::Compose {
     let runtime = world.process();
     for name in ["shop", "blog"] {
         runtime.up(&chain(name, 3), &UpOptions::default(), &call()).await.expect("it comes up");

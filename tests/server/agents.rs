@@ -116,8 +116,8 @@ async fn nothing_is_left(house: &House, name: &str) -> Outcome {
     assert!(projects.iter().all(|summary| summary.name != project.as_str()));
     let folder = house.state().join("agents").join(name);
     assert!(!folder.exists(), "{}", folder.display());
-    if let AnyRuntime::Mock(compose) = &house.runtime {
-        let journal = compose.engine().journal();
+    if let AnyRuntime::Mock(_, engine) = &house.runtime {
+        let journal = engine.journal();
         let made = journal.iter().filter(|line| line.starts_with("create_volume")).count();
         let removed = journal.iter().filter(|line| line.starts_with("remove_volume")).count();
         assert_eq!(made, removed, "{journal:#?}");

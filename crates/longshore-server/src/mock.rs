@@ -14,15 +14,15 @@ use crate::settings::Settings;
 
 /// Gives an engine in memory the images of the templates. Others have their own.
 pub(crate) fn furnish(runtime: &AnyRuntime, settings: &Settings) {
-    let AnyRuntime::Mock(compose) = runtime else { return };
+    let AnyRuntime::Mock(_, engine) = runtime else { return };
     for template in settings.templates.values() {
         let agent = MockAgent { health: template.about.health.clone() };
         let image = &template.about.image;
         // As anywhere: what has no registry was built here, and all else has to come first.
         if image.starts_with("localhost/") {
-            compose.engine().image(image, agent);
+            engine.image(image, agent);
         } else {
-            compose.engine().image_to_pull(image, agent);
+            engine.image_to_pull(image, agent);
         }
     }
 }

@@ -21,13 +21,13 @@ use crate::Config;
 pub enum AnyRuntime {
     /// Podman.
     #[cfg(feature = "podman")]
-    Podman(runtime_core::Compose<runtime_podman::PodmanEngine>),
+    Podman(runtime_core::Compose),
     /// Docker.
     #[cfg(feature = "docker")]
-    Docker(runtime_core::Compose<runtime_docker::DockerEngine>),
-    /// The engine in memory.
+    Docker(runtime_core::Compose),
+    /// The engine in memory, and what tests and servers tell it besides.
     #[cfg(feature = "mock")]
-    Mock(runtime_core::Compose<runtime_mock::MockEngine>),
+    Mock(runtime_core::Compose, runtime_mock::MockEngine),
     /// One that was made elsewhere.
     Other(Arc<dyn ContainerRuntime>),
 }
@@ -93,7 +93,7 @@ impl AnyRuntime {
             RuntimeKind::Mock => {
                 let engine = runtime_mock::MockEngine::new().with_built_images();
                 let engine = engine.at(std::time::SystemTime::now());
-                Ok(Self::Mock(own(engine, config)))
+                Ok(Self::Mock(own(engine.clone(), config), engine))
             }
             other => Err(Error::Unsupported { engine: other, what: "it is not compiled in".to_owned() }),
         }
@@ -101,7 +101,7 @@ impl AnyRuntime {
 }
 
 #[cfg(any(feature = "podman", feature = "docker", feature = "mock"))]
-fn own<E: runtime_core::Engine>(engine: E, config: &Config) -> runtime_core::Compose<E> {
+fn own(engine: impl runtime_core::Engine, config: &Config) -> runtime_core::Compose {
     let compose = runtime_core::Compose::new(engine);
     match &config.owner {
         Some(owner) => compose.with_owner(owner.clone()),
@@ -112,7 +112,7 @@ fn own<E: runtime_core::Engine>(engine: E, config: &Config) -> runtime_core::Com
 /// Podman, with its machine where the configuration has one. A connection, a URL or a host that is named is somebody's
 /// engine elsewhere, and no machine of ours.
 #[cfg(feature = "podman")]
-fn podman(config: &Config) -> Result<runtime_core::Compose<runtime_podman::PodmanEngine>> {
+fn podman(config: &Config) -> Result<runtime_core::Compose> {
     let mut podman = runtime_podman::PodmanConfig::default();
     if let Some(program) = &config.podman.program {
         podman.program = Some(program.clone());
@@ -188,7 +188,7 @@ impl From<AnyRuntime> for Arc<dyn ContainerRuntime> {
             #[cfg(feature = "docker")]
             AnyRuntime::Docker(runtime) => Arc::new(runtime),
             #[cfg(feature = "mock")]
-            AnyRuntime::Mock(runtime) => Arc::new(runtime),
+            AnyRuntime::Mock(runtime, _) => Arc::new(runtime),
             AnyRuntime::Other(runtime) => runtime,
         }
     }
@@ -203,7 +203,7 @@ macro_rules! each {
             #[cfg(feature = "docker")]
             AnyRuntime::Docker($runtime) => $call,
             #[cfg(feature = "mock")]
-            AnyRuntime::Mock($runtime) => $call,
+            AnyRuntime::Mock($runtime, _) => $call,
             AnyRuntime::Other($runtime) => $call,
         }
     };

@@ -46,21 +46,15 @@ use crate::{
 /// A [`ContainerRuntime`] made of an [`Engine`], and of a [`MachineHost`] where the engine needs one.
 ///
 /// Cheap to clone; clones are the same runtime.
-#[derive(Debug)]
-pub struct Compose<E> {
-    shared: Arc<Shared<E>>,
-}
-
-impl<E> Clone for Compose<E> {
-    fn clone(&self) -> Self {
-        Self { shared: self.shared.clone() }
-    }
+#[derive(Debug, Clone)]
+pub struct Compose {
+    shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-struct Shared<E> {
-    engine: Arc<E>,
-    machine: Option<Lifecycle<E>>,
+struct Shared {
+    engine: Arc<dyn Engine>,
+    machine: Option<Lifecycle>,
     owner: String,
     /// One lock for each project that is being changed.
     writers: Mutex<HashMap<ProjectName, Weak<tokio::sync::Mutex<()>>>>,
@@ -71,13 +65,13 @@ struct Shared<E> {
 }
 
 /// What a runtime is made of, before anything is done with it.
-impl<E: Engine> Compose<E> {
+impl Compose {
     /// A runtime over that engine. Does no I/O.
-    pub fn new(engine: E) -> Self {
+    pub fn new(engine: impl Engine) -> Self {
         Self::assemble(Arc::new(engine), None, "longshore".to_owned())
     }
 
-    fn assemble(engine: Arc<E>, machine: Option<Lifecycle<E>>, owner: String) -> Self {
+    fn assemble(engine: Arc<dyn Engine>, machine: Option<Lifecycle>, owner: String) -> Self {
         let shared = Shared {
             engine,
             machine,
@@ -105,12 +99,12 @@ impl<E: Engine> Compose<E> {
     }
 
     /// The engine.
-    pub fn engine(&self) -> &Arc<E> {
+    pub fn engine(&self) -> &Arc<dyn Engine> {
         &self.shared.engine
     }
 }
 
-impl<E: Engine> Compose<E> {
+impl Compose {
     /// Makes the machine ready, where there is one.
     async fn ready(&self, call: &Call) -> Result<()> {
         match &self.shared.machine {
@@ -251,9 +245,9 @@ fn slug() -> String {
 }
 
 /// What a container says, which is removed before its end is told. That it cannot be removed is told in place of that.
-fn removing<E: Engine>(
+fn removing(
     output: BoxStream<'static, Result<SessionEvent>>,
-    engine: Arc<E>,
+    engine: Arc<dyn Engine>,
     id: ContainerId,
 ) -> BoxStream<'static, Result<SessionEvent>> {
     let removed = output.then(move |event| {
@@ -272,7 +266,7 @@ fn removing<E: Engine>(
 }
 
 /// The calls as they are once they are let in.
-impl<E: Engine> Compose<E> {
+impl Compose {
     /// Does a plan that only builds. Returns how many images were built.
     async fn build_inside(&self, project: &Project, options: &BuildOptions, call: &Call) -> Result<usize> {
         let plan = reconcile::plan_build(project, options)?;
@@ -679,7 +673,7 @@ impl<E: Engine> Compose<E> {
 }
 
 #[async_trait]
-impl<E: Engine> ContainerRuntime for Compose<E> {
+impl ContainerRuntime for Compose {
     fn kind(&self) -> RuntimeKind {
         self.shared.engine.kind()
     }

@@ -214,7 +214,7 @@ impl fmt::Display for Lack {
 ///
 /// # Errors
 /// [`Error::Unsupported`] with what it does not do without.
-pub(crate) fn without<E: Engine>(engine: &E, action: &Action) -> Result<Vec<String>> {
+pub(crate) fn without(engine: &dyn Engine, action: &Action) -> Result<Vec<String>> {
     let (wish, whose) = match action {
         Action::CreateContainer(creation) => {
             (Wish::Container(&creation.spec), format!("service {:?}", creation.service))

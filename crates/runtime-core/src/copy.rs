@@ -168,8 +168,8 @@ fn refused(path: impl fmt::Display, reason: impl fmt::Display) -> Error {
 }
 
 /// What a container has at a path, as an archive.
-pub(crate) async fn copy_from<E: Engine>(
-    engine: &E,
+pub(crate) async fn copy_from(
+    engine: &dyn Engine,
     id: &ContainerId,
     path: &str,
     links: CopiedLinks,
@@ -186,7 +186,7 @@ pub(crate) async fn copy_from<E: Engine>(
 }
 
 /// Where a path leads to, and what is there.
-async fn followed<E: Engine>(engine: &E, id: &ContainerId, path: Inside) -> Result<(Inside, Option<Kind>)> {
+async fn followed(engine: &dyn Engine, id: &ContainerId, path: Inside) -> Result<(Inside, Option<Kind>)> {
     let mut at = path.clone();
     for _ in 0..MOST_LINKS {
         match kind_of(engine, id, &at).await? {
@@ -201,7 +201,7 @@ async fn followed<E: Engine>(engine: &E, id: &ContainerId, path: Inside) -> Resu
 }
 
 /// What is at a path, as the first entry of an archive of it tells.
-async fn kind_of<E: Engine>(engine: &E, id: &ContainerId, path: &Inside) -> Result<Option<Kind>> {
+async fn kind_of(engine: &dyn Engine, id: &ContainerId, path: &Inside) -> Result<Option<Kind>> {
     if path.is_root() {
         return Ok(Some(Kind::Folder));
     }
@@ -267,8 +267,8 @@ impl Local {
 }
 
 /// Copies something of this computer into a container.
-pub(crate) async fn copy_path_to<E: Engine>(
-    engine: &E,
+pub(crate) async fn copy_path_to(
+    engine: &dyn Engine,
     id: &ContainerId,
     to: &str,
     from: &Path,
@@ -296,8 +296,8 @@ pub(crate) async fn copy_path_to<E: Engine>(
 }
 
 /// Copies what is in archives into a folder of containers, an archive for each.
-pub(crate) async fn copy_archive_to<E: Engine>(
-    engine: &E,
+pub(crate) async fn copy_archive_to(
+    engine: &dyn Engine,
     ids: &[ContainerId],
     to: &str,
     archive: Archive,
@@ -320,8 +320,8 @@ pub(crate) async fn copy_archive_to<E: Engine>(
 
 /// Copies files and empty folders of this computer to absolute paths in containers, as the container's user's. Folders on the way are
 /// made. What is gone meanwhile is left out.
-pub(crate) async fn copy_files_to<E: Engine>(
-    engine: &E,
+pub(crate) async fn copy_files_to(
+    engine: &dyn Engine,
     ids: &[ContainerId],
     files: BTreeMap<String, PathBuf>,
 ) -> Result<()> {
@@ -333,8 +333,8 @@ pub(crate) async fn copy_files_to<E: Engine>(
 }
 
 /// Gives an archive to an engine. That it came to an end before its end is told, and not what the engine makes of that.
-async fn upload<E: Engine>(
-    engine: &E,
+async fn upload(
+    engine: &dyn Engine,
     id: &ContainerId,
     folder: &str,
     archive: Archive,

@@ -63,12 +63,7 @@ enum State {
 ///
 /// # Errors
 /// The first failure; see [`OnFailure`] for what happens to the rest.
-pub(crate) async fn execute<E: Engine>(
-    engine: &E,
-    plan: &Plan,
-    call: &Call,
-    with: Execution,
-) -> Result<usize> {
+pub(crate) async fn execute(engine: &dyn Engine, plan: &Plan, call: &Call, with: Execution) -> Result<usize> {
     for warning in &plan.warnings {
         call.progress
             .report(crate::Subject::Project(plan.project.to_string()), Phase::Warning(warning.clone()));
@@ -83,7 +78,7 @@ pub(crate) async fn execute<E: Engine>(
     run(engine, plan, call, with).await
 }
 
-async fn run<E: Engine>(engine: &E, plan: &Plan, call: &Call, with: Execution) -> Result<usize> {
+async fn run(engine: &dyn Engine, plan: &Plan, call: &Call, with: Execution) -> Result<usize> {
     let steps = &plan.steps;
     let dependents = dependents(plan);
     let mut states: Vec<State> = steps.iter().map(|step| State::Waiting(step.after.len())).collect();
@@ -321,7 +316,7 @@ impl CloneFor for BTreeMap<StepId, ContainerId> {
 }
 
 /// Forwards the engine's events to everybody who waits; ends when the engine does, and then waiting looks by itself.
-async fn pump<E: Engine>(engine: &E, plan: &Plan, events: &broadcast::Sender<EngineEvent>, wanted: bool) {
+async fn pump(engine: &dyn Engine, plan: &Plan, events: &broadcast::Sender<EngineEvent>, wanted: bool) {
     if !wanted {
         return;
     }
@@ -360,8 +355,8 @@ impl Containers {
     }
 }
 
-struct Running<'a, E> {
-    engine: &'a E,
+struct Running<'a> {
+    engine: &'a dyn Engine,
     call: &'a Call,
     containers: Containers,
     image: Option<ImageId>,
@@ -373,7 +368,7 @@ struct Running<'a, E> {
     starts: bool,
 }
 
-impl<E: Engine> Running<'_, E> {
+impl Running<'_> {
     async fn perform(mut self, action: &Action) -> Result<Given> {
         // What was not begun when the call was cancelled is not begun while others end.
         if self.call.cancel.is_cancelled() {
@@ -571,13 +566,13 @@ impl<E: Engine> Running<'_, E> {
 }
 
 /// Steps that are one call of the engine.
-struct Several<'a, E> {
-    engine: &'a E,
+struct Several<'a> {
+    engine: &'a dyn Engine,
     call: &'a Call,
     containers: Containers,
 }
 
-impl<E: Engine> Several<'_, E> {
+impl Several<'_> {
     /// Stops or removes containers, alike. What came of each step.
     async fn perform(self, plan: &Plan, indices: Vec<usize>) -> Vec<(usize, Result<Given>)> {
         if self.call.cancel.is_cancelled() {

@@ -18,15 +18,15 @@ const WORTH_A_WORD: Duration = Duration::from_millis(300);
 
 /// A machine, the engine in it, and the one flight of making it ready.
 #[derive(Debug)]
-pub(crate) struct Lifecycle<E> {
-    inner: Arc<Inner<E>>,
+pub(crate) struct Lifecycle {
+    inner: Arc<Inner>,
     ready: Flight<EngineInfo>,
 }
 
 #[derive(Debug)]
-struct Inner<E> {
+struct Inner {
     host: Arc<dyn MachineHost>,
-    engine: Arc<E>,
+    engine: Arc<dyn Engine>,
 }
 
 /// What is to be done next to have an engine that answers.
@@ -87,8 +87,8 @@ fn decide(status: &MachineStatus, lasting: Duration, history: &History, patience
     }
 }
 
-impl<E: Engine> Lifecycle<E> {
-    pub(crate) fn new(host: Arc<dyn MachineHost>, engine: Arc<E>) -> Self {
+impl Lifecycle {
+    pub(crate) fn new(host: Arc<dyn MachineHost>, engine: Arc<dyn Engine>) -> Self {
         Self { inner: Arc::new(Inner { host, engine }), ready: Flight::default() }
     }
 
@@ -189,7 +189,7 @@ impl Ours<'_> {
     }
 }
 
-impl<E: Engine> Inner<E> {
+impl Inner {
     fn subject(&self) -> Subject {
         Subject::Machine(self.host.name().to_owned())
     }

@@ -34,8 +34,8 @@ pub(crate) enum What {
     FromNow { started: BTreeSet<String> },
 }
 
-struct Following<E> {
-    engine: Arc<E>,
+struct Following {
+    engine: Arc<dyn Engine>,
     target: Target,
     timestamps: bool,
     tells_ends: bool,
@@ -49,7 +49,7 @@ struct Following<E> {
 }
 
 /// Opens the logs of all containers that are there; followed, of those that come later too.
-pub(crate) async fn open<E: Engine>(engine: Arc<E>, target: Target, what: What) -> Result<Foreground> {
+pub(crate) async fn open(engine: Arc<dyn Engine>, target: Target, what: What) -> Result<Foreground> {
     let (follow, timestamps) = match &what {
         What::Asked(options) => (options.follow, options.timestamps),
         What::FromNow { .. } => (true, true),
@@ -93,7 +93,7 @@ pub(crate) async fn open<E: Engine>(engine: Arc<E>, target: Target, what: What) 
     Ok(stream.boxed())
 }
 
-async fn containers<E: Engine>(engine: &E, target: &Target) -> Result<Vec<Container>> {
+async fn containers(engine: &dyn Engine, target: &Target) -> Result<Vec<Container>> {
     let filter = ContainerFilter {
         running: false,
         labels: vec![(labels::PROJECT.to_owned(), Some(target.name.to_string()))],
@@ -107,7 +107,7 @@ async fn containers<E: Engine>(engine: &E, target: &Target) -> Result<Vec<Contai
 }
 
 /// How a container ended, if it has and has not begun again.
-async fn ended<E: Engine>(engine: &E, id: &ContainerId) -> Option<Attached> {
+async fn ended(engine: &dyn Engine, id: &ContainerId) -> Option<Attached> {
     let container = engine.inspect(&id.0).await.ok()?;
     let exit_code = container.exit_code.filter(|_| !container.state.is_running())?;
     let service = container.service().unwrap_or_default().to_owned();
@@ -123,8 +123,8 @@ enum Rest {
     Nothing,
 }
 
-async fn rest<E: Engine>(
-    engine: &E,
+async fn rest(
+    engine: &dyn Engine,
     target: &Target,
     runs: &BTreeMap<ContainerId, SystemTime>,
 ) -> Result<Rest> {
@@ -144,7 +144,7 @@ async fn rest<E: Engine>(
     })
 }
 
-impl<E: Engine> Following<E> {
+impl Following {
     async fn add(&mut self, container: &Container, options: LogOptions) -> Result<()> {
         // Times are always read, because they say what is new; whether they are shown is decided at the end.
         let options = LogOptions { timestamps: true, ..options };

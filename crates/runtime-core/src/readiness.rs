@@ -56,8 +56,8 @@ fn judge(container: &Container, awaiting: &Awaiting) -> Verdict {
 }
 
 /// Waits. `deadline` is the time in all and when it is over.
-pub(crate) async fn wait<E: Engine>(
-    engine: &E,
+pub(crate) async fn wait(
+    engine: &dyn Engine,
     id: &ContainerId,
     awaiting: &Awaiting,
     deadline: Option<(Duration, Instant)>,
@@ -81,8 +81,8 @@ pub(crate) async fn wait<E: Engine>(
 }
 
 /// Returns how it failed, or nothing when it is ready.
-async fn poll<E: Engine>(
-    engine: &E,
+async fn poll(
+    engine: &dyn Engine,
     id: &ContainerId,
     awaiting: &Awaiting,
     mut events: Option<Receiver<EngineEvent>>,
@@ -140,7 +140,7 @@ async fn about(events: &mut Option<Receiver<EngineEvent>>, id: &ContainerId) -> 
 }
 
 /// The last lines of a container's log, as far as they can be had.
-async fn last_lines<E: Engine>(engine: &E, id: &ContainerId) -> Vec<String> {
+async fn last_lines(engine: &dyn Engine, id: &ContainerId) -> Vec<String> {
     let options = LogOptions { tail: Some(LOG_TAIL), ..LogOptions::default() };
     let read = async {
         let lines = engine.logs(id, &options).await.ok()?;

@@ -12,8 +12,8 @@ use crate::{
 type Table = Vec<(Container, Option<Usage>)>;
 
 /// Looks until it is dropped or, if it is not to go on, until there is something to tell.
-pub(crate) async fn open<E: Engine>(
-    engine: Arc<E>,
+pub(crate) async fn open(
+    engine: Arc<dyn Engine>,
     target: Target,
     options: StatsOptions,
 ) -> Result<ProjectStats> {
@@ -40,8 +40,8 @@ pub(crate) async fn open<E: Engine>(
     Ok(tables.boxed())
 }
 
-struct Looking<E> {
-    engine: Arc<E>,
+struct Looking {
+    engine: Arc<dyn Engine>,
     target: Target,
     options: StatsOptions,
     /// `None` when nothing more is told.
@@ -76,7 +76,7 @@ async fn happened(events: &mut Option<EngineEvents>) -> Option<Result<EngineEven
     }
 }
 
-impl<E: Engine> Looking<E> {
+impl Looking {
     async fn next(&mut self) -> Option<Result<Table>> {
         loop {
             if std::mem::take(&mut self.is_stale) {

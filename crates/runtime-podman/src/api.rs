@@ -30,8 +30,9 @@ use crate::{
 
 /// Who answers at a socket does it within this time.
 const GREETING: Duration = Duration::from_secs(5);
-/// A service of our own that did not start is tried again after this time.
+/// A service of our own that did not start is tried again after this time, and what somebody else starts after that.
 const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN_ELSEWHERE: Duration = Duration::from_secs(1);
 
 /// Where the service is.
 #[derive(Debug)]
@@ -52,6 +53,14 @@ pub(crate) enum Place {
 }
 
 impl Place {
+    /// When it is worth another look whether there is a service.
+    fn again(&self) -> Duration {
+        match self {
+            Self::Own | Self::Nowhere(_) => AGAIN,
+            Self::Socket(_) | Self::Machine { .. } => AGAIN_ELSEWHERE,
+        }
+    }
+
     /// The service at that URL.
     pub(crate) fn of_url(url: &str) -> Self {
         match url.strip_prefix("unix://") {
@@ -141,7 +150,9 @@ impl Api {
         let mut state = self.state.lock().await;
         match &*state {
             State::Open(open) if !open.is_over().await => return Ok(Some(Line(open.clone()))),
-            State::Failed(at) if self.via == Via::Auto && at.elapsed() < AGAIN => return Ok(None),
+            State::Failed(at) if self.via == Via::Auto && at.elapsed() < self.place.again() => {
+                return Ok(None);
+            }
             _ => *state = State::Closed,
         }
         match self.open().await {
@@ -152,10 +163,7 @@ impl Api {
             }
             Err(error) if self.via == Via::Auto => {
                 tracing::debug!(reason = %error, "podman is called by commands");
-                // Asking at a socket again costs nothing.
-                if matches!(self.place, Place::Own | Place::Nowhere(_)) {
-                    *state = State::Failed(Instant::now());
-                }
+                *state = State::Failed(Instant::now());
                 Ok(None)
             }
             Err(error) => Err(error),

@@ -79,7 +79,7 @@ fn resident() -> Outcome<f64> {
 }
 
 /// A number of a process's own account.
-fn status_of(process: u32, key: &str) -> Outcome<f64> {
+pub(crate) fn status_of(process: u32, key: &str) -> Outcome<f64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(key));
     let number = line.and_then(|rest| rest.split_whitespace().next()).ok_or("no such line of the status")?;

@@ -1,10 +1,10 @@
 //! A project's life: up, up again with nothing changed, stop, down.
 
-use std::process::Stdio;
+use std::{process::Stdio, time::Duration};
 
 use tokio::process::Child;
 
-use super::{Bench, Outcome, command, floor, peer::Tool, report::Scenario, timed};
+use super::{Bench, Outcome, alone::status_of, command, floor, peer::Tool, report::Scenario, timed};
 
 /// What is done to a project, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,8 @@ const FLOOR: &str = "bare calls";
 pub(crate) const OURS: &str = "longshore";
 const COMPOSE: &str = "docker compose";
 const PODMAN_COMPOSE: &str = "podman-compose";
+/// How often a process is looked at.
+const LOOK: Duration = Duration::from_millis(1);
 /// Kilobytes of a MB.
 const KILOBYTES: f64 = 1000.0;
 
@@ -143,9 +145,9 @@ async fn measure(
     let mut memory = Scenario::new(format!("{engine}, {} services: peak memory of up", bench.services), "MB")
         .wants(OURS, None, 12.0);
     for tool in tools {
-        if let Some(up) = tool.process(Step::Up) {
+        if let Some(mut up) = tool.process(Step::Up) {
             for _ in 0..bench.rounds.min(3) {
-                memory.add(tool.by, &tool.shown(Step::Up), peak(&up).await?);
+                memory.add(tool.by, &tool.shown(Step::Up), peak(&mut up).await?);
                 tool.run(Step::Down).await?;
             }
         }
@@ -163,19 +165,22 @@ async fn measure(
     Ok(scenarios)
 }
 
-/// The most memory that a process had, in MB, as GNU time tells it.
-pub(crate) async fn peak(process: &tokio::process::Command) -> Outcome<f64> {
-    let process = process.as_std();
-    let mut time = command("/usr/bin/time".as_ref(), &["--quiet", "--format", "%M"]);
-    time.arg(process.get_program()).args(process.get_args());
-    for (name, value) in process.get_envs() {
-        if let Some(value) = value {
-            time.env(name, value);
+/// The most memory that a process had, in MB, without those that it started: the kernel's own account, read until the process has ended.
+pub(crate) async fn peak(process: &mut tokio::process::Command) -> Outcome<f64> {
+    let mut child = process.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let id = child.id().ok_or("it has ended already")?;
+    let mut most: f64 = 0.0;
+    let status = loop {
+        // A process that has ended has no account of its memory any more.
+        most = most.max(status_of(id, "VmHWM:").unwrap_or_default());
+        if let Some(status) = child.try_wait()? {
+            break status;
         }
+        tokio::time::sleep(LOOK).await;
+    };
+    if status.success() {
+        Ok(most / KILOBYTES)
+    } else {
+        Err(format!("{:?}: {status}", process.as_std()).into())
     }
-    let output = time.stdout(Stdio::null()).output().await.map_err(|error| format!("GNU time: {error}"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last = said.lines().last().unwrap_or_default();
-    let kilobytes: f64 = last.trim().parse().map_err(|_| format!("GNU time said {last:?}"))?;
-    Ok(kilobytes / KILOBYTES)
 }

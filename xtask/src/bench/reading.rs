@@ -107,8 +107,8 @@ async fn logs(bench: &Bench, engine: &'static str) -> Outcome<Vec<Scenario>> {
         rate.add(THEIRS, &shown[0], timed(unread(theirs())).await?.as_secs_f64());
         rate.add(OURS, &shown[1], timed(unread(bench.of_longshore(&words))).await?.as_secs_f64());
     }
-    memory.add(THEIRS, &shown[0], peak(&theirs()).await?);
-    memory.add(OURS, &shown[1], peak(&bench.of_longshore(&words)).await?);
+    memory.add(THEIRS, &shown[0], peak(&mut theirs()).await?);
+    memory.add(OURS, &shown[1], peak(&mut bench.of_longshore(&words)).await?);
     finished(bench.of_longshore(&["--runtime", engine, "--file", &file, "down"])).await?;
     Ok(vec![rate, memory])
 }

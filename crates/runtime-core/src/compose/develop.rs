@@ -10,9 +10,8 @@ use compose_file::{Hook, Project, PullPolicy};
 
 use super::Compose;
 use crate::{
-    Building, Call, Container, ContainerRuntime, Dependencies, DevelopOptions, Engine, Error, ExecOutput,
-    ExecSpec, Orphans, Phase, Recreate, ReplacedImages, RestartOptions, Result, Subject, Target, UpOptions,
-    Work, copy,
+    Building, Call, Container, ContainerRuntime, Dependencies, DevelopOptions, Error, ExecOutput, ExecSpec,
+    Orphans, Phase, Recreate, ReplacedImages, RestartOptions, Result, Subject, Target, UpOptions, Work, copy,
     develop::{self, Listening, Rules, Update, Updates},
     execute::{Execution, execute, failed_inside},
     plan_restart,
@@ -21,7 +20,7 @@ use crate::{
 /// A command line is not longer than that.
 const MOST_WORDS: usize = 64 << 10;
 
-impl<E: Engine> Compose<E> {
+impl Compose {
     /// Listens outside of the gate, so that no shutdown waits for files to change; whatever is done goes through it.
     pub(super) async fn develop_outside(
         &self,
