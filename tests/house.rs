@@ -1,6 +1,7 @@
 //! A server of one test's own, on one engine, and what is behind its back.
 
 use std::{
+    collections::BTreeSet,
     fs,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
@@ -17,7 +18,7 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use libtest_mimic::Trial;
 use longshore::{
     AnyRuntime, Availability, Call, Compose, Config, ContainerRuntime, DownOptions, MachineChoice,
-    MachineStatus, PortRange, RemoveVolumes, RuntimeChoice, Target,
+    MachineStatus, PortRange, ProjectSummary, RemoveVolumes, RuntimeChoice, Target,
     mock::{MockEngine, MockMachine},
 };
 use longshore_server::{
@@ -339,14 +340,16 @@ impl House {
             AnyRuntime::Mock(..) => return Ok(()),
             _ => AnyRuntime::connect(&self.config).await?,
         };
-        for summary in runtime.projects().await? {
-            if summary.name.starts_with(&self.prefix) {
-                let mut options = DownOptions::default();
-                options.volumes = RemoveVolumes::Yes;
-                options.timeout = Some(Duration::from_secs(1));
-                let target = Target::name(ProjectName::new(summary.name)?);
-                runtime.down(&target, &options, &Call::default()).await?;
-            }
+        let ours = |summary: &ProjectSummary| summary.name.starts_with(&self.prefix);
+        let there = runtime.projects().await?.into_iter().filter(ours).map(|summary| summary.name);
+        // Of one that did not come as far as a container there may be a network.
+        let agents = fs::read_dir(self.state().join("agents")).into_iter().flatten().flatten();
+        let agents = agents.map(|folder| format!("{}{}", self.prefix, folder.file_name().to_string_lossy()));
+        for name in there.chain(agents).collect::<BTreeSet<String>>() {
+            let mut options = DownOptions::default();
+            options.volumes = RemoveVolumes::Yes;
+            options.timeout = Some(Duration::from_secs(1));
+            runtime.down(&Target::name(ProjectName::new(name)?), &options, &Call::default()).await?;
         }
         Ok(())
     }

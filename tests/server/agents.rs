@@ -1,6 +1,10 @@
 //! Agents: created, started, stopped, deleted, in any order and at once.
 
-use std::{collections::BTreeSet, net::TcpListener};
+use std::{
+    collections::BTreeSet,
+    net::TcpListener,
+    process::{Command, Stdio},
+};
 
 use futures_util::future::join_all;
 use longshore::{AnyRuntime, Call, ContainerRuntime, DownOptions, StopOptions, Target};
@@ -32,7 +36,10 @@ pub(crate) fn tests(trials: &mut Trials) {
         many_at_once,
     );
     house_trials!(trials, [Engine::Mock]; every_fault_of_a_wish_is_told, the_built_in_template_is_whole);
-    house_trials!(trials, [Engine::Podman, Engine::Docker]; an_image_that_cannot_be_had_is_told);
+    house_trials!(trials, [Engine::Podman, Engine::Docker];
+        an_image_that_cannot_be_had_is_told,
+        a_port_that_leads_elsewhere_is_not_given,
+    );
 }
 
 async fn creating_answers_at_once_and_goes_on(house: &mut House) -> Outcome {
@@ -273,6 +280,53 @@ async fn a_port_that_was_taken_meanwhile_is_replaced(house: &mut House) -> Outco
     assert_ne!(agent.port, Some(port));
     assert_eq!(house.says("scout", "moved").await?, "echo: moved");
     drop(somebody_else);
+    Ok(())
+}
+
+/// A rule of the firewall by which a port of this computer leads to another, where nobody listens: what an engine leaves behind that was
+/// killed. It goes with this.
+struct Forward(u16);
+
+impl Forward {
+    const NOWHERE: &str = "9";
+
+    fn rule(&self, what: &str) -> std::io::Result<bool> {
+        let port = self.0.to_string();
+        let mut rule = Command::new("iptables");
+        rule.args([
+            "--wait",
+            "--table",
+            "nat",
+            what,
+            "OUTPUT",
+            "--protocol",
+            "tcp",
+            "--destination",
+            "127.0.0.1",
+        ]);
+        rule.args(["--dport", &port, "--jump", "REDIRECT", "--to-ports", Self::NOWHERE]);
+        Ok(rule.stdout(Stdio::null()).stderr(Stdio::null()).status()?.success())
+    }
+}
+
+impl Drop for Forward {
+    fn drop(&mut self) {
+        let _ = self.rule("--delete");
+    }
+}
+
+async fn a_port_that_leads_elsewhere_is_not_given(house: &mut House) -> Outcome {
+    let range = house.config.serve.ports.ok_or("it has no ports")?;
+    let first = range.iter().next().ok_or("it has no ports")?;
+    let forward = Forward(first);
+    if !forward.rule("--insert").is_ok_and(|added| added) {
+        eprintln!("not tried: only root adds a rule to the firewall");
+        return Ok(());
+    }
+    house.start().await?;
+    let agent = house.agent("scout").await?;
+    assert!(agent.port.is_some_and(|port| port != first), "{agent:?}");
+    assert_eq!(house.says("scout", "here").await?, "echo: here");
     Ok(())
 }
 

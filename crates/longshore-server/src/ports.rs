@@ -2,8 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    net::{Ipv4Addr, TcpListener},
+    io,
+    net::{Ipv4Addr, TcpListener, TcpStream},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use longshore::PortRange;
@@ -37,7 +39,7 @@ impl Ports {
         self.taken().ports.insert(port);
     }
 
-    /// Takes one that no other agent has and that nothing listens at now. `None` when there is none.
+    /// Takes one that no other agent has and that is free now. `None` when there is none.
     pub(crate) fn take(&self) -> Option<u16> {
         let mut taken = self.taken();
         let last = taken.last;
@@ -54,9 +56,24 @@ impl Ports {
     }
 }
 
-/// Whether nothing listens at it now.
+/// How long a connection to this very process may take.
+const CONNECT: Duration = Duration::from_millis(200);
+
+/// Whether nothing listens at it now, and who connects to it comes to who does: a rule of the firewall that an engine has left
+/// behind leads elsewhere, whoever listens.
 pub(crate) fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    let comes_here = || {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        listener.set_nonblocking(true)?;
+        let client = TcpStream::connect_timeout(&listener.local_addr()?, CONNECT)?;
+        let (accepted, peer) = listener.accept()?;
+        let is_ours = client.local_addr()? == peer;
+        // Who ends a connection first keeps its port for a while, which must not be this one.
+        drop(client);
+        drop(accepted);
+        io::Result::Ok(is_ours)
+    };
+    comes_here().unwrap_or(false)
 }
 
 #[cfg(test)]

@@ -129,7 +129,7 @@ impl PortRange {
     }
 }
 
-/// 42000 to 42999: below those that systems give to who does not choose.
+/// 42000 to 42999: below those that macOS and Windows give to who does not choose, and not among those that are anybody's by name.
 impl Default for PortRange {
     fn default() -> Self {
         Self { first: 42_000, last: 42_999 }
