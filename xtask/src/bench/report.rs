@@ -77,13 +77,13 @@ impl Scenario {
             Some(value) if value <= goal.at_most => {
                 format!("{} at most {}{unit}{against}: reached, {}", goal.of, goal.at_most, short(value))
             }
-            Some(value) => format!(
-                "{} at most {}{unit}{against}: **missed**, {}, {:.0} % above",
-                goal.of,
-                goal.at_most,
-                short(value),
-                (value / goal.at_most - 1.0) * 100.0
-            ),
+            Some(value) => {
+                let above = (value / goal.at_most - 1.0) * 100.0;
+                // Nothing is a part of nothing.
+                let above = if above.is_finite() { format!(", {above:.0} % above") } else { String::new() };
+                let missed = short(value);
+                format!("{} at most {}{unit}{against}: **missed**, {missed}{above}", goal.of, goal.at_most)
+            }
         }
     }
 }
