@@ -299,6 +299,8 @@ type FreedPort = (Option<IpAddr>, StepId);
 struct Planner<'a> {
     desired: Desired<'a>,
     observed: &'a Observed,
+    /// The containers of each service, one-offs left out.
+    containers: BTreeMap<&'a str, Vec<&'a Container>>,
     selected: BTreeSet<String>,
     plan: Plan,
     networks: BTreeMap<String, StepId>,
@@ -317,9 +319,16 @@ struct Planner<'a> {
 impl<'a> Planner<'a> {
     /// A plan that has what comes before any container.
     fn new(desired: Desired<'a>, observed: &'a Observed) -> Result<Self> {
+        let mut containers: BTreeMap<&str, Vec<&Container>> = BTreeMap::new();
+        for container in observed.containers.iter().filter(|container| !is_oneoff(container)) {
+            if let Some(service) = container.service() {
+                containers.entry(service).or_default().push(container);
+            }
+        }
         let mut planner = Self {
             desired,
             observed,
+            containers,
             selected: select(desired.project, desired.options)?,
             plan: Plan::new(desired.project.name.clone(), OnFailure::Halt),
             networks: BTreeMap::new(),
@@ -521,10 +530,8 @@ impl<'a> Planner<'a> {
     fn converge(&mut self, service: &'a Service) -> Result<()> {
         let wanted = self.wanted(service);
         let mut by_number: BTreeMap<u32, Vec<&Container>> = BTreeMap::new();
-        for container in &self.observed.containers {
-            if container.service() == Some(&service.name) && !is_oneoff(container) {
-                by_number.entry(container.number().unwrap_or(1)).or_default().push(container);
-            }
+        for container in self.containers.get(service.name.as_str()).into_iter().flatten() {
+            by_number.entry(container.number().unwrap_or(1)).or_default().push(container);
         }
         let mut converged = Converged::default();
         let kept: Vec<u32> = by_number.keys().copied().take(wanted as usize).collect();

@@ -110,6 +110,12 @@ impl TakeDown<'_> {
         removal: Option<AnonymousVolumes>,
     ) -> Vec<StepId> {
         let dependencies = dependencies(self.target, all);
+        let mut needing: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (service, needs) in &dependencies {
+            for needed in needs.keys() {
+                needing.entry(needed).or_default().push(service);
+            }
+        }
         let mut last = Vec::new();
         // Each service's stops, and the steps after which its containers are gone.
         let mut stops: BTreeMap<&str, Vec<StepId>> = BTreeMap::new();
@@ -124,10 +130,7 @@ impl TakeDown<'_> {
                 if !wave.contains(service) {
                     continue;
                 }
-                let dependents = || {
-                    let needing = dependencies.iter().filter(|(_, needs)| needs.contains_key(service));
-                    needing.map(|(name, _)| name.as_str())
-                };
+                let dependents = || needing.get(service).into_iter().flatten();
                 let stops = dependents().filter_map(|name| stops.get(name)).flatten();
                 let after: Vec<_> = stops.map(|step| step.ended()).collect();
                 let replica = existing(container);

@@ -493,7 +493,11 @@ impl World {
             return Some(key.to_owned());
         }
         let by_name = self.names.get(key).filter(|id| self.containers.contains_key(*id)).cloned();
-        by_name.or_else(|| self.containers.keys().find(|id| key.len() >= 12 && id.starts_with(key)).cloned())
+        let by_beginning = || {
+            let (id, _) = self.containers.range(key.to_owned()..).next()?;
+            (key.len() >= 12 && id.starts_with(key)).then(|| id.clone())
+        };
+        by_name.or_else(by_beginning)
     }
 
     /// The id of an image that is here.
