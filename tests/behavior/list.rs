@@ -1,7 +1,9 @@
 //! Lists: of a project's containers, of projects, of what is ours.
 
+use std::collections::BTreeSet;
+
 use longshore_tests::{Case, Failed, IMAGE, Outcome, Suite, behaviours};
-use runtime_core::{ContainerName, ContainerSpec, ContainerState, Target, labels};
+use runtime_core::{ContainerFilter, ContainerName, ContainerSpec, ContainerState, Detail, Target, labels};
 
 pub(crate) fn tests(suite: &mut Suite) {
     behaviours!(suite;
@@ -11,6 +13,7 @@ pub(crate) fn tests(suite: &mut Suite) {
         a_container_that_only_has_such_a_name_is_not_listed,
         a_project_of_docker_compose_is_not_ours,
         projects_are_summed_up,
+        a_list_tells_the_same_as_a_look,
     );
 }
 
@@ -50,6 +53,32 @@ services:
     assert_eq!(numbers, (1..=11).collect::<Vec<_>>(), "by number, not by text");
     assert!(containers.iter().all(|container| container.image.ends_with("longshore-fixture:1")));
     assert!(containers.iter().all(|container| container.created.is_some() && container.image_id.is_some()));
+    Ok(())
+}
+
+async fn a_list_tells_the_same_as_a_look(case: Case) -> Outcome {
+    let project = case.project(
+        "
+services:
+  web: {image: 'localhost/longshore-fixture:1', command: [sleep], labels: {zone: inner}, networks: [one, two]}
+  done: {image: 'localhost/longshore-fixture:1', command: [exit, '0']}
+networks: {one: {}, two: {}}
+",
+    )?;
+    case.up(&project).await?;
+    case.output(&project, "done").await?;
+    let label = (labels::PROJECT.to_owned(), Some(project.name.to_string()));
+    let list = async |detail| -> Result<Vec<_>, Failed> {
+        let filter = ContainerFilter { labels: vec![label.clone()], detail, ..ContainerFilter::default() };
+        let containers = case.engine().list(&filter).await?;
+        let told = containers
+            .into_iter()
+            .map(|one| (one.name, one.id, one.state, one.image, one.image_id, one.labels, one.networks));
+        Ok(told.collect::<BTreeSet<_>>().into_iter().collect())
+    };
+    let (listed, looked_at) = (list(Detail::Listed).await?, list(Detail::Whole).await?);
+    assert_eq!(listed.len(), 2);
+    assert_eq!(listed, looked_at);
     Ok(())
 }
 

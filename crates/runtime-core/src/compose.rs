@@ -175,8 +175,7 @@ impl Compose {
         Ok(plan)
     }
 
-    /// What is there of a project, and nothing else.
-    /// The project's containers alone.
+    /// A project's containers alone.
     async fn observe(&self, target: &Target, detail: Detail) -> Result<Observed> {
         self.shared.engine.observe(&Scope { detail, ..Scope::new(target.name.clone()) }).await
     }

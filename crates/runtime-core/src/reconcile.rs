@@ -43,6 +43,17 @@ pub fn scope_of_up(project: &Project) -> Scope {
     }
 }
 
+/// The containers of each service, one-offs left out.
+pub(crate) fn by_service(containers: &[Container]) -> BTreeMap<&str, Vec<&Container>> {
+    let mut services: BTreeMap<&str, Vec<&Container>> = BTreeMap::new();
+    for container in containers.iter().filter(|container| !is_oneoff(container)) {
+        if let Some(service) = container.service() {
+            services.entry(service).or_default().push(container);
+        }
+    }
+    services
+}
+
 /// Decides what makes the observed state the project's. Equal input gives an equal plan, and a state that is as it
 /// should be gives one without steps.
 ///
@@ -319,16 +330,10 @@ struct Planner<'a> {
 impl<'a> Planner<'a> {
     /// A plan that has what comes before any container.
     fn new(desired: Desired<'a>, observed: &'a Observed) -> Result<Self> {
-        let mut containers: BTreeMap<&str, Vec<&Container>> = BTreeMap::new();
-        for container in observed.containers.iter().filter(|container| !is_oneoff(container)) {
-            if let Some(service) = container.service() {
-                containers.entry(service).or_default().push(container);
-            }
-        }
         let mut planner = Self {
             desired,
             observed,
-            containers,
+            containers: by_service(&observed.containers),
             selected: select(desired.project, desired.options)?,
             plan: Plan::new(desired.project.name.clone(), OnFailure::Halt),
             networks: BTreeMap::new(),

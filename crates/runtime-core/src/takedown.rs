@@ -11,7 +11,7 @@ use crate::{
     Action, AnonymousVolumes, Awaiting, Cause, Container, ContainerState, Dependents, Detail, DownOptions,
     KillOptions, Observed, OnFailure, Orphans, Pause, Plan, RemoveImages, RemoveOptions, RemoveVolumes,
     ResourceName, RestartOptions, Result, Running, Scope, Sought, StepId, StopOptions, Target, labels,
-    reconcile::{existing, is_oneoff},
+    reconcile::{by_service, existing, is_oneoff},
 };
 
 /// What each service depends on: by the file where there is one, else by its containers' labels.
@@ -204,14 +204,13 @@ pub fn plan_restart(target: &Target, options: &RestartOptions, observed: &Observ
         Dependents::Include => with_dependents(target.services.clone(), &dependencies),
         Dependents::Ignore => target.services.clone(),
     };
+    let containers = by_service(&observed.containers);
     let mut started: BTreeMap<&str, Vec<StepId>> = BTreeMap::new();
     for service in waves(&dependencies).into_iter().flatten() {
-        let of_service =
-            |container: &&Container| container.service() == Some(service) && !is_oneoff(container);
         if !services.is_empty() && !services.contains(service) {
             continue;
         }
-        for container in observed.containers.iter().filter(of_service) {
+        for &container in containers.get(service).into_iter().flatten() {
             let needed = dependencies[service].keys().filter_map(|name| started.get(name.as_str())).flatten();
             let mut after: Vec<_> = needed.map(|step| step.succeeded()).collect();
             let replica = existing(container);
@@ -437,14 +436,13 @@ pub fn plan_down(target: &Target, options: &DownOptions, observed: &Observed) ->
 pub fn plan_start(target: &Target, observed: &Observed) -> Plan {
     let mut plan = Plan::new(target.name.clone(), OnFailure::Halt);
     let dependencies = dependencies(target, &observed.containers);
+    let all = by_service(&observed.containers);
     let mut started: BTreeMap<&str, Vec<(&Container, Option<StepId>)>> = BTreeMap::new();
     for wave in waves(&dependencies) {
         for service in wave {
             let mut after = Vec::new();
             let named = target.means(service);
-            let of_service =
-                |container: &&Container| container.service() == Some(service) && !is_oneoff(container);
-            let containers: Vec<&Container> = observed.containers.iter().filter(of_service).collect();
+            let containers = all.get(service).map(Vec::as_slice).unwrap_or_default();
             if named && containers.iter().any(|container| !container.state.is_running()) {
                 for (needed, condition) in &dependencies[service] {
                     for (container, step) in started.get(needed.as_str()).into_iter().flatten() {
@@ -469,7 +467,7 @@ pub fn plan_start(target: &Target, observed: &Observed) -> Plan {
                     }
                 }
             }
-            for container in containers {
+            for &container in containers {
                 let completed = container.state == ContainerState::Exited
                     && container.exit_code == Some(0)
                     && dependencies

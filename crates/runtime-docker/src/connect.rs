@@ -264,12 +264,16 @@ impl Connection {
         let client = self.patient_client(ALWAYS).await?;
         let permit = self.permits.acquire().await.map_err(|_| Error::ShuttingDown)?;
         let mut answer = pin!(request(client));
-        if let Ok(outcome) = timeout(most, &mut answer).await {
-            return self.within(most, asked, ready(outcome)).await;
-        }
-        drop(permit);
-        let longer = longer.await?;
-        self.within(longer, asked, answer).await
+        let outcome = match timeout(most, &mut answer).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                drop(permit);
+                let longer = longer.await?;
+                let late = |_| asked.late(most.saturating_add(longer));
+                timeout(longer, answer).await.map_err(late)?
+            }
+        };
+        self.within(most, asked, ready(outcome)).await
     }
 }
 

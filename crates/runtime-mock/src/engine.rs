@@ -12,7 +12,7 @@ use compose_file::{HealthTest, Namespace, NetworkMode, ProjectName, RestartPolic
 use futures_util::{StreamExt, future::BoxFuture, stream};
 use runtime_core::{
     AnonymousVolumes, Archive, AttachSpec, BuildSpec, Container, ContainerFilter, ContainerId, ContainerName,
-    ContainerSpec, ContainerState, CopiedOwner, Engine, EngineEvents, EngineInfo, Error, ExecOutput,
+    ContainerSpec, ContainerState, CopiedOwner, Detail, Engine, EngineEvents, EngineInfo, Error, ExecOutput,
     ExecSpec, Health, HealthStatus, Image, ImageId, LogLine, LogOptions, LogSource, LogStream,
     MountSourceSpec, NetworkSpec, Observed, Phase, ProcessTable, Progress, PublishedPort, Resource,
     ResourceKind, ResourceName, Result, RuntimeKind, Scope, Session, SessionEvent, SessionInput, Subject,
@@ -1080,7 +1080,7 @@ impl Engine for MockEngine {
         self.look("inspect").await?;
         let world = self.inner.world();
         let id = world.find(container).ok_or_else(|| not_found(ResourceKind::Container, container))?;
-        Ok(world.containers[&id].view())
+        Ok(world.containers[&id].seen(Detail::Whole))
     }
 
     async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {

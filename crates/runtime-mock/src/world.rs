@@ -101,36 +101,26 @@ impl Record {
         }
     }
 
-    pub(crate) fn view(&self) -> Container {
+    /// As closely as it is looked at: what a list of no real engine tells is not in one of this.
+    pub(crate) fn seen(&self, detail: Detail) -> Container {
         let name = self.spec.name.as_str();
         let mut container = Container::new(ContainerId(self.id.clone()), name, &self.spec.image, self.state);
         container.image_id = Some(self.image_id.clone());
-        container.tty = self.spec.tty;
         container.labels = self.spec.labels.clone();
+        container.networks =
+            self.spec.networks.iter().map(|attachment| attachment.network.to_string()).collect();
+        container.created = Some(self.created_at);
+        if detail == Detail::Listed {
+            return container;
+        }
+        container.tty = self.spec.tty;
         container.exit_code = self.exit_code.filter(|_| self.state == ContainerState::Exited);
         container.health = self.health.clone();
         container.ports = self.ports.clone();
-        container.networks =
-            self.spec.networks.iter().map(|attachment| attachment.network.to_string()).collect();
         container.volumes = Some(self.volumes().collect());
-        container.created = Some(self.created_at);
         container.started = self.started_at;
         container.finished = self.finished_at;
         container
-    }
-
-    /// As closely as it is looked at: what a list of no real engine tells is not in one of this.
-    pub(crate) fn seen(&self, detail: Detail) -> Container {
-        let whole = self.view();
-        if detail == Detail::Whole {
-            return whole;
-        }
-        let mut listed = Container::new(whole.id, whole.name, whole.image, whole.state);
-        listed.image_id = whole.image_id;
-        listed.labels = whole.labels;
-        listed.networks = whole.networks;
-        listed.created = whole.created;
-        listed
     }
 
     /// The volumes that it mounts: path and name.

@@ -10,7 +10,10 @@ use std::{
 
 use async_trait::async_trait;
 use compose_file::{Port, ProjectName, Protocol};
-use futures_util::future::join_all;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, join_all, ready},
+};
 use runtime_core::{
     AnonymousVolumes, Archive, AttachSpec, BuildSpec, Container, ContainerFilter, ContainerId, ContainerName,
     ContainerSpec, CopiedOwner, Detail, Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec,
@@ -422,14 +425,23 @@ fn known(
     names.iter().map(known).collect()
 }
 
-/// What came of each container of a command for several, which prints those that it has done. `None`: it may not have come to it.
-fn done(ids: &[ContainerId], finished: Result<Finished>) -> Vec<Option<Result<()>>> {
-    let text = match finished {
+/// What came of each container of a command for several, which prints those that it has done. It may not have come to the others, so
+/// each of them is done alone.
+async fn each<'a>(
+    ids: &'a [ContainerId],
+    together: Result<Finished>,
+    alone: impl Fn(&'a ContainerId) -> BoxFuture<'a, Result<()>>,
+) -> Vec<Result<()>> {
+    let printed = match together {
         Ok(finished) => finished.text(),
-        Err(error) => return vec![Some(Err(error)); ids.len()],
+        Err(error) => return vec![Err(error); ids.len()],
     };
-    let printed: BTreeSet<&str> = text.lines().map(str::trim).collect();
-    ids.iter().map(|id| printed.contains(id.0.as_str()).then_some(Ok(()))).collect()
+    let done: BTreeSet<&str> = printed.lines().map(str::trim).collect();
+    let outcome = |id: &'a ContainerId| match done.contains(id.0.as_str()) {
+        true => ready(Ok(())).boxed(),
+        false => alone(id),
+    };
+    join_all(ids.iter().map(outcome)).await
 }
 
 /// The name of an image, or its id without the word before it, which podman does not know.
@@ -587,14 +599,8 @@ impl Engine for PodmanCli {
     }
 
     async fn stop_containers(&self, ids: &[ContainerId], grace: Option<Duration>) -> Vec<Result<()>> {
-        let done = done(ids, self.stop(ids, grace).await);
-        let each = ids.iter().zip(done).map(|(id, done)| async move {
-            match done {
-                Some(outcome) => outcome,
-                None => self.stop_container(id, grace).await,
-            }
-        });
-        join_all(each).await
+        let together = self.stop(ids, grace).await;
+        each(ids, together, |id| self.stop_container(id, grace)).await
     }
 
     async fn kill_container(&self, id: &ContainerId, signal: &str) -> Result<()> {
@@ -646,14 +652,8 @@ impl Engine for PodmanCli {
         ids: &[ContainerId],
         anonymous_volumes: AnonymousVolumes,
     ) -> Vec<Result<()>> {
-        let done = done(ids, self.remove(ids, anonymous_volumes).await);
-        let each = ids.iter().zip(done).map(|(id, done)| async move {
-            match done {
-                Some(outcome) => outcome,
-                None => self.remove_container(id, anonymous_volumes).await,
-            }
-        });
-        join_all(each).await
+        let together = self.remove(ids, anonymous_volumes).await;
+        each(ids, together, |id| self.remove_container(id, anonymous_volumes)).await
     }
 
     async fn rename_container(&self, id: &ContainerId, name: &ContainerName) -> Result<()> {
