@@ -5,7 +5,7 @@ use std::{
     fs,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
-    process,
+    process::{self, Command},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -392,6 +392,8 @@ pub fn code<T>(outcome: Result<T, ClientError>) -> Result<String, Failed> {
     }
 }
 
+/// The agent of the templates.
+const AGENT: &str = "localhost/longshore-agent:1";
 /// How long one behaviour may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -428,6 +430,13 @@ fn attempt(engine: Engine, behaviour: Behaviour) -> Outcome {
             Availability::Ready(_) => {}
             Availability::Unavailable(error) => return Err(Failed::NotHere(error.to_string())),
             Availability::NeedsMachine(_) => return Err(Failed::NotHere("its machine is off".to_owned())),
+        }
+        if engine != Engine::Mock {
+            // An engine of somebody's who has not run `.ci/engines`.
+            let inspected = Command::new(engine.name()).args(["image", "inspect", AGENT]).output()?;
+            if !inspected.status.success() {
+                return Err(Failed::NotHere(format!("it has no image {AGENT}")));
+            }
         }
         let work = AssertUnwindSafe(behaviour(&mut house)).catch_unwind();
         let outcome = match tokio::time::timeout(PATIENCE, work).await {

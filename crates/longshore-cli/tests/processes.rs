@@ -10,7 +10,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     net::{Ipv4Addr, TcpListener},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         atomic::{AtomicUsize, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError},
@@ -561,21 +561,9 @@ fn what_is_copied_comes_back(engine: &'static str) -> Outcome {
     case.is_gone()
 }
 
-/// Whether the engine is here, with the image.
-fn presence(engine: &str) -> Outcome {
-    let output: Output = Command::new(engine)
-        .args(["image", "inspect", IMAGE])
-        .output()
-        .map_err(|error| format!("{engine}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!("{engine}: {}", String::from_utf8_lossy(&output.stderr).trim()))
-}
-
 fn trial(engine: &'static str, name: &str, test: fn(&'static str) -> Outcome) -> Trial {
     Trial::ignorable_test(format!("{engine}::{name}"), move || {
-        match presence(engine) {
+        match engine::presence(engine, IMAGE) {
             Err(reason) if !engine::is_required(engine) => return Ok(Completion::ignored_with(reason)),
             presence => presence?,
         }

@@ -30,6 +30,8 @@ static COUNTER: AtomicUsize = AtomicUsize::new(0);
 
 /// How long anything may take that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// The agent of the template.
+const IMAGE: &str = "localhost/longshore-agent:1";
 const API_KEY: &str = "s3cret-key-of-a-provider";
 
 type Outcome = Result<(), String>;
@@ -385,12 +387,9 @@ fn trial<F: Future<Output = Outcome>>(
     behaviour: impl Fn(&'static House) -> F + Send + 'static,
 ) -> Trial {
     Trial::ignorable_test(format!("{engine}::{name}"), move || {
-        let here = Command::new(engine).arg("version").output().is_ok_and(|output| output.status.success());
-        if !here && engine::is_required(engine) {
-            return Err("required, and not here".into());
-        }
-        if !here {
-            return Ok(Completion::ignored_with(format!("there is no {engine} here")));
+        match engine::presence(engine, IMAGE) {
+            Err(reason) if !engine::is_required(engine) => return Ok(Completion::ignored_with(reason)),
+            presence => presence?,
         }
         // A house is as long as the process, so that what is left of it can be looked at after a panic.
         let house: &'static House = Box::leak(Box::new(House::new(engine)));

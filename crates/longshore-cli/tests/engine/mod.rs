@@ -7,6 +7,20 @@ pub(crate) fn is_required(engine: &str) -> bool {
     env::var("LONGSHORE_REQUIRE").is_ok_and(|names| names.split(',').any(|name| name == engine))
 }
 
+/// Whether it is here, with the image that its tests need. An engine of somebody's who has not run `.ci/engines` has none.
+///
+/// # Errors
+/// Why not.
+#[allow(dead_code, reason = "the example brings an image of its own")]
+pub(crate) fn presence(engine: &str, image: &str) -> Result<(), String> {
+    let asked = Command::new(engine).args(["image", "inspect", image]).output();
+    let output = asked.map_err(|error| format!("{engine}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{engine}: {}", String::from_utf8_lossy(&output.stderr).trim()))
+}
+
 /// The names of its containers, volumes and networks that begin like the project.
 pub(crate) fn things_of(engine: &str, project: &str) -> Vec<String> {
     let mut things = Vec::new();
