@@ -35,7 +35,7 @@ pub const NETWORK: &str = "com.docker.compose.network";
 pub const VOLUME: &str = "com.docker.compose.volume";
 /// Which program of ours owns it; everything that we make carries it.
 pub const OWNER: &str = "io.longshore.owner";
-/// On a container of ours: a short hash for each attribute it was made from, so that a plan can name what changed.
+/// On a container of ours: a short hash for each attribute that its service says something of, so that a plan can name what changed.
 pub const PARTS: &str = "io.longshore.config-parts";
 
 /// Whether a label is docker compose's or ours, and no user's.

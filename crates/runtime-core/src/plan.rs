@@ -1,6 +1,11 @@
 //! What is to be done, and why: a value that can be printed, tested and then executed.
 
-use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt,
+    path::PathBuf,
+    time::Duration,
+};
 
 use compose_file::{Condition, Hook, ProjectName};
 use serde::{Serialize, Serializer, ser::SerializeStruct};
@@ -126,8 +131,11 @@ impl Plan {
         cause: Cause,
         after: impl IntoIterator<Item = After>,
     ) -> StepId {
-        let mut seen = BTreeSet::new();
-        let after = after.into_iter().filter(|after| seen.insert(after.step)).collect();
+        let mut after: Vec<After> = after.into_iter().collect();
+        if after.len() > 1 {
+            let mut seen = HashSet::with_capacity(after.len());
+            after.retain(|after| seen.insert(after.step));
+        }
         self.steps.push(Step { action, cause, after });
         StepId(self.steps.len() - 1)
     }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use compose_file::{Condition, HostPort, Project, Protocol, PullPolicy, RestartPolicy, Service};
+use compose_file::{Condition, Dependency, HostPort, Project, Protocol, PullPolicy, RestartPolicy, Service};
 
 use crate::{
     Action, After, Afterwards, AnonymousVolumes, Awaiting, BuildOptions, Building, Cause, Container,
@@ -62,10 +62,11 @@ pub(crate) fn by_service(containers: &[Container]) -> BTreeMap<&str, Vec<&Contai
 /// there; [`Error::InvalidName`] for a name that no engine takes.
 pub fn plan_up(desired: Desired<'_>, observed: &Observed) -> Result<Plan> {
     let mut planner = Planner::new(desired, observed)?;
-    for service in planner.in_order()? {
+    let order = planner.in_order()?;
+    for service in &order {
         planner.converge(service)?;
     }
-    for service in planner.in_order()? {
+    for service in order {
         planner.start(service);
     }
     planner.wait_for_all();
@@ -284,14 +285,14 @@ fn in_order<'a>(
 
 /// What becomes of one container of a service.
 #[derive(Debug, Clone)]
-struct Slot {
+struct Slot<'a> {
     replica: Replica,
     /// After these it can be started.
     ready: Vec<StepId>,
     /// The container that it replaces.
     replaces: Option<Replica>,
     /// What it is now, if it stays.
-    now: Option<Container>,
+    now: Option<&'a Container>,
     /// The step that removes what it replaces, where that had to be decided early.
     removed: Option<StepId>,
     /// The step that starts it.
@@ -299,8 +300,8 @@ struct Slot {
 }
 
 #[derive(Debug, Clone, Default)]
-struct Converged {
-    slots: Vec<Slot>,
+struct Converged<'a> {
+    slots: Vec<Slot<'a>>,
     recreated: bool,
 }
 
@@ -317,9 +318,13 @@ struct Planner<'a> {
     networks: BTreeMap<String, StepId>,
     volumes: BTreeMap<String, StepId>,
     images: BTreeMap<String, StepId>,
-    services: BTreeMap<String, Converged>,
+    services: BTreeMap<&'a str, Converged<'a>>,
     /// The names by which services are called by others, by service.
     links: BTreeMap<&'a str, Vec<&'a str>>,
+    /// The services that have a namespace of another one's containers, by that.
+    users: BTreeMap<&'a str, Vec<&'a str>>,
+    /// The services that depend on another one, by that.
+    dependents: BTreeMap<&'a str, Vec<&'a Service>>,
     /// The steps that remove orphans.
     orphans: Vec<StepId>,
     /// The steps that free a port of the host.
@@ -341,12 +346,25 @@ impl<'a> Planner<'a> {
             images: BTreeMap::new(),
             services: BTreeMap::new(),
             links: BTreeMap::new(),
+            users: BTreeMap::new(),
+            dependents: BTreeMap::new(),
             orphans: Vec::new(),
             freed_ports: HashMap::new(),
             waits: BTreeMap::new(),
         };
-        for link in desired.project.services.values().flat_map(|service| &service.links) {
-            planner.links.entry(&link.name).or_default().extend(link.alias.as_deref());
+        for service in desired.project.services.values() {
+            for link in &service.links {
+                planner.links.entry(&link.name).or_default().extend(link.alias.as_deref());
+            }
+            for shared in spec::shared(service).into_iter().filter(|shared| shared.share.is_namespace()) {
+                let users = planner.users.entry(shared.service).or_default();
+                if users.last() != Some(&service.name.as_str()) {
+                    users.push(&service.name);
+                }
+            }
+            for needed in service.depends_on.keys() {
+                planner.dependents.entry(needed).or_default().push(service);
+            }
         }
         planner.orphans();
         planner.resources()?;
@@ -534,7 +552,7 @@ impl<'a> Planner<'a> {
     /// Creates, recreates, renames and removes containers of a service until there are the right ones.
     fn converge(&mut self, service: &'a Service) -> Result<()> {
         let wanted = self.wanted(service);
-        let mut by_number: BTreeMap<u32, Vec<&Container>> = BTreeMap::new();
+        let mut by_number: BTreeMap<u32, Vec<&'a Container>> = BTreeMap::new();
         for container in self.containers.get(service.name.as_str()).into_iter().flatten() {
             by_number.entry(container.number().unwrap_or(1)).or_default().push(container);
         }
@@ -589,18 +607,18 @@ impl<'a> Planner<'a> {
         converged.slots.sort_by(|a, b| {
             a.replica.name.len().cmp(&b.replica.name.len()).then(a.replica.name.cmp(&b.replica.name))
         });
-        self.services.insert(service.name.clone(), converged);
+        self.services.insert(&service.name, converged);
         Ok(())
     }
 
     fn keep_or_replace(
         &mut self,
         service: &'a Service,
-        container: &Container,
+        container: &'a Container,
         (number, final_name): (u32, &str),
         removed: &[After],
         recreated: &mut bool,
-    ) -> Result<Slot> {
+    ) -> Result<Slot<'a>> {
         let mut replica = existing(container);
         let Some(cause) = self.reason_to_recreate(service, container) else {
             let mut ready = Vec::new();
@@ -614,7 +632,7 @@ impl<'a> Planner<'a> {
                 replica,
                 ready,
                 replaces: None,
-                now: Some(container.clone()),
+                now: Some(container),
                 removed: None,
                 started: None,
             });
@@ -630,7 +648,7 @@ impl<'a> Planner<'a> {
             replica: new,
             ready: vec![step],
             replaces: Some(replica),
-            now: Some(container.clone()),
+            now: Some(container),
             removed: None,
             started: None,
         })
@@ -797,16 +815,10 @@ impl<'a> Planner<'a> {
 
     /// Removes the old containers that use the network of a service's old ones, which Podman does not let go before them.
     fn remove_users_of(&mut self, provider: &str, after: &[After]) -> Vec<After> {
-        let services = &self.project().services;
-        let uses = |name: &&String| {
-            services.get(*name).is_some_and(|service| {
-                spec::shared(service).iter().any(|one| one.service == provider && one.share.is_namespace())
-            })
-        };
-        let users: Vec<String> = self.services.keys().filter(uses).cloned().collect();
+        let users = self.users.get(provider).cloned().unwrap_or_default();
         let mut removed = Vec::new();
         for user in users {
-            let Some(mut converged) = self.services.remove(&user) else { continue };
+            let Some(mut converged) = self.services.remove(user) else { continue };
             for slot in &mut converged.slots {
                 if let (Some(old), Some(now), None) = (&slot.replaces, &slot.now, slot.removed) {
                     let cause = Cause::Recreated(provider.to_owned());
@@ -825,13 +837,14 @@ impl<'a> Planner<'a> {
 
     /// Starts what does not run, each container after its dependencies are as it needs them.
     fn start(&mut self, service: &'a Service) {
-        let Some(mut converged) = self.services.remove(&service.name) else { return };
+        let Some(mut converged) = self.services.remove(service.name.as_str()) else { return };
         let starts = self.desired.options.start == Start::Yes;
         let restarted_with: Option<String> = service
             .depends_on
             .iter()
             .find(|(name, dependency)| {
-                dependency.restart && self.services.get(*name).is_some_and(|converged| converged.recreated)
+                dependency.restart
+                    && self.services.get(name.as_str()).is_some_and(|converged| converged.recreated)
             })
             .map(|(name, _)| name.clone());
         let mut needs: Option<Vec<After>> = None;
@@ -901,7 +914,7 @@ impl<'a> Planner<'a> {
             let last = self.plan.push_hooks(hooks, &slot.replica, &cause, &[start.succeeded()]);
             slot.started = Some(last.unwrap_or(start));
         }
-        self.services.insert(service.name.clone(), converged);
+        self.services.insert(&service.name, converged);
     }
 
     /// A one-shot that others wait for and that has completed is not run again.
@@ -911,12 +924,15 @@ impl<'a> Planner<'a> {
 
     fn is_one_shot(&self, service: &Service) -> bool {
         spec::restart(service) == RestartPolicy::No
-            && self.project().services.values().any(|other| {
-                other
-                    .depends_on
-                    .get(&service.name)
-                    .is_some_and(|dependency| dependency.condition == Condition::ServiceCompletedSuccessfully)
-            })
+            && self
+                .dependents_of(&service.name)
+                .any(|(_, needs)| needs.condition == Condition::ServiceCompletedSuccessfully)
+    }
+
+    /// The services that depend on one, and how.
+    fn dependents_of(&self, name: &str) -> impl Iterator<Item = (&'a Service, &'a Dependency)> {
+        let dependents = self.dependents.get(name).into_iter().flatten();
+        dependents.filter_map(move |service| Some((*service, service.depends_on.get(name)?)))
     }
 
     /// The steps after which a service's containers can be started.
@@ -931,7 +947,7 @@ impl<'a> Planner<'a> {
             let steps = match dependency.condition {
                 Condition::ServiceStarted => self
                     .services
-                    .get(name)
+                    .get(name.as_str())
                     .into_iter()
                     .flat_map(|converged| &converged.slots)
                     .filter_map(|slot| slot.started)
@@ -960,8 +976,7 @@ impl<'a> Planner<'a> {
         };
         let mut waiting = Vec::new();
         let mut optional = true;
-        for (dependent, needs) in project.services.values().filter_map(|s| Some((s, s.depends_on.get(name)?)))
-        {
+        for (dependent, needs) in self.dependents_of(name) {
             if needs.condition == condition && self.selected.contains(&dependent.name) {
                 waiting.push(dependent.name.clone());
                 optional &= !needs.required;
@@ -969,7 +984,7 @@ impl<'a> Planner<'a> {
         }
         let mut steps = Vec::new();
         for slot in &converged.slots {
-            if slot.started.is_none() && slot.now.as_ref().is_some_and(|now| satisfies(now, condition)) {
+            if slot.started.is_none() && slot.now.is_some_and(|now| satisfies(now, condition)) {
                 continue;
             }
             let awaiting = Awaiting {
@@ -996,7 +1011,7 @@ impl<'a> Planner<'a> {
         }
         let project = self.project();
         for (name, converged) in self.services.clone() {
-            let Some(service) = project.services.get(&name) else { continue };
+            let Some(service) = project.services.get(name) else { continue };
             let checked = service
                 .healthcheck
                 .as_ref()
@@ -1008,11 +1023,11 @@ impl<'a> Planner<'a> {
             } else {
                 Condition::ServiceStarted
             };
-            if self.waits.contains_key(&(name.clone(), condition)) {
+            if self.waits.contains_key(&(name.to_owned(), condition)) {
                 continue;
             }
             for slot in &converged.slots {
-                if slot.started.is_none() && slot.now.as_ref().is_some_and(|now| satisfies(now, condition)) {
+                if slot.started.is_none() && slot.now.is_some_and(|now| satisfies(now, condition)) {
                     continue;
                 }
                 let awaiting = Awaiting {

@@ -2,9 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, hash_map::DefaultHasher},
-    fmt::Debug,
-    hash::{Hash, Hasher},
+    fmt::{self, Debug, Write as _},
+    hash::Hasher,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
 use compose_file::{
@@ -204,12 +205,15 @@ fn attach(project: &Project, service: &Service, linked: &[&str], spec: &mut Cont
         let network =
             project.networks.get(key).ok_or_else(|| undefined(service, ResourceKind::Network, key))?;
         // The container's own name is an alias too: an engine's DNS need not follow a rename.
-        let mut aliases = vec![service.name.clone(), spec.name.to_string()];
-        aliases.extend(settings.aliases.iter().cloned());
+        let own = [service.name.as_str(), spec.name.as_str()];
+        let given = settings.aliases.iter().map(String::as_str);
         // Docker keeps the names of links to one container; here they are names on the network, which Podman has too.
-        aliases.extend(linked.iter().map(|alias| (*alias).to_owned()));
-        let mut seen = BTreeSet::new();
-        aliases.retain(|alias| seen.insert(alias.clone()));
+        let mut aliases: Vec<String> = Vec::new();
+        for alias in own.into_iter().chain(given).chain(linked.iter().copied()) {
+            if !aliases.iter().any(|known| known == alias) {
+                aliases.push(alias.to_owned());
+            }
+        }
         spec.networks.push(Attachment {
             aliases,
             ipv4_address: settings.ipv4_address,
@@ -438,27 +442,26 @@ fn container_labels(
     number: u32,
     owner: &str,
 ) -> BTreeMap<String, String> {
-    let mut all = service.labels.clone();
-    let files =
-        project.config_files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(",");
-    let hash = config_hash(service);
-    all.extend(
-        [
-            (labels::PROJECT, project.name.to_string()),
-            (labels::SERVICE, service.name.clone()),
-            (labels::VERSION, env!("CARGO_PKG_VERSION").to_owned()),
-            (labels::NUMBER, number.to_string()),
-            (labels::ONEOFF, "False".to_owned()),
-            (labels::CONFIG_HASH, hash),
-            (labels::DEPENDS_ON, depends_on_label(service)),
-            (labels::WORKING_DIR, project.working_dir.display().to_string()),
-            (labels::CONFIG_FILES, files),
-            (labels::OWNER, owner.to_owned()),
-            (labels::PARTS, parts(service)),
-        ]
-        .map(|(key, value)| (key.to_owned(), value)),
-    );
-    all
+    let files = match project.config_files.as_slice() {
+        [file] => file.display().to_string(),
+        files => files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(","),
+    };
+    let own = [
+        (labels::PROJECT, project.name.to_string()),
+        (labels::SERVICE, service.name.clone()),
+        (labels::VERSION, env!("CARGO_PKG_VERSION").to_owned()),
+        (labels::NUMBER, number.to_string()),
+        (labels::ONEOFF, "False".to_owned()),
+        (labels::CONFIG_HASH, config_hash(service)),
+        (labels::DEPENDS_ON, depends_on_label(service)),
+        (labels::WORKING_DIR, project.working_dir.display().to_string()),
+        (labels::CONFIG_FILES, files),
+        (labels::OWNER, owner.to_owned()),
+        (labels::PARTS, parts(service)),
+    ];
+    let own = own.map(|(key, value)| (key.to_owned(), value));
+    // Of two of one name the later one stays.
+    service.labels.clone().into_iter().chain(own).collect()
 }
 
 /// The hash that the loader computed, or that of a service made in code.
@@ -470,53 +473,76 @@ pub(crate) fn config_hash(service: &Service) -> String {
     }
 }
 
-/// Hashes of four digits, one for each attribute that a plan may name; too short to guess a value from.
+/// What a service is that says nothing.
+static USUAL: LazyLock<Service> = LazyLock::new(|| Service::new("", ""));
+
+/// Hashes of four digits, one for each attribute that a plan may name and that the service says something of; too short to guess a value
+/// from.
 fn parts(service: &Service) -> String {
-    fn short(value: &impl Debug) -> String {
-        let mut hasher = DefaultHasher::new();
-        format!("{value:?}").hash(&mut hasher);
-        format!("{:04x}", hasher.finish() & 0xffff)
+    let (s, usual) = (service, &*USUAL);
+    let mut parts = Parts(String::new());
+    parts.add("command", &s.command, &usual.command);
+    parts.add("entrypoint", &s.entrypoint, &usual.entrypoint);
+    parts.add("environment", &s.environment, &usual.environment);
+    parts.add("ports", &s.ports, &usual.ports);
+    parts.add("volumes", &s.volumes, &usual.volumes);
+    parts.add("networks", &(&s.networks, &s.network_mode), &(&usual.networks, &usual.network_mode));
+    parts.add("healthcheck", &s.healthcheck, &usual.healthcheck);
+    parts.add("labels", &s.labels, &usual.labels);
+    parts.add("restart", &s.restart, &usual.restart);
+    parts.add("stop_signal", &s.stop_signal, &usual.stop_signal);
+    parts.add("stop_grace_period", &s.stop_grace_period, &usual.stop_grace_period);
+    parts.add("container_name", &s.container_name, &usual.container_name);
+    parts.add("hostname", &s.hostname, &usual.hostname);
+    parts.add("working_dir", &s.working_dir, &usual.working_dir);
+    parts.add("user", &s.user, &usual.user);
+    parts.add("init", &s.init, &usual.init);
+    parts.add("read_only", &s.read_only, &usual.read_only);
+    parts.add("tty", &(s.tty, s.stdin_open), &(usual.tty, usual.stdin_open));
+    let usual_privileges = (usual.privileged, &usual.cap_add, &usual.cap_drop);
+    parts.add("privileges", &(s.privileged, &s.cap_add, &s.cap_drop), &usual_privileges);
+    parts.add("extra_hosts", &s.extra_hosts, &usual.extra_hosts);
+    parts.add("secrets", &(&s.secrets, &s.configs), &(&usual.secrets, &usual.configs));
+    parts.add("resources", &resources(s), &Resources::default());
+    parts.add("deploy", &s.deploy, &usual.deploy);
+    parts.0
+}
+
+/// The text of a label [`labels::PARTS`].
+struct Parts(String);
+
+impl Parts {
+    fn add<T: Debug + PartialEq>(&mut self, name: &str, value: &T, usual: &T) {
+        if value == usual {
+            return;
+        }
+        let mut hashed = Hashed(DefaultHasher::new());
+        let separator = if self.0.is_empty() { "" } else { "," };
+        // Neither a hash nor a text refuses what is written to it.
+        let _ = write!(hashed, "{value:?}");
+        let _ = write!(self.0, "{separator}{name}={:04x}", hashed.0.finish() & 0xffff);
     }
-    let s = service;
-    [
-        ("command", short(&s.command)),
-        ("entrypoint", short(&s.entrypoint)),
-        ("environment", short(&s.environment)),
-        ("ports", short(&s.ports)),
-        ("volumes", short(&s.volumes)),
-        ("networks", short(&(&s.networks, &s.network_mode))),
-        ("healthcheck", short(&s.healthcheck)),
-        ("labels", short(&s.labels)),
-        ("restart", short(&s.restart)),
-        ("stop_signal", short(&s.stop_signal)),
-        ("stop_grace_period", short(&s.stop_grace_period)),
-        ("container_name", short(&s.container_name)),
-        ("hostname", short(&s.hostname)),
-        ("working_dir", short(&s.working_dir)),
-        ("user", short(&s.user)),
-        ("init", short(&s.init)),
-        ("read_only", short(&s.read_only)),
-        ("tty", short(&(s.tty, s.stdin_open))),
-        ("privileges", short(&(s.privileged, &s.cap_add, &s.cap_drop))),
-        ("extra_hosts", short(&s.extra_hosts)),
-        ("secrets", short(&(&s.secrets, &s.configs))),
-        ("resources", short(&resources(s))),
-        ("deploy", short(&s.deploy)),
-    ]
-    .map(|(name, hash)| format!("{name}={hash}"))
-    .join(",")
+}
+
+/// Hashes what is written.
+struct Hashed(DefaultHasher);
+
+impl fmt::Write for Hashed {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
 }
 
 /// The attributes in which a container's label differs from what the service would write now.
 pub(crate) fn changed_parts(label: Option<&str>, service: &Service) -> Vec<String> {
     let Some(label) = label else { return Vec::new() };
-    let old: BTreeMap<&str, &str> = label.split(',').filter_map(|part| part.split_once('=')).collect();
-    parts(service)
-        .split(',')
-        .filter_map(|part| part.split_once('='))
-        .filter(|(name, hash)| old.get(name).is_some_and(|before| before != hash))
-        .map(|(name, _)| name.to_owned())
-        .collect()
+    let now = parts(service);
+    let read =
+        |text| -> BTreeMap<_, _> { str::split(text, ',').filter_map(|part| part.split_once('=')).collect() };
+    let (old, new): (BTreeMap<&str, &str>, BTreeMap<&str, &str>) = (read(label), read(&now));
+    let names: BTreeSet<&str> = old.keys().chain(new.keys()).copied().collect();
+    names.into_iter().filter(|name| old.get(name) != new.get(name)).map(str::to_owned).collect()
 }
 
 fn resource_labels(

@@ -57,21 +57,46 @@ fn hooked<'t>(target: &'t Target, container: &Container) -> Option<&'t Service> 
 
 /// Services in waves: each after the services it depends on. Labels of strangers may hold a cycle; it ends in one wave.
 fn waves(dependencies: &BTreeMap<String, BTreeMap<String, Condition>>) -> Vec<BTreeSet<&str>> {
-    let mut left: BTreeSet<&str> = dependencies.keys().map(String::as_str).collect();
+    let dependents = dependents(dependencies);
+    // How many of those that it needs are in no wave yet.
+    let mut left: BTreeMap<&str, usize> = BTreeMap::new();
+    for (name, needs) in dependencies {
+        let others = needs.keys().filter(|needed| *needed != name && dependencies.contains_key(*needed));
+        left.insert(name, others.count());
+    }
+    let mut wave: BTreeSet<&str> =
+        left.iter().filter(|(_, count)| **count == 0).map(|(name, _)| *name).collect();
     let mut waves = Vec::new();
     while !left.is_empty() {
-        let free: BTreeSet<&str> = left
-            .iter()
-            .copied()
-            .filter(|name| {
-                dependencies[*name].keys().all(|needed| needed == name || !left.contains(needed.as_str()))
-            })
-            .collect();
-        let wave = if free.is_empty() { left.clone() } else { free };
-        left.retain(|name| !wave.contains(name));
-        waves.push(wave);
+        if wave.is_empty() {
+            wave = left.keys().copied().collect();
+        }
+        for name in &wave {
+            left.remove(name);
+        }
+        let mut next = BTreeSet::new();
+        for dependent in wave.iter().flat_map(|name| dependents.get(name)).flatten() {
+            if let Some(count) = left.get_mut(dependent) {
+                *count -= 1;
+                if *count == 0 {
+                    next.insert(*dependent);
+                }
+            }
+        }
+        waves.push(std::mem::replace(&mut wave, next));
     }
     waves
+}
+
+/// What depends on each service.
+fn dependents(dependencies: &BTreeMap<String, BTreeMap<String, Condition>>) -> BTreeMap<&str, Vec<&str>> {
+    let mut dependents: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (service, needs) in dependencies {
+        for needed in needs.keys() {
+            dependents.entry(needed).or_default().push(service);
+        }
+    }
+    dependents
 }
 
 /// These services and all that depend on them, directly or through others.
@@ -79,19 +104,31 @@ fn with_dependents(
     mut named: BTreeSet<String>,
     dependencies: &BTreeMap<String, BTreeMap<String, Condition>>,
 ) -> BTreeSet<String> {
-    loop {
-        let more: Vec<String> = dependencies
-            .iter()
-            .filter(|(name, needs)| {
-                !named.contains(*name) && needs.keys().any(|needed| named.contains(needed))
-            })
-            .map(|(name, _)| name.clone())
-            .collect();
-        if more.is_empty() {
-            return named;
+    let dependents = dependents(dependencies);
+    let mut open: Vec<String> = named.iter().cloned().collect();
+    while let Some(service) = open.pop() {
+        for dependent in dependents.get(service.as_str()).into_iter().flatten() {
+            if named.insert((*dependent).to_owned()) {
+                open.push((*dependent).to_owned());
+            }
         }
-        named.extend(more);
     }
+    named
+}
+
+/// The containers of each wave of services; first those of no service, which nothing is known of.
+fn in_waves<'c>(containers: &[&'c Container], waves: &[BTreeSet<&str>]) -> Vec<Vec<&'c Container>> {
+    let numbers: BTreeMap<&str, usize> = waves
+        .iter()
+        .zip(1..)
+        .flat_map(|(wave, number)| wave.iter().map(move |name| (*name, number)))
+        .collect();
+    let mut all = vec![Vec::new(); waves.len() + 1];
+    for container in containers {
+        let number = container.service().and_then(|service| numbers.get(service)).copied();
+        all[number.unwrap_or_default()].push(*container);
+    }
+    all
 }
 
 /// The steps that stop and, if told so, remove containers, dependents before what they depend on.
@@ -110,26 +147,16 @@ impl TakeDown<'_> {
         removal: Option<AnonymousVolumes>,
     ) -> Vec<StepId> {
         let dependencies = dependencies(self.target, all);
-        let mut needing: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (service, needs) in &dependencies {
-            for needed in needs.keys() {
-                needing.entry(needed).or_default().push(service);
-            }
-        }
+        let needing = dependents(&dependencies);
         let mut last = Vec::new();
         // Each service's stops, and the steps after which its containers are gone.
         let mut stops: BTreeMap<&str, Vec<StepId>> = BTreeMap::new();
         let mut ends: BTreeMap<&str, Vec<StepId>> = BTreeMap::new();
-        let order = waves(&dependencies);
-        let nameless = BTreeSet::from([""]);
-        for wave in order.iter().rev().chain([&nameless]) {
+        for wave in in_waves(containers, &waves(&dependencies)).into_iter().rev() {
             let mut stopped: Vec<(&str, StepId)> = Vec::new();
             let mut ended: Vec<(&str, StepId)> = Vec::new();
-            for container in containers {
+            for container in wave {
                 let service = container.service().unwrap_or_default();
-                if !wave.contains(service) {
-                    continue;
-                }
                 let dependents = || needing.get(service).into_iter().flatten();
                 let stops = dependents().filter_map(|name| stops.get(name)).flatten();
                 let after: Vec<_> = stops.map(|step| step.ended()).collect();
@@ -197,14 +224,15 @@ fn named<'o>(target: &Target, observed: &'o Observed) -> Vec<&'o Container> {
 pub fn plan_restart(target: &Target, options: &RestartOptions, observed: &Observed) -> Plan {
     let mut plan = Plan::new(target.name.clone(), OnFailure::Halt);
     let mut dependencies = dependencies(target, &observed.containers);
+    let containers = by_service(&observed.containers);
     for (service, needs) in &mut dependencies {
-        needs.retain(|needed, _| restarts_with(target, &observed.containers, service, needed));
+        let of_service = containers.get(service.as_str()).map(Vec::as_slice).unwrap_or_default();
+        needs.retain(|needed, _| restarts_with(target, of_service, service, needed));
     }
     let services = match options.dependents {
         Dependents::Include => with_dependents(target.services.clone(), &dependencies),
         Dependents::Ignore => target.services.clone(),
     };
-    let containers = by_service(&observed.containers);
     let mut started: BTreeMap<&str, Vec<StepId>> = BTreeMap::new();
     for service in waves(&dependencies).into_iter().flatten() {
         if !services.is_empty() && !services.contains(service) {
@@ -236,13 +264,13 @@ pub fn plan_restart(target: &Target, options: &RestartOptions, observed: &Observ
     plan
 }
 
-/// Whether a service says of one that it depends on that they are restarted together.
-fn restarts_with(target: &Target, containers: &[Container], service: &str, needed: &str) -> bool {
+/// Whether a service, or by its label one of its containers, says of one that it depends on that they are restarted together.
+fn restarts_with(target: &Target, containers: &[&Container], service: &str, needed: &str) -> bool {
     if let Some(service) = in_file(target, service) {
         return service.depends_on.get(needed).is_some_and(|needs| needs.restart);
     }
-    let of_service = containers.iter().filter(|container| container.service() == Some(service));
-    of_service
+    containers
+        .iter()
         .filter_map(|container| container.label(labels::DEPENDS_ON))
         .flat_map(labels::depends_on)
         .any(|one| one.service == needed && one.restart)
@@ -400,7 +428,9 @@ pub fn plan_down(target: &Target, options: &DownOptions, observed: &Observed) ->
     // fails for the other.
     let mut before = None;
     for image in images_that_go(target, options.images, &containers, observed) {
-        let after = gone.iter().copied().chain(before).map(|step| step.ended());
+        // What the one before waited for is over.
+        let after: &[StepId] = before.as_ref().map_or(&gone, std::slice::from_ref);
+        let after = after.iter().map(|step| step.ended());
         before = Some(down.plan.push(Action::RemoveImage(image), Cause::Requested, after));
     }
     if !named.is_empty() {
@@ -411,7 +441,8 @@ pub fn plan_down(target: &Target, options: &DownOptions, observed: &Observed) ->
     };
     let after = || gone.iter().map(|step| step.ended());
     // What stays needs what it is attached to.
-    let stays = |container: &&Container| !containers.iter().any(|gone| gone.id == container.id);
+    let going: BTreeSet<&str> = containers.iter().map(|container| container.id.0.as_str()).collect();
+    let stays = |container: &&Container| !going.contains(container.id.0.as_str());
     let staying: Vec<&Container> = observed.containers.iter().filter(stays).collect();
     let needs_network = |name: &str| staying.iter().any(|one| one.networks.contains(name));
     let needs_volume = |name: &str| {
@@ -437,6 +468,13 @@ pub fn plan_start(target: &Target, observed: &Observed) -> Plan {
     let mut plan = Plan::new(target.name.clone(), OnFailure::Halt);
     let dependencies = dependencies(target, &observed.containers);
     let all = by_service(&observed.containers);
+    // Those that others wait for to complete.
+    let one_shots: BTreeSet<&str> = dependencies
+        .values()
+        .flatten()
+        .filter(|(_, condition)| **condition == Condition::ServiceCompletedSuccessfully)
+        .map(|(needed, _)| needed.as_str())
+        .collect();
     let mut started: BTreeMap<&str, Vec<(&Container, Option<StepId>)>> = BTreeMap::new();
     for wave in waves(&dependencies) {
         for service in wave {
@@ -470,9 +508,7 @@ pub fn plan_start(target: &Target, observed: &Observed) -> Plan {
             for &container in containers {
                 let completed = container.state == ContainerState::Exited
                     && container.exit_code == Some(0)
-                    && dependencies
-                        .values()
-                        .any(|needs| needs.get(service) == Some(&Condition::ServiceCompletedSuccessfully));
+                    && one_shots.contains(service);
                 let step = (named && !container.state.is_running() && !completed).then(|| {
                     let replica = existing(container);
                     let cause = Cause::NotRunning(container.state.as_str());

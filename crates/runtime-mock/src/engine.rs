@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use compose_file::{HealthTest, Namespace, NetworkMode, ProjectName, RestartPolicy};
+use compose_file::{HealthTest, Namespace, NetworkMode, ProjectName, Protocol, RestartPolicy};
 use futures_util::{StreamExt, future::BoxFuture, stream};
 use runtime_core::{
     AnonymousVolumes, Archive, AttachSpec, BuildSpec, Container, ContainerFilter, ContainerId, ContainerName,
@@ -340,33 +340,32 @@ fn argv(spec: &ContainerSpec) -> Vec<String> {
 }
 
 /// Binds a container's ports, all or none.
-fn bind(world: &World, id: &str, spec: &ContainerSpec) -> Result<Vec<PublishedPort>> {
-    let taken: BTreeSet<_> = world
-        .containers
-        .values()
-        .filter(|record| record.id != id && record.state.is_running())
-        .flat_map(|record| &record.ports)
-        .map(|port| (port.protocol, port.published))
-        .collect();
-    let mut bound: Vec<PublishedPort> = Vec::new();
+fn bind(bound: &mut BTreeSet<(Protocol, u16)>, spec: &ContainerSpec) -> Result<Vec<PublishedPort>> {
+    let mut own: Vec<PublishedPort> = Vec::new();
     for port in &spec.ports {
         let (first, last) = port.published.map_or((FIRST_PORT, u16::MAX), |host| (host.first(), host.last()));
-        let free = |candidate: &u16| {
-            !taken.contains(&(port.protocol, *candidate))
-                && !bound.iter().any(|other| other.protocol == port.protocol && other.published == *candidate)
-        };
-        let Some(published) = (first..=last).find(free) else {
+        let Some(published) = (first..=last).find(|candidate| !bound.contains(&(port.protocol, *candidate)))
+        else {
+            release(bound, &mut own);
             let reason = format!("bind {first}/{}: address already in use", port.protocol.as_str());
             return Err(Error::PortInUse { container: spec.name.to_string(), reason });
         };
-        bound.push(PublishedPort {
+        bound.insert((port.protocol, published));
+        own.push(PublishedPort {
             target: port.target,
             published,
             host_ip: port.host_ip,
             protocol: port.protocol,
         });
     }
-    Ok(bound)
+    Ok(own)
+}
+
+/// Gives ports back.
+fn release(bound: &mut BTreeSet<(Protocol, u16)>, ports: &mut Vec<PublishedPort>) {
+    for port in ports.drain(..) {
+        bound.remove(&(port.protocol, port.published));
+    }
 }
 
 impl MockEngine {
@@ -383,10 +382,10 @@ impl MockEngine {
                 message: format!("exec {missing:?}: no such file or directory"),
             });
         }
-        let ports = bind(&world, id, &record.spec)?;
         let at = self.inner.now();
-        let record = world.containers.get_mut(id).ok_or_else(|| not_found(ResourceKind::Container, id))?;
-        record.ports = ports;
+        let World { containers, bound, .. } = &mut *world;
+        let record = containers.get_mut(id).ok_or_else(|| not_found(ResourceKind::Container, id))?;
+        record.ports = bind(bound, &record.spec)?;
         record.state = ContainerState::Running;
         record.exit_code = None;
         record.failures = 0;
@@ -430,7 +429,8 @@ impl MockEngine {
             let wait = {
                 let at = engine.inner.now();
                 let mut world = engine.inner.world();
-                let Some(record) = world.containers.get_mut(&id).filter(|record| record.run == run) else {
+                let World { containers, bound, .. } = &mut *world;
+                let Some(record) = containers.get_mut(&id).filter(|record| record.run == run) else {
                     return;
                 };
                 let again = !record.stopped_by_us
@@ -444,7 +444,7 @@ impl MockEngine {
                 record.exit_code = Some(code);
                 record.finished_at = Some(at);
                 record.state = if again { ContainerState::Restarting } else { ContainerState::Exited };
-                record.ports.clear();
+                release(bound, &mut record.ports);
                 record.listening.clear();
                 if let Some(checks) = record.checks.take() {
                     checks.abort();
@@ -662,7 +662,8 @@ impl MockEngine {
     /// Ends a container's process at once.
     fn kill_now(&self, id: &str) {
         let mut world = self.inner.world();
-        let Some(record) = world.containers.get_mut(id).filter(|record| record.state.is_running()) else {
+        let World { containers, bound, .. } = &mut *world;
+        let Some(record) = containers.get_mut(id).filter(|record| record.state.is_running()) else {
             return;
         };
         for task in [record.task.take(), record.checks.take()].into_iter().flatten() {
@@ -670,7 +671,7 @@ impl MockEngine {
         }
         record.state = ContainerState::Exited;
         record.exit_code = Some(137);
-        record.ports.clear();
+        release(bound, &mut record.ports);
         record.listening.clear();
         record.run += 1;
         self.inner.tell(record, "die");

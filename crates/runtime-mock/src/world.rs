@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use compose_file::NetworkMode;
+use compose_file::{NetworkMode, Protocol};
 use runtime_core::{
     Container, ContainerId, ContainerSpec, ContainerState, Detail, EngineEvent, Health, HealthStatus,
     ImageId, LogSource, MountSourceSpec, MountSpec, NetworkSpec, PublishedPort, Resource, Usage, VolumeSpec,
@@ -166,6 +166,8 @@ pub(crate) struct Layer {
 pub(crate) struct World {
     pub(crate) containers: BTreeMap<String, Record>,
     pub(crate) names: HashMap<String, String>,
+    /// The ports of the host that containers have.
+    pub(crate) bound: BTreeSet<(Protocol, u16)>,
     pub(crate) networks: BTreeMap<String, NetworkSpec>,
     pub(crate) volumes: BTreeMap<String, StoredVolume>,
     pub(crate) images: BTreeMap<String, ImageId>,
@@ -233,6 +235,10 @@ impl Inner {
 
     /// Tells everybody who listens what happened to a container, in Docker's word.
     pub(crate) fn tell(&self, record: &Record, word: &str) {
+        record.changed.notify_waiters();
+        if self.events.receiver_count() == 0 {
+            return;
+        }
         let mut event = EngineEvent::new(ContainerId(record.id.clone()), word);
         event.at = Some(self.now());
         event.attributes = record.spec.labels.clone();
@@ -244,7 +250,6 @@ impl Inner {
             .extend(known.into_iter().chain(exit_code).map(|(name, value)| (name.to_owned(), value)));
         // Nobody listening is fine.
         let _ = self.events.send(Some(event));
-        record.changed.notify_waiters();
     }
 
     pub(crate) fn spec(&self, id: &str) -> ContainerSpec {
