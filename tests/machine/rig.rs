@@ -11,7 +11,7 @@ use std::{
 
 use longshore_tests::{Failed, Outcome, said, variable};
 use runtime_core::{Call, Compose, ContainerRuntime, MachineName};
-use runtime_podman::{MachineConfig, PodmanConfig, PodmanEngine};
+use runtime_podman::{MachineConfig, PodmanConfig, PodmanEngine, Via};
 
 pub(crate) const NAME: &str = "lst";
 /// A machine beside it, which is downloaded.
@@ -80,6 +80,8 @@ impl Rig {
         machine.patience.answer = Duration::from_secs(25);
         let mut podman = PodmanConfig::default();
         podman.program = Some(self.program());
+        // The socket that the machine forwards is inside the rig.
+        podman.via = Via::Cli;
         let (engine, host) = PodmanEngine::in_machine(podman, machine);
         Ok(Compose::new(engine).with_owner("longshore-tests").with_machine(Arc::new(host)))
     }

@@ -32,7 +32,12 @@ pub(crate) struct Printer {
     project: String,
     width: usize,
     colors: HashMap<String, &'static str>,
+    /// Lines that are not written yet.
+    written: String,
 }
+
+/// So much is written at once, at most.
+const AT_ONCE: usize = 64 << 10;
 
 impl Printer {
     /// For a project of which these containers are known.
@@ -43,7 +48,8 @@ impl Printer {
         containers: impl IntoIterator<Item = &'a str>,
     ) -> Self {
         let project = format!("{project}-");
-        let mut printer = Self { output, prefix, project, width: 0, colors: HashMap::new() };
+        let mut printer =
+            Self { output, prefix, project, width: 0, colors: HashMap::new(), written: String::new() };
         for container in containers {
             printer.color(container);
         }
@@ -62,28 +68,42 @@ impl Printer {
         color
     }
 
-    /// Writes a line.
+    /// Writes a line, once [`Printer::flush`] is called or there is enough to write.
     ///
     /// # Errors
     /// When nobody reads stdout any more.
     pub(crate) fn print(&mut self, line: &ServiceLine) -> io::Result<()> {
         if self.output.format == Format::Json {
-            return self.output.line(&serde_json::to_string(line).map_err(io::Error::other)?);
+            self.written.push_str(&serde_json::to_string(line).map_err(io::Error::other)?);
+        } else {
+            if self.prefix == Prefix::Container {
+                let color = self.color(&line.container);
+                let prefix = format!("{:1$}  |", short(&self.project, &line.container), self.width);
+                self.written.push_str(&Paint(self.output.stdout_colors).with(color, &prefix));
+                self.written.push(' ');
+            }
+            if let Some(time) = &line.line.time {
+                self.written.push_str(time);
+                self.written.push(' ');
+            }
+            self.written.push_str(&line.line.text);
         }
-        let text = match &line.line.time {
-            Some(time) => format!("{time} {}", line.line.text),
-            None => line.line.text.clone(),
-        };
-        if self.prefix == Prefix::None {
-            return self.output.line(&text);
-        }
-        let color = self.color(&line.container);
-        let prefix = format!("{:1$}  |", short(&self.project, &line.container), self.width);
-        self.output.line(&format!("{} {text}", Paint(self.output.stdout_colors).with(color, &prefix)))
+        self.written.push('\n');
+        if self.written.len() >= AT_ONCE { self.flush() } else { Ok(()) }
     }
-}
 
-impl Printer {
+    /// Writes what is not written yet.
+    ///
+    /// # Errors
+    /// As [`Printer::print`].
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if self.written.is_empty() {
+            return Ok(());
+        }
+        let written = self.output.piece(&self.written);
+        self.written.clear();
+        written
+    }
     /// Says that a container has ended. For programs it is an event, because stdout has lines of logs only.
     ///
     /// # Errors

@@ -141,7 +141,7 @@ pub struct PodmanSection {
     pub connection: Option<String>,
     /// The URL of a service.
     pub url: Option<String>,
-    /// How it is called; the default is [`PodmanVia::Cli`].
+    /// How it is called; the default is [`PodmanVia::Auto`].
     pub via: Option<PodmanVia>,
 }
 
@@ -151,9 +151,9 @@ pub struct PodmanSection {
 pub enum PodmanVia {
     /// By its API where a service can be had, else by its command line. It is one of our own that ends with us, the one that its
     /// machine forwards, or the one of a `unix://` URL.
+    #[default]
     Auto,
     /// By its command line alone.
-    #[default]
     Cli,
     /// By its API; that there is no service is an error. What a service cannot do the command line does all the same.
     Api,

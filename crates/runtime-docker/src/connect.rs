@@ -162,9 +162,36 @@ impl Connection {
     }
 
     async fn connect(&self) -> Result<Docker> {
+        if self.config.behind != Behind::Asked {
+            return self.open(if self.is_podman() { &PODMANS_API } else { API_DEFAULT_VERSION });
+        }
+        // The question for its version is in none. Docker asks its helpers for the answer, which takes as long as most that is done
+        // then: it is asked once.
+        let first = self.open(API_DEFAULT_VERSION)?;
+        let asked = Asked { operation: "connect", kind: ResourceKind::Machine, name: "" };
+        let endpoint = self.endpoint();
+        let version = self.within(self.config.deadline, asked, first.version()).await;
+        let version = version.map_err(|error| no_docker(error, &endpoint))?;
+        let theirs = version.api_version.as_deref().and_then(api).unwrap_or(OLDEST_API);
+        let ours = (API_DEFAULT_VERSION.major_version, API_DEFAULT_VERSION.minor_version);
+        let (major_version, minor_version) = theirs.min(ours);
+        let docker = self.open(&ClientVersion { major_version, minor_version })?;
+        let spoken = docker.client_version();
+        if (spoken.major_version, spoken.minor_version) < OLDEST_API {
+            let needed = format!("{}.{} (Docker 20.10)", OLDEST_API.0, OLDEST_API.1);
+            return Err(Error::TooOld { what: "Docker's API".into(), found: spoken.to_string(), needed });
+        }
+        self.windows.store(version.os.as_deref() == Some("windows"), Ordering::Relaxed);
+        let podman = version.components.unwrap_or_default().iter().any(|part| part.name.contains("Podman"));
+        self.podman.store(podman, Ordering::Relaxed);
+        tracing::debug!(endpoint, api = %spoken, podman, "connected");
+        Ok(docker)
+    }
+
+    /// A client that speaks that version. Asks nobody.
+    fn open(&self, version: &ClientVersion) -> Result<Docker> {
         let peer = self.peer();
         let endpoint = peer.endpoint.as_str();
-        let version = if self.is_podman() { &PODMANS_API } else { API_DEFAULT_VERSION };
         let asked = Asked { operation: "connect", kind: ResourceKind::Machine, name: "" };
         // Bollard counts whole seconds; ours is the finer deadline.
         let seconds = self.config.deadline.as_secs().saturating_add(1);
@@ -179,27 +206,7 @@ impl Connection {
                 return Err(peer.unreachable(reason));
             }
         };
-        let docker = docker.map_err(|error| self.no_socket(explain(&error, asked, &peer)))?;
-        if self.config.behind != Behind::Asked {
-            return Ok(docker);
-        }
-        let work = async {
-            let docker = docker.negotiate_version().await?;
-            let version = docker.version().await?;
-            Ok::<_, Bollard>((docker, version))
-        };
-        let connected = self.within(self.config.deadline, asked, work).await;
-        let (docker, version) = connected.map_err(|error| no_docker(error, endpoint))?;
-        let spoken = docker.client_version();
-        if (spoken.major_version, spoken.minor_version) < OLDEST_API {
-            let needed = format!("{}.{} (Docker 20.10)", OLDEST_API.0, OLDEST_API.1);
-            return Err(Error::TooOld { what: "Docker's API".into(), found: spoken.to_string(), needed });
-        }
-        self.windows.store(version.os.as_deref() == Some("windows"), Ordering::Relaxed);
-        let podman = version.components.unwrap_or_default().iter().any(|part| part.name.contains("Podman"));
-        self.podman.store(podman, Ordering::Relaxed);
-        tracing::debug!(endpoint, api = %spoken, podman, "connected");
-        Ok(docker)
+        docker.map_err(|error| self.no_socket(explain(&error, asked, &peer)))
     }
 
     /// A socket that is missing where no Docker is installed says so.
@@ -277,6 +284,12 @@ impl Connection {
     }
 }
 
+/// A version of the API as a daemon writes it.
+fn api(text: &str) -> Option<(usize, usize)> {
+    let (major, minor) = text.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
 /// What does not know the question for the version, or answers it with something else, is another server.
 fn no_docker(error: Error, endpoint: &str) -> Error {
     let answered = match &error {
@@ -292,7 +305,77 @@ fn no_docker(error: Error, endpoint: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{self, BufRead, BufReader, Write},
+        net::TcpListener,
+        sync::mpsc,
+    };
+
     use super::*;
+
+    /// A daemon that speaks those versions of the API, and what it is asked.
+    fn daemon(
+        oldest: (usize, usize),
+        newest: (usize, usize),
+    ) -> io::Result<(DockerConfig, mpsc::Receiver<String>)> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let host = format!("tcp://{}", listener.local_addr()?);
+        let (asked, questions) = mpsc::channel();
+        std::thread::spawn(move || {
+            while let Ok((stream, _)) = listener.accept() {
+                let (mut reader, mut writer) = (BufReader::new(&stream), &stream);
+                let mut line = String::new();
+                while reader.read_line(&mut line).is_ok_and(|read| read > 0) {
+                    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+                    while line.trim_end() != "" {
+                        line.clear();
+                        if reader.read_line(&mut line).is_err() {
+                            return;
+                        }
+                    }
+                    let version = path.strip_prefix("/v").and_then(|path| api(path.split('/').next()?));
+                    let is_spoken = version.is_none_or(|version| (oldest..=newest).contains(&version));
+                    let (status, body) = if is_spoken {
+                        let version = format!("{}.{}", newest.0, newest.1);
+                        ("200 OK", format!(r#"{{"ApiVersion": "{version}", "Os": "linux"}}"#))
+                    } else {
+                        ("400 Bad Request", r#"{"message": "client version is not supported"}"#.to_owned())
+                    };
+                    let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json");
+                    let answer = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                    if asked.send(path).is_err() || writer.write_all(answer.as_bytes()).is_err() {
+                        return;
+                    }
+                    line.clear();
+                }
+            }
+        });
+        Ok((DockerConfig { host: Some(host), ..DockerConfig::default() }, questions))
+    }
+
+    #[tokio::test]
+    async fn a_daemon_is_asked_once_who_it_is() {
+        let (config, questions) = daemon((1, 12), (1, 43)).expect("a daemon");
+        let connection = Connection::new(config);
+        let spoken = connection.client().await.expect("it answers").client_version();
+        assert_eq!(spoken.to_string(), "1.43");
+        assert_eq!(questions.try_iter().collect::<Vec<_>>(), ["/version"]);
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_speaks_no_old_version_is_spoken_with_in_a_new_one() {
+        let (config, _questions) = daemon((1, 44), (1, 52)).expect("a daemon");
+        let connection = Connection::new(config);
+        let spoken = connection.client().await.expect("it answers").client_version();
+        assert_eq!(spoken.to_string(), "1.52");
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_speaks_old_versions_alone_is_too_old() {
+        let (config, _questions) = daemon((1, 12), (1, 40)).expect("a daemon");
+        let error = Connection::new(config).client().await.expect_err("it is too old");
+        assert!(matches!(&error, Error::TooOld { found, .. } if found == "1.40"), "{error:?}");
+    }
 
     #[test]
     fn another_server_is_told_from_docker() {

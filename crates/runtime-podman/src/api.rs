@@ -170,6 +170,14 @@ impl Api {
         }
     }
 
+    /// Whether a service answers now. `false` too where commands alone are used.
+    pub(crate) async fn answers(&self) -> bool {
+        match self.line().await {
+            Ok(Some(line)) => line.heard(line.0.version().await).is_ok(),
+            Ok(None) | Err(_) => false,
+        }
+    }
+
     /// Ends a service of our own, or leaves that to who still reads from it. The next one who asks starts another.
     pub(crate) async fn close(&self) {
         let state = std::mem::take(&mut *self.state.lock().await);

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     PodmanConfig, PodmanEngine,
-    api::Place,
+    api::{Api, Place},
     command::{Finished, Invocation, Podman},
     failure::{self, explain},
     parse::{self, ListedMachine},
@@ -82,6 +82,8 @@ pub struct PodmanMachine {
     here: Arc<Podman>,
     /// Podman in the machine.
     inside: Arc<Podman>,
+    /// Its service, where that is asked.
+    api: Arc<Api>,
     config: MachineConfig,
     /// When the clocks were compared last, by one that stands still while the computer sleeps and by one that does not.
     compared: Mutex<Option<(Instant, SystemTime)>>,
@@ -105,6 +107,7 @@ impl PodmanEngine {
         let host = PodmanMachine {
             here,
             inside: engine.shared_podman(),
+            api: engine.shared_api(),
             config: machine,
             compared: Mutex::default(),
         };
@@ -276,6 +279,10 @@ impl MachineHost for PodmanMachine {
         if !machine.running {
             // A start that was killed leaves `Starting` for ever; one that is under way says `Running` a moment later.
             return Ok(MachineStatus::Stopped);
+        }
+        // A command costs a session of ssh, which takes many times as long.
+        if self.api.answers().await {
+            return Ok(MachineStatus::Running);
         }
         let probe = Invocation::new(["ps", "--quiet", "--last", "1"]);
         let why = match self.inside.run_within(&probe, PROBE).await {

@@ -50,6 +50,10 @@ impl Api {
         }
     }
 
+    pub(crate) async fn answers(&self) -> bool {
+        false
+    }
+
     pub(crate) async fn close(&self) {}
 }
 

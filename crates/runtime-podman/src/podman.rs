@@ -64,9 +64,9 @@ impl Default for PodmanConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Via {
     /// By an API service where one can be had, else by commands.
+    #[default]
     Auto,
     /// By commands alone.
-    #[default]
     Cli,
     /// By an API service; that there is none is an error. What the service cannot do is done by commands all the same.
     Api,
@@ -120,6 +120,11 @@ impl PodmanEngine {
     /// The podman that is called.
     pub(crate) fn shared_podman(&self) -> Arc<Podman> {
         self.cli.shared_podman()
+    }
+
+    /// The service that is asked.
+    pub(crate) fn shared_api(&self) -> Arc<Api> {
+        self.api.clone()
     }
 
     /// The specification with a port for each range of them, since Podman takes no range for one port of a container. One at a
@@ -308,11 +313,10 @@ impl Engine for PodmanEngine {
         self.cli.remove_replaced_images(project).await
     }
 
+    /// By a command: of a container that has ended while somebody followed it, the service of Podman 4.3 and 5.4 tells a part only,
+    /// and each line is a piece of its own, which takes it several times as long.
     async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream> {
-        match self.api.line().await? {
-            Some(line) => line.heard(line.engine().logs(id, options).await).map(|lines| line.keeping(lines)),
-            None => self.cli.logs(id, options).await,
-        }
+        self.cli.logs(id, options).await
     }
 
     async fn events(&self, project: Option<&ProjectName>) -> Result<EngineEvents> {

@@ -1,6 +1,9 @@
 //! What needs no engine: plans, the engine in memory, the program itself and its build.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use longshore::{
     Call, ContainerRuntime, DownOptions, LoadOptions, Observed, Project, Target, UpOptions, load_str,
@@ -28,55 +31,79 @@ fn project(services: usize) -> Outcome<Project> {
 }
 
 pub(crate) async fn pure() -> Outcome<Vec<Scenario>> {
-    // The clock of the engine in memory stands still where nothing is to be done, which is a matter of a runtime of one thread.
-    tokio::task::spawn_blocking(|| -> Result<Vec<Scenario>, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-        let runtime = runtime.map_err(|error| error.to_string())?;
-        runtime.block_on(in_memory()).map_err(|error| error.to_string())
-    })
-    .await?
-    .map_err(Into::into)
-}
-
-async fn in_memory() -> Outcome<Vec<Scenario>> {
     let mut plans = Scenario::new("a plan from nothing", "ms").wants(LARGE, None, 50.0);
     let mut lives = Scenario::new("up and down in memory", "s").wants(LARGE, None, 2.0);
-    let mut memory = Scenario::new("memory of a container in memory", "kB").wants(LARGE, SMALL, 1.2);
-    for (name, count) in [(SMALL, 1_000), (LARGE, 10_000)] {
+    for (name, count) in [(SMALL, SMALL_COUNT), (LARGE, LARGE_COUNT)] {
         let project = project(count)?;
         let options = UpOptions::default();
         for _ in 0..TIMES {
             let desired = Desired { project: &project, options: &options, owner: "longshore" };
-            let took = timed(async { Ok(plan_up(desired, &Observed::default())?) }).await?;
-            plans.add(name, "plan_up", took.as_secs_f64() * 1000.0);
+            let begin = Instant::now();
+            let plan = plan_up(desired, &Observed::default())?;
+            plans.add(name, "plan_up", begin.elapsed().as_secs_f64() * 1000.0);
+            drop(plan);
         }
-        for _ in 0..3 {
-            let engine = MockEngine::new();
-            engine.fixture_image(IMAGE);
-            let runtime = Compose::new(engine);
-            let before = resident()?;
-            let mut most = 0.0;
-            let took = timed(async {
-                runtime.up(&project, &options, &Call::default()).await?;
-                most = resident()?;
-                runtime.down(&Target::from(&project), &DownOptions::default(), &Call::default()).await?;
-                Ok(())
-            })
-            .await?;
+        for _ in 0..LIVES {
+            let took = live(&project).await?;
             lives.add(name, "Compose::up, Compose::down on MockEngine", took.as_secs_f64());
-            memory.add(name, "Compose::up on MockEngine", (most - before).max(0.0) / count as f64);
         }
     }
-    Ok(vec![plans, lives, memory])
+    Ok(vec![plans, lives, memory().await?])
 }
 
+/// Brings a project up and down in memory, and says how long that took.
+async fn live(project: &Project) -> Outcome<Duration> {
+    let project = project.clone();
+    // The clock of the engine in memory stands still where nothing is to be done, which is a matter of a runtime of one thread.
+    let lived = tokio::task::spawn_blocking(move || -> Result<Duration, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        let engine = MockEngine::new();
+        engine.fixture_image(IMAGE);
+        let compose = Compose::new(engine);
+        let life = timed(async {
+            compose.up(&project, &UpOptions::default(), &Call::default()).await?;
+            compose.down(&Target::from(&project), &DownOptions::default(), &Call::default()).await?;
+            Ok(())
+        });
+        runtime.block_on(life).map_err(|error| error.to_string())
+    });
+    Ok(lived.await??)
+}
+
+/// What a service takes, in processes that bring so many up and down: of those up to the smaller number, and of those beyond it.
+async fn memory() -> Outcome<Scenario> {
+    let mut memory =
+        Scenario::new("memory of a service that is up and down in memory", "kB").wants(LATER, FIRST, 1.2);
+    let own = std::env::current_exe()?;
+    let peak = async |count: usize| -> Outcome<f64> {
+        let printed = finished(command(&own, &["in-memory", &count.to_string()])).await?;
+        Ok(String::from_utf8(printed)?.trim().parse()?)
+    };
+    for _ in 0..LIVES {
+        let (none, small, large) = (peak(1).await?, peak(SMALL_COUNT).await?, peak(LARGE_COUNT).await?);
+        memory.add(FIRST, "Compose::up, Compose::down on MockEngine", (small - none) / SMALL_COUNT as f64);
+        let more = LARGE_COUNT - SMALL_COUNT;
+        memory.add(LATER, "Compose::up, Compose::down on MockEngine", (large - small) / more as f64);
+    }
+    Ok(memory)
+}
+
+/// Brings so many services up and down in memory, and says how many kilobytes this process had at most.
+pub(crate) async fn print_peak(services: usize) -> Outcome {
+    live(&project(services)?).await?;
+    println!("{}", status_of(std::process::id(), "VmHWM:")?);
+    Ok(())
+}
+
+/// How often a project is brought up and down.
+const LIVES: u32 = 3;
 const SMALL: &str = "1,000 services";
+const SMALL_COUNT: usize = 1_000;
 const LARGE: &str = "10,000 services";
-
-/// What this process has in memory, in kilobytes.
-fn resident() -> Outcome<f64> {
-    status_of(std::process::id(), "VmRSS:")
-}
+const LARGE_COUNT: usize = 10_000;
+const FIRST: &str = "each of the first 1,000";
+const LATER: &str = "each of 9,000 more";
 
 /// A number of a process's own account.
 pub(crate) fn status_of(process: u32, key: &str) -> Outcome<f64> {
@@ -136,8 +163,8 @@ async fn idle(bench: &Bench) -> Outcome<Vec<Scenario>> {
         let mut child =
             server.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn()?;
         let id = child.id().ok_or("the server has ended")?;
-        // Until it has begun, and has told itself so.
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        // Until it has begun, and the threads have gone that its beginning took.
+        tokio::time::sleep(Duration::from_secs(20)).await;
         let shown = format!("longshore --runtime {engine} serve");
         let before = wakes(id)?;
         tokio::time::sleep(Duration::from_secs(10)).await;

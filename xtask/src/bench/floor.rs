@@ -91,16 +91,20 @@ impl Requests {
 }
 
 /// Takes away what a floor that failed has left.
-pub(crate) async fn sweep(engine: &str, services: u32) {
+pub(crate) async fn sweep(engine: &[&str], services: u32) {
     let names = names(services);
+    let Some((program, before)) = engine.split_first() else { return };
     // Mostly there is nothing.
-    let _ = finished(command(engine.as_ref(), &words(&["rm", "--force"], &names))).await;
-    let _ = finished(command(engine.as_ref(), &["network", "rm", NAME])).await;
+    let remove = [before, &words(&["rm", "--force"], &names)].concat();
+    let _ = finished(command(program.as_ref(), &remove)).await;
+    let _ = finished(command(program.as_ref(), &[before, &["network", "rm", NAME]].concat())).await;
 }
 
 /// Podman's commands.
 #[derive(Debug)]
 pub(crate) struct Commands {
+    /// The words before each, which say where.
+    pub(crate) before: &'static [&'static str],
     pub(crate) services: u32,
     pub(crate) image: String,
 }
@@ -110,30 +114,41 @@ impl Commands {
         let names = names(self.services);
         match step {
             Step::Up => {
-                podman(&["network", "create", NAME]).await?;
+                self.podman(&["network", "create", NAME]).await?;
                 try_join_all(names.iter().map(|name| async move {
-                    podman(&["run", "-d", "--name", name, "--network", NAME, &self.image, "sh", "-c", SCRIPT])
-                        .await
+                    self.podman(&[
+                        "run",
+                        "-d",
+                        "--name",
+                        name,
+                        "--network",
+                        NAME,
+                        &self.image,
+                        "sh",
+                        "-c",
+                        SCRIPT,
+                    ])
+                    .await
                 }))
                 .await?;
             }
             Step::Again => {
-                podman(&["ps", "--all", "--filter", &format!("name={NAME}"), "--format", "json"]).await?
+                self.podman(&["ps", "--all", "--filter", &format!("name={NAME}"), "--format", "json"]).await?
             }
-            Step::Stop => podman(&words(&["stop", "--time", "10"], &names)).await?,
+            Step::Stop => self.podman(&words(&["stop", "--time", "10"], &names)).await?,
             Step::Down => {
-                podman(&words(&["rm", "--force", "--volumes"], &names)).await?;
-                podman(&["network", "rm", NAME]).await?;
+                self.podman(&words(&["rm", "--force", "--volumes"], &names)).await?;
+                self.podman(&["network", "rm", NAME]).await?;
             }
         }
         Ok(())
+    }
+
+    async fn podman(&self, words: &[&str]) -> Outcome {
+        finished(command("podman".as_ref(), &[self.before, words].concat())).await.map(drop)
     }
 }
 
 fn words<'a>(first: &[&'a str], names: &'a [String]) -> Vec<&'a str> {
     first.iter().copied().chain(names.iter().map(String::as_str)).collect()
-}
-
-async fn podman(words: &[&str]) -> Outcome {
-    finished(command("podman".as_ref(), words)).await.map(drop)
 }

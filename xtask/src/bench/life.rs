@@ -4,7 +4,9 @@ use std::{process::Stdio, time::Duration};
 
 use tokio::process::Child;
 
-use super::{Bench, Outcome, alone::status_of, command, floor, peer::Tool, report::Scenario, timed};
+use super::{
+    Bench, Outcome, alone::status_of, command, finished, floor, peer::Tool, report::Scenario, timed,
+};
 
 /// What is done to a project, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,8 @@ const FLOOR: &str = "bare calls";
 pub(crate) const OURS: &str = "longshore";
 const COMPOSE: &str = "docker compose";
 const PODMAN_COMPOSE: &str = "podman-compose";
+const PODUP: &str = "podup";
+const BY_COMMANDS: &str = "longshore by commands";
 /// How often a process is looked at.
 const LOOK: Duration = Duration::from_millis(1);
 /// Kilobytes of a MB.
@@ -52,7 +56,8 @@ pub(crate) async fn docker(bench: &Bench) -> Outcome<Vec<Scenario>> {
         Tool::longshore(OURS, "docker", Vec::new(), bench),
     ];
     tools.extend(Tool::other(COMPOSE, &["docker", "compose"], Vec::new(), bench).await);
-    measure("docker", "Docker", bench, &tools, |step, scenario| match step {
+    let engine = engine(&["docker", "version", "--format", "{{.Server.Version}}"], "Docker").await?;
+    measure(&["docker"], &engine, bench, &tools, |step, scenario| match step {
         Step::Again => scenario.wants(OURS, COMPOSE, 0.3),
         _ => scenario.wants(OURS, FLOOR, 1.05),
     })
@@ -63,9 +68,10 @@ pub(crate) const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 
 pub(crate) async fn podman_cli(bench: &Bench) -> Outcome<Vec<Scenario>> {
     let via = vec![("LONGSHORE_PODMAN_VIA", "cli".to_owned())];
-    let mut tools = vec![Tool::commands(FLOOR, bench), Tool::longshore(OURS, "podman", via, bench)];
+    let mut tools = vec![Tool::commands(FLOOR, &[], bench), Tool::longshore(OURS, "podman", via, bench)];
     tools.extend(Tool::other(PODMAN_COMPOSE, &["podman-compose"], Vec::new(), bench).await);
-    measure("podman", "Podman by its commands", bench, &tools, |step, scenario| match step {
+    let engine = format!("{} by its commands", podman().await?);
+    measure(&["podman"], &engine, bench, &tools, |step, scenario| match step {
         Step::Up => scenario.wants(OURS, FLOOR, 1.1).wants(OURS, PODMAN_COMPOSE, 0.5),
         Step::Again => scenario.wants(OURS, FLOOR, 2.2),
         _ => scenario.wants(OURS, FLOOR, 1.1),
@@ -80,11 +86,59 @@ pub(crate) async fn podman_api(bench: &Bench) -> Outcome<Vec<Scenario>> {
     let mut tools =
         vec![Tool::requests(FLOOR, &service.socket, bench)?, Tool::longshore(OURS, "podman", via, bench)];
     tools.extend(Tool::other(COMPOSE, &["docker", "compose"], over, bench).await);
-    measure("podman", "Podman by its API", bench, &tools, |step, scenario| match step {
-        Step::Again => scenario.wants(OURS, None, 0.05),
-        _ => scenario.wants(OURS, FLOOR, 1.05),
+    let over = vec![("PODMAN_SOCKET", service.socket.clone())];
+    let podup = bench.podup.display().to_string();
+    tools.extend(Tool::other(PODUP, &[&podup], over, bench).await);
+    let has_podup = tools.iter().any(|tool| tool.by == PODUP);
+    let engine = format!("{} by its API", podman().await?);
+    measure(&["podman"], &engine, bench, &tools, |step, scenario| {
+        let scenario = match step {
+            Step::Again => scenario.wants(OURS, None, 0.05),
+            _ => scenario.wants(OURS, FLOOR, 1.05),
+        };
+        if has_podup { scenario.wants(OURS, PODUP, 1.0) } else { scenario }
     })
     .await
+}
+
+/// The machine of [`MACHINE`], which is up.
+pub(crate) async fn machine(bench: &Bench) -> Outcome<Vec<Scenario>> {
+    let via = |via: &str| {
+        let machine = [("LONGSHORE_MACHINE", "always"), ("LONGSHORE_MACHINE_NAME", MACHINE)];
+        machine
+            .into_iter()
+            .chain([("LONGSHORE_PODMAN_VIA", via)])
+            .map(|(name, value)| (name, value.to_owned()))
+            .collect()
+    };
+    let tools = vec![
+        Tool::commands(FLOOR, &["--connection", MACHINE], bench),
+        Tool::longshore(OURS, "podman", via("api"), bench),
+        Tool::longshore(BY_COMMANDS, "podman", via("cli"), bench),
+    ];
+    let version = ["podman", "--connection", MACHINE, "version", "--format", "{{.Server.Version}}"];
+    let engine = format!("a machine of {}", engine(&version, "Podman").await?);
+    measure(&["podman", "--connection", MACHINE], &engine, bench, &tools, |step, scenario| match step {
+        Step::Up => scenario.wants(OURS, BY_COMMANDS, 0.2).wants(OURS, FLOOR, 0.2),
+        _ => scenario,
+    })
+    .await
+}
+
+/// The machine that is measured.
+pub(crate) const MACHINE: &str = "bench";
+
+async fn podman() -> Outcome<String> {
+    engine(&["podman", "version", "--format", "{{.Client.Version}}"], "Podman").await
+}
+
+/// An engine, and its version as it tells it.
+async fn engine(version: &[&str], name: &str) -> Outcome<String> {
+    let Some((program, words)) = version.split_first() else { return Ok(name.to_owned()) };
+    let told = String::from_utf8(finished(command(program.as_ref(), words)).await?)?;
+    // Docker's version names its distributor too.
+    let number = told.trim().split(['+', '-']).next().unwrap_or_default();
+    Ok(format!("{name} {number}"))
 }
 
 /// A service of Podman's API for those that do not start their own; it ends with this.
@@ -112,7 +166,7 @@ impl PodmanService {
 
 /// Every tool takes its turn in every round, each round beginning with another one.
 async fn measure(
-    program: &str,
+    program: &[&str],
     engine: &str,
     bench: &Bench,
     tools: &[Tool],
@@ -126,8 +180,8 @@ async fn measure(
         })
         .collect();
     floor::sweep(program, bench.services).await;
-    // Once for what is only so the first time.
-    for tool in tools {
+    // Once for what is only so the first time, unless it is done a single time, which is because it takes long.
+    for tool in tools.iter().filter(|_| bench.rounds > 1) {
         for step in Step::ALL {
             tool.run(step).await?;
         }

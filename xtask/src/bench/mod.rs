@@ -9,6 +9,7 @@ mod life;
 mod peer;
 mod reading;
 mod report;
+mod rig;
 
 use std::{
     error::Error,
@@ -17,6 +18,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use alone::print_peak;
+use clap::ValueEnum as _;
 use report::Scenario;
 
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -29,6 +32,15 @@ pub(crate) enum Group {
     PodmanCli,
     /// The same on Podman, by its API
     PodmanApi,
+    /// Both on the Podman 5 of a rig
+    Podman5,
+    /// The same on a machine of a rig
+    Machine,
+    /// The same on a machine that is here
+    #[value(hide = true)]
+    MachineHere,
+    /// A hundred services, on Docker and on Podman
+    Many,
     /// Lists and logs
     Reading,
     /// Plans, and the engine in memory
@@ -44,7 +56,7 @@ pub(crate) struct Options {
     /// What is measured; everything but `compile` when nothing is named
     #[arg(value_enum)]
     groups: Vec<Group>,
-    /// How many services a project has
+    /// How many services a project has, where nothing else is said
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     services: u32,
     /// How often each tool does it
@@ -56,6 +68,18 @@ pub(crate) struct Options {
     /// Write the tables and their plots into this folder too
     #[arg(long, value_name = "FOLDER")]
     write: Option<PathBuf>,
+    /// The program that is measured, instead of one that is built
+    #[arg(long, value_name = "PROGRAM")]
+    longshore: Option<PathBuf>,
+    /// Where `podup` is, which the rig's Podman is beside
+    #[arg(long, value_name = "PROGRAM", default_value = "podup")]
+    podup: PathBuf,
+    /// A folder with an `enter` that runs a command where there is a Podman 5, and machines
+    #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/machine-rig"))]
+    rig: PathBuf,
+    /// Print what was measured as JSON, for another one of this that asks for it
+    #[arg(long, hide = true)]
+    samples: bool,
 }
 
 /// What all that is measured has in common.
@@ -66,19 +90,29 @@ pub(crate) struct Bench {
     image: String,
     /// The program, optimised as it is published.
     longshore: PathBuf,
+    podup: PathBuf,
+    rig: PathBuf,
     /// A folder of this run's own, in which a project is.
     folder: tempfile::TempDir,
 }
 
 pub(crate) async fn run(options: &Options) -> Outcome {
-    let all =
-        [Group::Docker, Group::PodmanCli, Group::PodmanApi, Group::Reading, Group::Pure, Group::Program];
-    let groups = if options.groups.is_empty() { &all[..] } else { &options.groups };
+    let all: Vec<Group> = Group::value_variants()
+        .iter()
+        .copied()
+        .filter(|group| !matches!(group, Group::Compile | Group::MachineHere))
+        .collect();
+    let groups = if options.groups.is_empty() { &all } else { &options.groups };
     let bench = Bench {
         services: options.services,
         rounds: options.rounds,
         image: options.image.clone(),
-        longshore: build().await?,
+        longshore: match &options.longshore {
+            Some(program) => program.clone(),
+            None => build().await?,
+        },
+        podup: options.podup.clone(),
+        rig: options.rig.clone(),
         folder: tempfile::Builder::new().prefix("longshore-bench").tempdir()?,
     };
     bench.lay_out()?;
@@ -89,6 +123,10 @@ pub(crate) async fn run(options: &Options) -> Outcome {
             Group::Docker => life::docker(&bench).await,
             Group::PodmanCli => life::podman_cli(&bench).await,
             Group::PodmanApi => life::podman_api(&bench).await,
+            Group::Podman5 => rig::podman(&bench).await,
+            Group::Machine => rig::machine(&bench).await,
+            Group::MachineHere => life::machine(&bench).await,
+            Group::Many => many(&bench).await,
             Group::Reading => reading::all(&bench).await,
             Group::Pure => alone::pure().await,
             Group::Program => alone::program(&bench).await,
@@ -96,16 +134,42 @@ pub(crate) async fn run(options: &Options) -> Outcome {
         };
         match found {
             Ok(found) => scenarios.extend(found),
+            Err(error) if options.samples => return Err(error),
             // What is not here is not measured; the others are.
             Err(error) => eprintln!("{group:?} is not measured: {error}"),
         }
     }
-    println!("{}", report::markdown(&scenarios));
+    if options.samples {
+        println!("{}", serde_json::to_string(&scenarios)?);
+    } else {
+        println!("{}", report::markdown(&scenarios));
+    }
     if let Some(folder) = &options.write {
-        report::write(folder, bench.services, &scenarios)?;
+        report::write(folder, &scenarios)?;
     }
     Ok(())
 }
+
+/// As many services as a project hardly has, and each thing once.
+async fn many(bench: &Bench) -> Outcome<Vec<Scenario>> {
+    let many = Bench {
+        services: MANY,
+        rounds: 1,
+        image: bench.image.clone(),
+        longshore: bench.longshore.clone(),
+        podup: bench.podup.clone(),
+        rig: bench.rig.clone(),
+        folder: tempfile::Builder::new().prefix("longshore-bench").tempdir()?,
+    };
+    many.lay_out()?;
+    let mut scenarios = life::docker(&many).await?;
+    scenarios.extend(life::podman_cli(&many).await?);
+    scenarios.extend(life::podman_api(&many).await?);
+    Ok(scenarios)
+}
+
+/// How many services are many.
+const MANY: u32 = 100;
 
 impl Bench {
     /// A project whose containers end at once when they are told to.

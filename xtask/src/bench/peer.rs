@@ -30,8 +30,9 @@ impl Tool {
         Ok(Self { by, how: How::Requests(Requests::to(socket, bench.services, &bench.image)?) })
     }
 
-    pub(crate) fn commands(by: &'static str, bench: &Bench) -> Self {
-        Self { by, how: How::Commands(Commands { services: bench.services, image: bench.image.clone() }) }
+    pub(crate) fn commands(by: &'static str, before: &'static [&'static str], bench: &Bench) -> Self {
+        let (services, image) = (bench.services, bench.image.clone());
+        Self { by, how: How::Commands(Commands { before, services, image }) }
     }
 
     /// The program of this checkout, on that engine.

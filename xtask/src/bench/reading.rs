@@ -16,10 +16,10 @@ use super::{
 /// How often a list is asked for; it takes little.
 const LISTS: u32 = 50;
 /// How many lines a log has.
-const LINES: u32 = 1_000_000;
+const LINES: u32 = 300_000;
 /// How many containers are followed at once, and how many lines each of them writes.
 const FOLLOWED: u32 = 50;
-const LINES_EACH: u32 = 20_000;
+const LINES_EACH: u32 = 5_000;
 
 pub(crate) async fn all(bench: &Bench) -> Outcome<Vec<Scenario>> {
     let mut scenarios = Vec::new();
@@ -85,12 +85,15 @@ async fn written(bench: &Bench, engine: &str, services: u32, lines: u32) -> Outc
             bench.image
         )
     };
-    let services: String = (0..services).map(service).collect();
+    let text: String = (0..services).map(service).collect();
     let file = bench.folder.path().join("logs.yaml");
-    std::fs::write(&file, format!("name: bench-logs\nservices:\n{services}"))?;
+    std::fs::write(&file, format!("name: bench-logs\nservices:\n{text}"))?;
     let file = file.display().to_string();
     finished(bench.of_longshore(&["--runtime", engine, "--file", &file, "up", "--detach"])).await?;
-    finished(bench.of_longshore(&["--runtime", engine, "--file", &file, "wait"])).await?;
+    let names: Vec<String> = (0..services).map(|index| format!("w{index}")).collect();
+    let wait = ["--runtime", engine, "--file", &file, "wait"];
+    let wait: Vec<&str> = wait.into_iter().chain(names.iter().map(String::as_str)).collect();
+    finished(bench.of_longshore(&wait)).await?;
     Ok(file)
 }
 

@@ -3,57 +3,63 @@
 use std::{fmt::Write as _, path::Path};
 
 use plotters::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::Outcome;
 
 /// One thing that is measured, done by several.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Scenario {
     pub(crate) title: String,
-    pub(crate) unit: &'static str,
+    pub(crate) unit: String,
     pub(crate) entries: Vec<Entry>,
     pub(crate) goals: Vec<Goal>,
 }
 
 /// What does it, and what that took each time.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Entry {
-    pub(crate) by: &'static str,
+    pub(crate) by: String,
     /// What was run, as one would type it.
     pub(crate) command: String,
     pub(crate) samples: Vec<f64>,
 }
 
 /// What Longshore is to reach.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Goal {
-    pub(crate) of: &'static str,
+    pub(crate) of: String,
     /// Beside what: the ratio of the medians is at most `at_most`. Without it the median itself is.
-    pub(crate) beside: Option<&'static str>,
+    pub(crate) beside: Option<String>,
     pub(crate) at_most: f64,
 }
 
 impl Scenario {
-    pub(crate) fn new(title: impl Into<String>, unit: &'static str) -> Self {
-        Self { title: title.into(), unit, entries: Vec::new(), goals: Vec::new() }
+    pub(crate) fn new(title: impl Into<String>, unit: &str) -> Self {
+        Self { title: title.into(), unit: unit.to_owned(), entries: Vec::new(), goals: Vec::new() }
     }
 
     /// Adds what something took this time.
-    pub(crate) fn add(&mut self, by: &'static str, command: &str, sample: f64) {
+    pub(crate) fn add(&mut self, by: &str, command: &str, sample: f64) {
         match self.entries.iter_mut().find(|entry| entry.by == by) {
             Some(entry) => entry.samples.push(sample),
-            None => self.entries.push(Entry { by, command: command.to_owned(), samples: vec![sample] }),
+            None => {
+                let (by, command) = (by.to_owned(), command.to_owned());
+                self.entries.push(Entry { by, command, samples: vec![sample] });
+            }
         }
     }
 
-    pub(crate) fn wants(
-        mut self,
-        of: &'static str,
-        beside: impl Into<Option<&'static str>>,
-        at_most: f64,
-    ) -> Self {
-        self.goals.push(Goal { of, beside: beside.into(), at_most });
+    pub(crate) fn wants(mut self, of: &str, beside: impl Into<Option<&'static str>>, at_most: f64) -> Self {
+        let beside = beside.into().map(str::to_owned);
+        self.goals.push(Goal { of: of.to_owned(), beside, at_most });
         self
+    }
+
+    /// Its title as a file is called.
+    fn slug(&self) -> String {
+        let words = self.title.split(|letter: char| !letter.is_ascii_alphanumeric());
+        words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-").to_lowercase()
     }
 
     fn median(&self, by: &str) -> Option<f64> {
@@ -62,15 +68,15 @@ impl Scenario {
 
     /// What a goal has come to; `None` when one of the two was not measured.
     fn reached(&self, goal: &Goal) -> Option<f64> {
-        let own = self.median(goal.of)?;
-        match goal.beside {
+        let own = self.median(&goal.of)?;
+        match &goal.beside {
             Some(other) => Some(own / self.median(other)?),
             None => Some(own),
         }
     }
 
     fn verdict(&self, goal: &Goal) -> String {
-        let against = goal.beside.map_or(String::new(), |other| format!(" of {other}"));
+        let against = goal.beside.as_ref().map_or(String::new(), |other| format!(" of {other}"));
         let unit = if goal.beside.is_some() { String::new() } else { format!(" {}", self.unit) };
         match self.reached(goal) {
             None => format!("{} at most {}{unit}{against}: not measured here", goal.of, goal.at_most),
@@ -126,6 +132,8 @@ pub(crate) fn markdown(scenarios: &[Scenario]) -> String {
         for entry in &scenario.entries {
             let (least, most) = entry.bounds();
             let ratio = floor.map_or(f64::NAN, |floor| entry.median() / floor);
+            // Nothing is as much as nothing.
+            let ratio = if ratio.is_nan() { 1.0 } else { ratio };
             let _ = writeln!(
                 out,
                 "| {} | {} | {}–{} | {} | `{}` |",
@@ -149,18 +157,18 @@ pub(crate) fn markdown(scenarios: &[Scenario]) -> String {
 }
 
 /// Writes the tables, and a plot of each scenario that more than one takes part in.
-pub(crate) fn write(folder: &Path, services: u32, scenarios: &[Scenario]) -> Outcome {
+pub(crate) fn write(folder: &Path, scenarios: &[Scenario]) -> Outcome {
     std::fs::create_dir_all(folder)?;
     let mut text = String::new();
-    for (number, scenario) in scenarios.iter().enumerate() {
+    for scenario in scenarios {
         text.push_str(&markdown(std::slice::from_ref(scenario)));
         if scenario.entries.len() > 1 {
-            let name = format!("{services}-{number}.svg");
+            let name = format!("{}.svg", scenario.slug());
             plot(&folder.join(&name), scenario)?;
             let _ = writeln!(text, "![{}]({name})\n", scenario.title);
         }
     }
-    Ok(std::fs::write(folder.join(format!("{services}-services.md")), text)?)
+    Ok(std::fs::write(folder.join("table.md"), text)?)
 }
 
 /// Bars of the medians, with a line from the least to the most.
@@ -181,7 +189,7 @@ fn plot(path: &Path, scenario: &Scenario) -> Outcome {
         .disable_y_mesh()
         .y_label_formatter(&|at| match at {
             SegmentValue::CenterOf(index) => {
-                scenario.entries.get(count - 1 - *index).map_or(String::new(), |entry| entry.by.to_owned())
+                scenario.entries.get(count - 1 - *index).map_or(String::new(), |entry| entry.by.clone())
             }
             _ => String::new(),
         })

@@ -72,6 +72,7 @@ impl Following {
             Some(Attached::Line(mut line)) if self.shows => {
                 line.line.time = line.line.time.filter(|_| self.timestamps);
                 self.printer.print(&line)?;
+                self.printer.flush()?;
             }
             Some(Attached::Ended { service, container, exit_code }) => {
                 if self.shows {

@@ -1,6 +1,6 @@
 //! `logs`.
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use longshore::{Error, LogOptions, ResourceKind};
 
 use super::list::check_named;
@@ -36,14 +36,28 @@ pub(crate) async fn logs(args: &Logs, context: &Context) -> Result<ExitCode, Fai
             let is_shown = |name: &str| args.index.is_none() || containers.iter().any(|one| one.name == name);
             let mut printer = Printer::new(output, prefix, &target.name, names);
             let mut lines = runtime.logs(&target, &options).await?;
-            while let Some(line) = lines.next().await {
-                match line {
-                    Ok(line) if !is_shown(&line.container) => {}
+            loop {
+                // Lines that come together are written together, and none waits for another.
+                let next = match lines.next().now_or_never() {
+                    Some(next) => next,
+                    None => {
+                        printer.flush()?;
+                        lines.next().await
+                    }
+                };
+                match next {
+                    None => break,
+                    Some(Ok(line)) if !is_shown(&line.container) => {}
+                    Some(Ok(line)) => printer.print(&line)?,
                     // It was removed, and its log with it.
-                    Err(Error::NotFound { .. }) => {}
-                    line => printer.print(&line?)?,
+                    Some(Err(Error::NotFound { .. })) => {}
+                    Some(Err(error)) => {
+                        printer.flush()?;
+                        return Err(error.into());
+                    }
                 }
             }
+            printer.flush()?;
             Ok(ExitCode::Ok)
         })
         .await;
