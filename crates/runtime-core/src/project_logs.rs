@@ -82,7 +82,7 @@ pub(crate) async fn open(engine: Arc<dyn Engine>, target: Target, what: What) ->
                 following.runs.extend(container.started.map(|started| (container.id.clone(), started)));
             }
             What::FromNow { .. } => {
-                let options = LogOptions { tail: Some(0), ..following.whole_run() };
+                let options = following.after_the_last(&container.id).await;
                 following.open_log(&container, options).await?;
             }
         }
@@ -260,6 +260,27 @@ impl Following {
 
     fn whole_run(&self) -> LogOptions {
         LogOptions { follow: true, timestamps: self.timestamps, ..LogOptions::default() }
+    }
+
+    /// What follows the last line that a container has printed. That line is read first: an engine may begin to follow only when
+    /// somebody reads from it, and what was printed until then would be missed.
+    async fn after_the_last(&mut self, id: &ContainerId) -> LogOptions {
+        let last = LogOptions { tail: Some(1), timestamps: true, ..LogOptions::default() };
+        let mut told = Told::default();
+        let read = async {
+            let mut lines = self.engine.logs(id, &last).await?;
+            while let Some(line) = lines.next().await {
+                told.add(&line?);
+            }
+            Ok::<_, Error>(())
+        };
+        if read.await.is_err() {
+            // What is wrong with the log is told by following it.
+            return LogOptions { tail: Some(0), ..self.whole_run() };
+        }
+        let options = LogOptions { since: told.since(), ..self.whole_run() };
+        self.read.insert(id.clone(), told);
+        options
     }
 
     /// Follows a container's last run from its beginning.
