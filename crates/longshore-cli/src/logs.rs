@@ -104,6 +104,7 @@ impl Printer {
         self.written.clear();
         written
     }
+
     /// Says that a container has ended. For programs it is an event, because stdout has lines of logs only.
     ///
     /// # Errors

@@ -353,27 +353,28 @@ mod tests {
         Ok((DockerConfig { host: Some(host), ..DockerConfig::default() }, questions))
     }
 
+    /// In which version a daemon is spoken with.
+    async fn spoken(config: DockerConfig) -> Result<String> {
+        Ok(Connection::new(config).client().await?.client_version().to_string())
+    }
+
     #[tokio::test]
     async fn a_daemon_is_asked_once_who_it_is() {
         let (config, questions) = daemon((1, 12), (1, 43)).expect("a daemon");
-        let connection = Connection::new(config);
-        let spoken = connection.client().await.expect("it answers").client_version();
-        assert_eq!(spoken.to_string(), "1.43");
+        assert_eq!(spoken(config).await.as_deref(), Ok("1.43"));
         assert_eq!(questions.try_iter().collect::<Vec<_>>(), ["/version"]);
     }
 
     #[tokio::test]
     async fn a_daemon_that_speaks_no_old_version_is_spoken_with_in_a_new_one() {
         let (config, _questions) = daemon((1, 44), (1, 52)).expect("a daemon");
-        let connection = Connection::new(config);
-        let spoken = connection.client().await.expect("it answers").client_version();
-        assert_eq!(spoken.to_string(), "1.52");
+        assert_eq!(spoken(config).await.as_deref(), Ok("1.52"));
     }
 
     #[tokio::test]
     async fn a_daemon_that_speaks_old_versions_alone_is_too_old() {
         let (config, _questions) = daemon((1, 12), (1, 40)).expect("a daemon");
-        let error = Connection::new(config).client().await.expect_err("it is too old");
+        let error = spoken(config).await.expect_err("it is too old");
         assert!(matches!(&error, Error::TooOld { found, .. } if found == "1.40"), "{error:?}");
     }
 
