@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use compose_file::{HealthTest, NetworkMode, Port, Recursive, RestartPolicy};
-use runtime_core::{ContainerSpec, MountSourceSpec, MountSpec, NetworkSpec, VolumeSpec};
+use runtime_core::{Attachment, ContainerSpec, MountSourceSpec, MountSpec, NetworkSpec, VolumeSpec};
 
 use crate::{
     command::{Invocation, is_podmans_own},
@@ -48,12 +48,12 @@ pub(crate) fn container(spec: &ContainerSpec, image: &str, then: Then) -> Invoca
         Some(NetworkMode::Other(name)) => command = command.args([format!("--network={name}")]),
         _ => {}
     }
-    for network in &spec.networks {
+    for (network, interface) in spec.networks.iter().zip(interfaces(&spec.networks)) {
         let mut options: Vec<String> = network.aliases.iter().map(|alias| format!("alias={alias}")).collect();
         options.extend(network.ipv4_address.map(|address| format!("ip={address}")));
         options.extend(network.ipv6_address.map(|address| format!("ip6={address}")));
         options.extend(network.mac_address.iter().map(|address| format!("mac={address}")));
-        options.extend(network.interface_name.iter().map(|name| format!("interface_name={name}")));
+        options.extend(interface.map(|name| format!("interface_name={name}")));
         let separator = if options.is_empty() { "" } else { ":" };
         command = command.args([format!("--network={}{separator}{}", network.network, options.join(","))]);
     }
@@ -99,6 +99,16 @@ pub(crate) fn container(spec: &ContainerSpec, image: &str, then: Then) -> Invoca
         command = command.args([format!("--entrypoint={text}")]);
     }
     command.args(["--", image]).args(spec.command.iter().flatten().cloned())
+}
+
+/// What each network's interface is to be called, where it must be said. Podman keeps networks in no order
+/// (containers/podman#12850), so that any of several would become `eth0`: those without a name get the first
+/// that is free, in the order of the specification.
+pub(crate) fn interfaces(networks: &[Attachment]) -> Vec<Option<String>> {
+    let named = |name: &String| networks.iter().any(|one| one.interface_name.as_ref() == Some(name));
+    let mut free = (0..).map(|number| format!("eth{number}")).filter(|name| !named(name));
+    let mut next = || if networks.len() > 1 { free.next() } else { None };
+    networks.iter().map(|network| network.interface_name.clone().or_else(&mut next)).collect()
 }
 
 /// Variables of a process in a container.
@@ -272,7 +282,7 @@ pub(crate) fn image_names(reference: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use compose_file::{HostPort, Protocol};
-    use runtime_core::{Attachment, ContainerName, ResourceName};
+    use runtime_core::{ContainerName, ResourceName};
 
     #[test]
     fn a_container_as_arguments() {
@@ -294,6 +304,20 @@ mod tests {
                         --publish 127.0.0.1::53/udp --network=n:alias=a,alias=b --entrypoint= -- docker.io/library/app:latest -x";
         assert_eq!(command.words().join(" "), expected);
         assert!(!format!("{:?}", command.words()).contains("x y"));
+    }
+
+    #[test]
+    fn of_several_networks_the_first_is_the_first_interface() {
+        let on = |name: Option<&str>| Attachment {
+            interface_name: name.map(str::to_owned),
+            ..Attachment::new(ResourceName::network("n").unwrap())
+        };
+        let said = |networks: &[Attachment]| {
+            interfaces(networks).into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(said(&[on(None)]), "");
+        assert_eq!(said(&[on(None), on(None)]), "eth0 eth1");
+        assert_eq!(said(&[on(None), on(Some("eth0")), on(Some("in")), on(None)]), "eth1 eth0 in eth2");
     }
 
     #[test]

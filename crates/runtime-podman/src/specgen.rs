@@ -9,6 +9,8 @@ use compose_file::{HealthTest, Healthcheck, HostPort, NetworkMode, RestartPolicy
 use runtime_core::{Attachment, ContainerSpec, MountSourceSpec, MountSpec};
 use serde_json::{Map, Value, json};
 
+use crate::create::interfaces;
+
 /// What Podman's command takes where a health check does not say it.
 const INTERVAL: Duration = Duration::from_secs(30);
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -41,8 +43,9 @@ pub(crate) fn container(spec: &ContainerSpec) -> Option<Map<String, Value>> {
     say("volumes", Some(json!(mounts.volumes)));
     say("mounts", Some(json!(mounts.others)));
     say("netns", Some(namespace(spec)?));
-    let networks: Option<Map<String, Value>> =
-        spec.networks.iter().map(|one| Some((one.network.to_string(), network(one)?))).collect();
+    let networks: Option<Map<String, Value>> = (spec.networks.iter().zip(interfaces(&spec.networks)))
+        .map(|(one, interface)| Some((one.network.to_string(), network(one, interface)?)))
+        .collect();
     say("Networks", Some(Value::Object(networks?)));
     say("healthconfig", spec.healthcheck.as_ref().map(health).map_or(Some(None), |said| said.map(Some))?);
     let (restart, times) = match spec.restart {
@@ -169,13 +172,17 @@ fn namespace(spec: &ContainerSpec) -> Option<Value> {
     }
 }
 
-fn network(one: &Attachment) -> Option<Value> {
+fn network(one: &Attachment, interface: Option<String>) -> Option<Value> {
     let mut plain = Attachment::new(one.network.clone());
-    (plain.aliases, plain.ipv4_address, plain.ipv6_address) =
-        (one.aliases.clone(), one.ipv4_address, one.ipv6_address);
+    (plain.aliases, plain.interface_name) = (one.aliases.clone(), one.interface_name.clone());
+    (plain.ipv4_address, plain.ipv6_address) = (one.ipv4_address, one.ipv6_address);
     let mut addresses: Vec<String> = one.ipv4_address.iter().map(ToString::to_string).collect();
     addresses.extend(one.ipv6_address.iter().map(ToString::to_string));
-    (plain == *one).then(|| json!({ "aliases": one.aliases, "static_ips": addresses }))
+    let mut said = json!({ "aliases": one.aliases, "static_ips": addresses });
+    if let Some(name) = interface {
+        said["interface_name"] = name.into();
+    }
+    (plain == *one).then_some(said)
 }
 
 fn health(check: &Healthcheck) -> Option<Value> {
@@ -215,6 +222,7 @@ mod tests {
         spec.stop_grace_period = Some(Duration::from_millis(1500));
         spec.networks[0].aliases = vec!["web".into()];
         spec.networks[0].ipv4_address = Some([10, 0, 0, 9].into());
+        spec.networks.push(Attachment::new(ResourceName::network("p_back").unwrap()));
         spec.mounts = vec![
             MountSpec {
                 source: MountSourceSpec::Volume {
