@@ -2,10 +2,13 @@
 
 use std::{
     collections::HashMap,
+    future::poll_fn,
     io,
+    task::Poll,
     time::{Duration, SystemTime},
 };
 
+use futures_util::{Stream, StreamExt};
 use longshore::{ProjectName, ServiceLine};
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -109,7 +112,8 @@ impl Printer {
     ///
     /// # Errors
     /// When nobody reads stdout any more.
-    pub(crate) fn exited(&self, service: &str, container: &str, code: i64) -> io::Result<()> {
+    pub(crate) fn exited(&mut self, service: &str, container: &str, code: i64) -> io::Result<()> {
+        self.flush()?;
         if self.output.format == Format::Json {
             let event = json!({ "event": "exited", "kind": "container", "name": container,
                 "service": service, "exit_code": code });
@@ -118,6 +122,26 @@ impl Printer {
         }
         self.output.line(&format!("{} exited with code {code}", short(&self.project, container)))
     }
+}
+
+/// How often the others have their turn before a line counts as not there. Between an engine's connection and a line there are
+/// as many tasks.
+const TURNS: usize = 3;
+
+/// The next line, or `None` if there is none before this has to wait for the engine: lines that come together are written
+/// together, and none waits for another. Safe to cancel.
+pub(crate) async fn soon<S: Stream + Unpin>(lines: &mut S) -> Option<Option<S::Item>> {
+    let mut turns = 0..TURNS;
+    poll_fn(|context| match lines.poll_next_unpin(context) {
+        Poll::Ready(next) => Poll::Ready(Some(next)),
+        Poll::Pending if turns.next().is_some() => {
+            // Behind all that can go on now, without the trip to the system that tokio's own `yield_now` takes.
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// A container's name without its project.

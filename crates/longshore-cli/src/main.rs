@@ -42,14 +42,23 @@ fn main() -> std::process::ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(&error).into(),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = match cli.command {
+        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
+        // A command waits for its engine most of the time, and more threads would but wake each other for all that it says.
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             Failure::Io(error).tell(&output(&cli, &BTreeMap::new()));
             return ExitCode::Failed.into();
         }
     };
-    let code = runtime.block_on(run(cli));
+    // A task among the others: what `block_on` waits for itself is woken by way of the system, each time.
+    let code = match runtime.block_on(runtime.spawn(run(cli))) {
+        Ok(code) => code,
+        Err(ended) => std::panic::resume_unwind(ended.into_panic()),
+    };
     // What still waits, on stdin for one, must not keep the process.
     runtime.shutdown_background();
     code.into()

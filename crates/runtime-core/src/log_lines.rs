@@ -65,13 +65,17 @@ impl Position {
 
 /// Makes lines of frames that begin with the engine's time, as `docker logs --timestamps` and its API write them.
 ///
-/// The engine is always asked for the times: they say which lines are newer than [`LogOptions::since`], whose fraction of
-/// a second engines ignore, and which were read before when a log is [read again](LogLines::only_newer).
+/// The engine is asked for the times where they are not shown, too: they say which lines are newer than
+/// [`LogOptions::since`], whose fraction of a second engines ignore, and which were read before when a log is
+/// [read again](LogLines::only_newer). Where none of that is wanted, frames [without times](LogLines::without_times) cost
+/// the engine less.
 #[derive(Debug, Default)]
 pub struct LogLines {
     halves: [Half; 2],
     ready: VecDeque<LogLine>,
     since: Option<SystemTime>,
+    /// Whether frames begin with no time: what looks like one is the program's.
+    is_untimed: bool,
     /// What was read, in pieces.
     last: Position,
     /// Lines up to there have been read before.
@@ -98,11 +102,16 @@ impl LogLines {
         Self { since: options.since, ..Self::default() }
     }
 
+    /// For all lines, of frames that come without times. Such a log cannot be read again.
+    pub fn without_times() -> Self {
+        Self { is_untimed: true, ..Self::default() }
+    }
+
     /// Takes a frame: lines, or a piece of one, each with its time before it. Lines keep their times, as
     /// [`LogLine::time`].
     pub fn take(&mut self, source: LogSource, frame: &[u8]) {
         for piece in frame.split_inclusive(|byte| *byte == b'\n') {
-            self.add(source, piece, stamp(piece));
+            self.add(source, piece, if self.is_untimed { None } else { stamp(piece) });
         }
     }
 
@@ -283,6 +292,15 @@ mod tests {
         lines.take(LogSource::Stdout, format!("{A} \n{B} last").as_bytes());
         lines.end(LogSource::Stdout);
         assert_eq!(texts(&mut lines), ["", "last"]);
+    }
+
+    #[test]
+    fn without_times_what_looks_like_one_is_the_programs() {
+        let mut lines = LogLines::without_times();
+        lines.take(LogSource::Stdout, format!("{A} one\ntw").as_bytes());
+        lines.take(LogSource::Stdout, format!("o {B}\n").as_bytes());
+        assert!(lines.ready.iter().all(|line| line.time.is_none()));
+        assert_eq!(texts(&mut lines), [format!("{A} one"), format!("two {B}")]);
     }
 
     #[test]

@@ -146,8 +146,8 @@ async fn rest(
 
 impl Following {
     async fn add(&mut self, container: &Container, options: LogOptions) -> Result<()> {
-        // Times are always read, because they say what is new; whether they are shown is decided at the end.
-        let options = LogOptions { timestamps: true, ..options };
+        // Times say what is new, so they are read of what is followed; whether they are shown is decided at the end.
+        let options = LogOptions { timestamps: options.timestamps || options.follow, ..options };
         let stream = self.engine.logs(&container.id, &options).await?;
         let service = container.service().unwrap_or_default().to_owned();
         let (name, id) = (container.name.clone(), container.id.clone());

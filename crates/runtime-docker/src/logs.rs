@@ -35,13 +35,18 @@ struct Log {
 }
 
 impl Log {
+    /// Whether it is read once, all of it, and without its times.
+    fn is_plain(&self) -> bool {
+        !self.options.follow && !self.options.timestamps && self.options.since.is_none()
+    }
+
     fn request(&self, follow: bool, since: Option<SystemTime>, tail: Option<u64>) -> Chunks {
         let since = since.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
         let query = LogsOptionsBuilder::new()
             .follow(follow)
             .stdout(true)
             .stderr(true)
-            .timestamps(true)
+            .timestamps(!self.is_plain())
             .since(since.map_or(0, |since| i32::try_from(since.as_secs()).unwrap_or(i32::MAX)))
             .tail(&tail.map_or_else(|| "all".to_owned(), |tail| tail.to_string()))
             .build();
@@ -81,7 +86,7 @@ struct Reading {
 
 impl Reading {
     fn new(log: Log, to_the_end: bool) -> Self {
-        let lines = LogLines::new(&log.options);
+        let lines = if log.is_plain() { LogLines::without_times() } else { LogLines::new(&log.options) };
         let follows = log.options.follow;
         let chunks = log.open(&lines, follows);
         Self { log, lines, chunks, follows, to_the_end, ended_at: None }

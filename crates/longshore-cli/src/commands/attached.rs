@@ -18,7 +18,7 @@ use crate::{
     args::InForeground,
     context::{Context, Tells},
     exit::{ExitCode, Failure},
-    logs::{Prefix, Printer},
+    logs::{Prefix, Printer, soon},
     report::{Report, Reporter},
     signals::Signal,
 };
@@ -65,14 +65,24 @@ struct Following {
 }
 
 impl Following {
-    /// Writes the next line, or how a container ended; `false` at the end of it all.
+    /// Writes the next line, or how a container ended; `false` at the end of it all. A line may wait to be written until the
+    /// next step finds no other.
     async fn step(&mut self) -> Result<bool, Failure> {
         let Some(lines) = &mut self.lines else { return Ok(false) };
-        match lines.next().await.transpose()? {
+        let next = match soon(lines).await {
+            Some(next) => next,
+            None => {
+                self.printer.flush()?;
+                lines.next().await
+            }
+        };
+        if !matches!(next, Some(Ok(_))) {
+            self.printer.flush()?;
+        }
+        match next.transpose()? {
             Some(Attached::Line(mut line)) if self.shows => {
                 line.line.time = line.line.time.filter(|_| self.timestamps);
                 self.printer.print(&line)?;
-                self.printer.flush()?;
             }
             Some(Attached::Ended { service, container, exit_code }) => {
                 if self.shows {
@@ -94,7 +104,10 @@ impl Following {
         let mut work = pin!(work);
         loop {
             tokio::select! {
-                outcome = &mut work => return outcome,
+                outcome = &mut work => {
+                    let _ = self.printer.flush();
+                    return outcome;
+                }
                 step = self.step(), if self.lines.is_some() => {
                     if !step.unwrap_or(false) {
                         self.lines = None;
@@ -160,7 +173,7 @@ impl Command<'_> {
                 Err(Failure::Silent(_)) => None,
                 Ok(true) => {
                     self.stop_beside("A container has ended: stopping the others…", &mut following).await?;
-                    return self.passed(&following).await;
+                    return self.passed(&following.ended).await;
                 }
                 ended => {
                     ended?;
@@ -179,12 +192,12 @@ impl Command<'_> {
     }
 
     /// The exit code that is wanted, once all containers have ended: that of the service that was named, or of the first that ended.
-    async fn passed(&self, following: &Following) -> Result<ExitCode, Failure> {
+    async fn passed(&self, ended: &[(String, i64)]) -> Result<ExitCode, Failure> {
         let is_wanted = |service: &str| match &self.args.exit_code_from {
             Some(wanted) => wanted == service,
             None => self.target.services.contains(service),
         };
-        let heard = following.ended.iter().find(|(service, _)| is_wanted(service)).map(|(_, code)| *code);
+        let heard = ended.iter().find(|(service, _)| is_wanted(service)).map(|(_, code)| *code);
         if let Some(code) = heard {
             return Ok(ExitCode::passed(code));
         }
@@ -237,6 +250,7 @@ impl Command<'_> {
         // Containers that have ended still have lines on their way.
         let rest = async { while following.step().await.unwrap_or(false) {} };
         let _ = tokio::time::timeout(LAST_LINES, rest).await;
+        let _ = following.printer.flush();
         stopped?;
         self.end_machine().await;
         Ok(())

@@ -1,6 +1,6 @@
 //! `logs`.
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use longshore::{Error, LogOptions, ResourceKind};
 
 use super::list::check_named;
@@ -8,7 +8,7 @@ use crate::{
     args::Logs,
     context::Context,
     exit::{ExitCode, Failure},
-    logs::{Prefix, Printer},
+    logs::{Prefix, Printer, soon},
 };
 
 /// Shows what containers have written.
@@ -37,8 +37,7 @@ pub(crate) async fn logs(args: &Logs, context: &Context) -> Result<ExitCode, Fai
             let mut printer = Printer::new(output, prefix, &target.name, names);
             let mut lines = runtime.logs(&target, &options).await?;
             loop {
-                // Lines that come together are written together, and none waits for another.
-                let next = match lines.next().now_or_never() {
+                let next = match soon(&mut lines).await {
                     Some(next) => next,
                     None => {
                         printer.flush()?;
