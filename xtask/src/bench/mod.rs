@@ -53,7 +53,7 @@ pub(crate) enum Group {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// What is measured; everything but `compile` when nothing is named
+    /// What is measured; everything when nothing is named
     #[arg(value_enum)]
     groups: Vec<Group>,
     /// How many services a project has, where nothing else is said
@@ -97,11 +97,8 @@ pub(crate) struct Bench {
 }
 
 pub(crate) async fn run(options: &Options) -> Outcome {
-    let all: Vec<Group> = Group::value_variants()
-        .iter()
-        .copied()
-        .filter(|group| !matches!(group, Group::Compile | Group::MachineHere))
-        .collect();
+    let all: Vec<Group> =
+        Group::value_variants().iter().copied().filter(|group| *group != Group::MachineHere).collect();
     let groups = if options.groups.is_empty() { &all } else { &options.groups };
     let bench = Bench {
         services: options.services,
