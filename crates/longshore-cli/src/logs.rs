@@ -53,10 +53,15 @@ impl Printer {
         let project = format!("{project}-");
         let mut printer =
             Self { output, prefix, project, width: 0, colors: HashMap::new(), written: String::new() };
-        for container in containers {
-            printer.color(container);
-        }
+        printer.expect(containers);
         printer
+    }
+
+    /// These containers are known too.
+    pub(crate) fn expect<'a>(&mut self, containers: impl IntoIterator<Item = &'a str>) {
+        for container in containers {
+            self.color(container);
+        }
     }
 
     /// A container's color, given in the order in which containers are met.

@@ -44,7 +44,11 @@ fn main() -> std::process::ExitCode {
     };
     let mut runtime = match cli.command {
         Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
-        // A command waits for its engine most of the time, and more threads would but wake each other for all that it says.
+        // What is typed or heard goes on while nobody reads what is said.
+        Command::Exec(_) | Command::Run(_) | Command::Attach(_) | Command::Events(_) => {
+            tokio::runtime::Builder::new_multi_thread()
+        }
+        // The others wait for their engine most of the time, and more threads would but wake each other for all that it says.
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = match runtime.enable_all().build() {

@@ -600,6 +600,7 @@ fn a_server_that_is_not_docker_is_told() {
     for (answer, told) in [
         ("HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nnot found", "404 Not Found"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", "expected value"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "no version of an API"),
         ("SSH-2.0-OpenSSH_9.2\r\n", ""),
     ] {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();

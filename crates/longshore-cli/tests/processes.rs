@@ -7,6 +7,7 @@
 mod engine;
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufRead, BufReader, Read},
     net::{Ipv4Addr, TcpListener},
@@ -318,6 +319,33 @@ fn a_signal_during_a_pull_ends_it(engine: &'static str) -> Outcome {
     Ok(())
 }
 
+/// When the command has ended, podman has taken away what it built in.
+fn a_signal_during_a_build_leaves_nothing(engine: &'static str) -> Outcome {
+    let working = || {
+        let words = ["ps", "--all", "--external", "--format", "{{.ID}} {{.Names}}"];
+        let listed = Command::new("podman").args(words).output().unwrap();
+        let lines = String::from_utf8_lossy(&listed.stdout).into_owned();
+        let is_its = |line: &&str| line.contains("-working-container");
+        lines.lines().filter(is_its).map(str::to_owned).collect::<BTreeSet<String>>()
+    };
+    let case = Case::new(engine, "services:\n  web: {build: ., command: [sleep]}\n");
+    case.write(
+        "Dockerfile",
+        &format!("FROM {IMAGE}\nRUN [\"/fixture\", \"sleep\", \"--name\", \"{}\"]\n", case.project),
+    );
+    let before = working();
+    for words in [&["build"][..], &["up", "-d"]] {
+        let mut run = case.begin(words);
+        run.says(&format!("{}\"]", case.project), 1)?;
+        run.send("-INT");
+        run.ends_with(130)?;
+        let left: Vec<String> = working().difference(&before).cloned().collect();
+        assert!(left.is_empty(), "{words:?}: {left:?}");
+        case.no_process_is_left()?;
+    }
+    Ok(())
+}
+
 fn a_signal_stops_an_attached_project_in_order(engine: &'static str) -> Outcome {
     let case = Case::new(engine, TEXT);
     case.make_ready();
@@ -591,6 +619,10 @@ fn main() {
             files_are_watched_until_a_signal,
         ]);
     }
-    trials.extend(trials!["podman"; signals_end_a_podman_that_hangs, signals_end_a_service_that_hangs]);
+    trials.extend(trials!["podman";
+        a_signal_during_a_build_leaves_nothing,
+        signals_end_a_podman_that_hangs,
+        signals_end_a_service_that_hangs,
+    ]);
     libtest_mimic::run(&Arguments::from_args(), trials).exit()
 }

@@ -247,6 +247,10 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// Runs a container's healthcheck once and returns its health after that.
     async fn check_health(&self, id: &ContainerId) -> Result<HealthStatus>;
 
+    /// Returns when what calls that were dropped have left is cleared away, as far as the engine does that itself: what a build
+    /// was at, for one.
+    async fn settle(&self) {}
+
     /// Ends what the engine itself runs besides containers: a service that it asks, for one, unless a stream is still read from
     /// it. Called at the end of a shutdown; a later call may start it again.
     async fn close(&self) {}

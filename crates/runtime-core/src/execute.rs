@@ -146,7 +146,8 @@ async fn run(engine: &dyn Engine, plan: &Plan, call: &Call, with: Execution) -> 
             () = call.cancel.cancelled() => {
                 drop(long);
                 // A call that takes longer than that is the engine's to end.
-                let _ = tokio::time::timeout(SETTLING, brief.collect::<Vec<_>>()).await;
+                let settled = async { tokio::join!(brief.collect::<Vec<_>>(), engine.settle()) };
+                let _ = tokio::time::timeout(SETTLING, settled).await;
                 return Err(Error::Cancelled);
             }
             () = &mut pump => continue,

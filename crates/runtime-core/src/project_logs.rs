@@ -8,13 +8,14 @@ use std::{
 
 use futures_util::{
     StreamExt,
+    future::try_join_all,
     stream::{BoxStream, SelectAll, select_all},
 };
 
 use crate::{
     Attached, Container, ContainerFilter, ContainerId, ContainerState, Detail, Engine, EngineAction,
-    EngineEvents, Error, Foreground, LogOptions, ResourceKind, Result, ServiceLine, Target, labels,
-    reconcile::is_oneoff, reread::Told,
+    EngineEvents, Error, Foreground, LogOptions, LogStream, ResourceKind, Result, ServiceLine, Target,
+    labels, reconcile::is_oneoff, reread::Told,
 };
 
 /// How much later than its first line the start of a run that is over may be written down.
@@ -71,19 +72,14 @@ pub(crate) async fn open(engine: Arc<dyn Engine>, target: Target, what: What) ->
         read: BTreeMap::new(),
         runs: BTreeMap::new(),
     };
-    for container in containers {
-        match &what {
-            What::Asked(options) => following.open_log(&container, options.clone()).await?,
-            What::FromNow { started } if started.contains(&container.name) => {
-                following.join(&container.id).await?;
-            }
+    let (engine, of) = (&*following.engine, &following.target);
+    let begun = containers.into_iter().map(|container| begin(engine, of, &what, container));
+    for (container, log) in try_join_all(begun).await?.into_iter().flatten() {
+        match log {
+            Some(log) => following.add(&container, log),
             // That it is over was known before.
-            What::FromNow { .. } if !container.state.is_running() => {
-                following.runs.extend(container.started.map(|started| (container.id.clone(), started)));
-            }
-            What::FromNow { .. } => {
-                let options = following.after_the_last(&container.id).await;
-                following.open_log(&container, options).await?;
+            None => {
+                following.runs.extend(container.started.map(|started| (container.id, started)));
             }
         }
     }
@@ -91,6 +87,108 @@ pub(crate) async fn open(engine: Arc<dyn Engine>, target: Target, what: What) ->
         following.next().await.map(|line| (line, following))
     });
     Ok(stream.boxed())
+}
+
+/// A log that is read, and what was told of it before.
+struct Opened {
+    lines: LogStream,
+    told: Told,
+}
+
+/// Opens what is read of a container that is there when all begins: its log, or nothing of one that has ended. `None` is one that
+/// is gone, or not meant.
+async fn begin(
+    engine: &dyn Engine,
+    target: &Target,
+    what: &What,
+    container: Container,
+) -> Result<Option<(Container, Option<Opened>)>> {
+    let (container, options, told) = match what {
+        What::Asked(options) => (container, options.clone(), Told::default()),
+        What::FromNow { started } if started.contains(&container.name) => {
+            match last_run(engine, target, &container.id, Known::default()).await? {
+                Some((container, options)) => (container, options, Told::default()),
+                None => return Ok(None),
+            }
+        }
+        What::FromNow { .. } if !container.state.is_running() => return Ok(Some((container, None))),
+        What::FromNow { .. } => {
+            let (options, told) = after_the_last(engine, &container.id).await;
+            (container, options, told)
+        }
+    };
+    let lines = open_log(engine, &container.id, options).await?;
+    Ok(lines.map(|lines| (container, Some(Opened { lines, told }))))
+}
+
+/// A container's log, unless it has been removed meanwhile.
+async fn open_log(engine: &dyn Engine, id: &ContainerId, options: LogOptions) -> Result<Option<LogStream>> {
+    // Times say what is new, so they are read of what is followed; whether they are shown is decided at the end.
+    let options = LogOptions { timestamps: options.timestamps || options.follow, ..options };
+    match engine.logs(id, &options).await {
+        Ok(lines) => Ok(Some(lines)),
+        Err(Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn whole_run() -> LogOptions {
+    LogOptions { follow: true, timestamps: true, ..LogOptions::default() }
+}
+
+/// What follows the last line that a container has printed. That line is read first: an engine may begin to follow only when
+/// somebody reads from it, and what was printed until then would be missed.
+async fn after_the_last(engine: &dyn Engine, id: &ContainerId) -> (LogOptions, Told) {
+    let last = LogOptions { tail: Some(1), timestamps: true, ..LogOptions::default() };
+    let mut told = Told::default();
+    let read = async {
+        let mut lines = engine.logs(id, &last).await?;
+        while let Some(line) = lines.next().await {
+            told.add(&line?);
+        }
+        Ok::<_, Error>(())
+    };
+    if read.await.is_err() {
+        // What is wrong with the log is told by following it.
+        return (LogOptions { tail: Some(0), ..whole_run() }, Told::default());
+    }
+    (LogOptions { since: told.since(), ..whole_run() }, told)
+}
+
+/// What is known of a container's log before its last run is looked at.
+#[derive(Default)]
+struct Known {
+    /// From what moment on there may be something new.
+    since: Option<SystemTime>,
+    /// When the run began that was read last.
+    run: Option<SystemTime>,
+}
+
+/// A container as it is now, and how its last run is followed from its beginning; `None` if it is gone, not meant or read.
+async fn last_run(
+    engine: &dyn Engine,
+    target: &Target,
+    id: &ContainerId,
+    known: Known,
+) -> Result<Option<(Container, LogOptions)>> {
+    let container = match engine.inspect(&id.0).await {
+        Ok(container) => container,
+        Err(Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let ours = target.means(container.service().unwrap_or_default());
+    let is_read = container.started.is_some() && known.run == container.started;
+    if !ours || is_oneoff(&container) || is_read {
+        return Ok(None);
+    }
+    // What was read before says where to go on. If nothing was: a run's first lines can be older than its start, as engines write it
+    // down, but not than the end of the run before, which was not asked for.
+    let since = match known.since {
+        Some(read) => Some(read),
+        None if container.state.is_running() => container.finished,
+        None => container.started.and_then(|started| started.checked_sub(LATE_START)),
+    };
+    Ok(Some((container, LogOptions { since, ..whole_run() })))
 }
 
 async fn containers(engine: &dyn Engine, target: &Target) -> Result<Vec<Container>> {
@@ -145,14 +243,11 @@ async fn rest(
 }
 
 impl Following {
-    async fn add(&mut self, container: &Container, options: LogOptions) -> Result<()> {
-        // Times say what is new, so they are read of what is followed; whether they are shown is decided at the end.
-        let options = LogOptions { timestamps: options.timestamps || options.follow, ..options };
-        let stream = self.engine.logs(&container.id, &options).await?;
+    fn add(&mut self, container: &Container, log: Opened) {
         let service = container.service().unwrap_or_default().to_owned();
         let (name, id) = (container.name.clone(), container.id.clone());
         let (of, end) = (id.clone(), id.clone());
-        let lines = stream.map(move |line| {
+        let lines = log.lines.map(move |line| {
             let line =
                 line.map(|line| ServiceLine { service: service.clone(), container: name.clone(), line });
             Item::Line(of.clone(), line)
@@ -161,9 +256,9 @@ impl Following {
         if let Some(started) = container.started {
             self.runs.insert(id.clone(), started);
         }
-        self.read.entry(id.clone()).or_default().read_again();
+        let told = self.read.entry(id.clone()).or_insert(log.told);
+        told.read_again();
         self.open.insert(id);
-        Ok(())
     }
 
     /// The line as it is told, if it was not told before.
@@ -175,14 +270,6 @@ impl Following {
         }
         line.line.time = line.line.time.filter(|_| self.timestamps);
         is_new.then_some(Ok(Attached::Line(line)))
-    }
-
-    /// As [`Following::add`]; what has been removed meanwhile has no log.
-    async fn open_log(&mut self, container: &Container, options: LogOptions) -> Result<()> {
-        match self.add(container, options).await {
-            Err(Error::NotFound { .. }) => Ok(()),
-            other => other,
-        }
     }
 
     async fn next(&mut self) -> Option<Result<Attached>> {
@@ -258,51 +345,15 @@ impl Following {
         }
     }
 
-    fn whole_run(&self) -> LogOptions {
-        LogOptions { follow: true, timestamps: self.timestamps, ..LogOptions::default() }
-    }
-
-    /// What follows the last line that a container has printed. That line is read first: an engine may begin to follow only when
-    /// somebody reads from it, and what was printed until then would be missed.
-    async fn after_the_last(&mut self, id: &ContainerId) -> LogOptions {
-        let last = LogOptions { tail: Some(1), timestamps: true, ..LogOptions::default() };
-        let mut told = Told::default();
-        let read = async {
-            let mut lines = self.engine.logs(id, &last).await?;
-            while let Some(line) = lines.next().await {
-                told.add(&line?);
-            }
-            Ok::<_, Error>(())
-        };
-        if read.await.is_err() {
-            // What is wrong with the log is told by following it.
-            return LogOptions { tail: Some(0), ..self.whole_run() };
-        }
-        let options = LogOptions { since: told.since(), ..self.whole_run() };
-        self.read.insert(id.clone(), told);
-        options
-    }
-
     /// Follows a container's last run from its beginning.
     async fn join(&mut self, id: &ContainerId) -> Result<()> {
-        let container = match self.engine.inspect(&id.0).await {
-            Ok(container) => container,
-            Err(Error::NotFound { .. }) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let ours = self.target.means(container.service().unwrap_or_default());
-        let is_read = container.started.is_some() && self.runs.get(id) == container.started.as_ref();
-        if !ours || is_oneoff(&container) || is_read {
+        let known = Known { since: self.read.get(id).and_then(Told::since), run: self.runs.get(id).copied() };
+        let Some((container, options)) = last_run(&*self.engine, &self.target, id, known).await? else {
             return Ok(());
-        }
-        // What was read before says where to go on. If nothing was: a run's first lines can be older than its start, as
-        // engines write it down, but not than the end of the run before, which was not asked for.
-        let since = match self.read.get(id).and_then(Told::since) {
-            Some(read) => Some(read),
-            None if container.state.is_running() => container.finished,
-            None => container.started.and_then(|started| started.checked_sub(LATE_START)),
         };
-        let options = LogOptions { since, ..self.whole_run() };
-        self.open_log(&container, options).await
+        if let Some(lines) = open_log(&*self.engine, id, options).await? {
+            self.add(&container, Opened { lines, told: Told::default() });
+        }
+        Ok(())
     }
 }

@@ -278,8 +278,9 @@ pub(crate) struct Told([Newest; 2]);
 #[derive(Debug, Default)]
 struct Newest {
     at: Option<OffsetDateTime>,
-    /// What its lines come to, in order.
+    /// What its lines come to, in order, and the last of them.
     lines: Vec<u64>,
+    last: String,
     /// The newest moment when the reading began, how many lines it had, and how many of them came again.
     before: Option<(OffsetDateTime, usize)>,
     again: usize,
@@ -318,8 +319,17 @@ impl Told {
         }
         if output.lines.get(output.again) == Some(&gist(line)) {
             output.again += 1;
+            return false;
         }
-        false
+        // The last one was told before it was whole.
+        let is_whole_now = output.again + 1 == lines
+            && !output.last.is_empty()
+            && line.text.len() > output.last.len()
+            && line.text.starts_with(&output.last);
+        if is_whole_now {
+            output.again = lines;
+        }
+        is_whole_now
     }
 
     /// The line is told.
@@ -331,6 +341,7 @@ impl Told {
             output.lines.clear();
         }
         output.lines.push(gist(line));
+        output.last.clone_from(&line.text);
     }
 }
 
@@ -422,6 +433,26 @@ mod tests {
             lines.map(|line| line.map_or_else(|error| error.to_string(), |line| line.text)).collect().await;
         let asked = std::mem::take(&mut *asked.lock().unwrap_or_else(PoisonError::into_inner));
         (texts, asked)
+    }
+
+    #[test]
+    fn a_line_that_was_told_before_it_was_whole_is_told_whole() {
+        let line = |text: &str, time: &str| LogLine {
+            stream: LogSource::Stdout,
+            time: Some(format!("2026-01-01T00:00:0{time}Z")),
+            text: text.to_owned(),
+        };
+        let mut told = Told::default();
+        told.add(&line("working…", "1"));
+        told.read_again();
+        let new: Vec<bool> =
+            [line("earlier", "1"), line("working… done", "1"), line("next", "1"), line("later", "2")]
+                .iter()
+                .map(|line| told.is_new(line))
+                .collect();
+        assert_eq!(new, [false, true, true, true]);
+        told.read_again();
+        assert!(!told.is_new(&line("working…", "1")), "it is as it was");
     }
 
     #[tokio::test(start_paused = true)]

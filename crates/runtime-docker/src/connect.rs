@@ -172,7 +172,10 @@ impl Connection {
         let endpoint = self.endpoint();
         let version = self.within(self.config.deadline, asked, first.version()).await;
         let version = version.map_err(|error| no_docker(error, &endpoint))?;
-        let theirs = version.api_version.as_deref().and_then(api).unwrap_or(OLDEST_API);
+        let theirs = version.api_version.as_deref().and_then(api);
+        let theirs = theirs.ok_or_else(|| {
+            no_docker(self.peer().unexpected("connect", "", "no version of an API"), &endpoint)
+        })?;
         let ours = (API_DEFAULT_VERSION.major_version, API_DEFAULT_VERSION.minor_version);
         let (major_version, minor_version) = theirs.min(ours);
         let docker = self.open(&ClientVersion { major_version, minor_version })?;

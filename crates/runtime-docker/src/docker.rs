@@ -158,6 +158,16 @@ impl DockerEngine {
     }
 
     /// Lists containers and, if told so, looks at each: a list has no exit code and no health but in a sentence.
+    /// As [`Engine::observe`], but for containers.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn observe_besides(&self, scope: &Scope) -> Result<Observed> {
+        let (networks, volumes, images) =
+            tokio::try_join!(self.networks(scope), self.volumes(scope), self.images(&scope.images))?;
+        Ok(Observed { networks, volumes, images, ..Observed::default() })
+    }
+
     async fn containers(
         &self,
         filters: HashMap<String, Vec<String>>,
@@ -436,13 +446,9 @@ impl Engine for DockerEngine {
     async fn observe(&self, scope: &Scope) -> Result<Observed> {
         let filters =
             HashMap::from([("label".to_owned(), vec![format!("{}={}", labels::PROJECT, scope.project)])]);
-        let (containers, networks, volumes, images) = tokio::try_join!(
-            self.containers(filters, true, scope.detail),
-            self.networks(scope),
-            self.volumes(scope),
-            self.images(&scope.images),
-        )?;
-        Ok(Observed { containers, networks, volumes, images })
+        let containers = self.containers(filters, true, scope.detail);
+        let (containers, observed) = tokio::try_join!(containers, self.observe_besides(scope))?;
+        Ok(Observed { containers, ..observed })
     }
 
     async fn list(&self, filter: &ContainerFilter) -> Result<Vec<Container>> {

@@ -1,4 +1,5 @@
-//! Podman by an API service: whose it is, and who has it. What is said over it is Docker's API, so it is that crate's client.
+//! Podman by an API service: whose it is, and who has it. Most of what is said over it is Docker's API, so it is that crate's client;
+//! Podman's own takes whole specifications, and lists sooner.
 
 use std::{
     path::PathBuf,
@@ -11,23 +12,27 @@ use std::{
 
 use futures_util::{StreamExt, stream::BoxStream};
 use runtime_core::{
-    ContainerId, ContainerSpec, Engine, EngineInfo, Error, MachineName, Result, RuntimeKind, Wish,
+    Container, ContainerId, ContainerSpec, Engine, EngineInfo, Error, MachineName, Observed, ResourceKind,
+    Result, RuntimeKind, Scope, Wish,
 };
 use runtime_docker::{Behind, DockerConfig, DockerEngine};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     cli::{self, PodmanCli},
     command::{Finished, Invocation, Podman},
-    failure::unexpected,
-    parse,
+    failure::{Subject, unexpected},
+    parse::{self, ListedContainer},
     podman::Via,
-    service::{Service, ping, post},
+    service::{Service, ping, whole},
     specgen,
 };
 
+/// How long the start of a service may take, at most, and where commands do as well.
+const START: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(3);
 /// Who answers at a socket does it within this time.
 const GREETING: Duration = Duration::from_secs(5);
 /// A service of our own that did not start is tried again after this time, and what somebody else starts after that.
@@ -134,9 +139,13 @@ impl Api {
         Self { podman, parallel, via, place, state: Mutex::default() }
     }
 
-    /// Whether all is done by commands.
+    /// Whether all is done by commands, as far as is known.
     pub(crate) fn is_never_asked(&self) -> bool {
-        self.via == Via::Cli
+        let is_missing = || {
+            matches!(self.place, Place::Nowhere(_))
+                || self.state.try_lock().is_ok_and(|state| matches!(*state, State::Failed(_)))
+        };
+        self.via == Via::Cli || (self.via == Via::Auto && is_missing())
     }
 
     /// The service, started if it is not there; `None` where commands are to be used.
@@ -191,7 +200,8 @@ impl Api {
     async fn open(&self) -> Result<Open> {
         let (socket, service) = match &self.place {
             Place::Own => {
-                let service = Service::start(&self.podman).await?;
+                let patience = if self.via == Via::Auto { SOON } else { START };
+                let service = Service::start(&self.podman, patience.min(self.podman.deadline)).await?;
                 (service.socket().to_owned(), Some(service))
             }
             Place::Socket(socket) => (socket.clone(), None),
@@ -270,32 +280,63 @@ impl Line {
         Some(self.heard(cli.create_by(spec, create).await))
     }
 
-    /// Asks for a container of that image. What is refused is told as the command tells it: it is the same text.
+    /// Asks for a container of that image.
     async fn created(
         &self,
         mut body: Map<String, Value>,
         image: String,
         deadline: Duration,
     ) -> Result<Finished> {
-        const CREATE: &str = "/v4.0.0/libpod/containers/create";
         body.insert("image".to_owned(), image.into());
         let body = serde_json::to_vec(&body).map_err(|error| unexpected("create", error))?;
-        let asked = timeout(deadline, post(&self.0.socket, CREATE, body));
+        let mut finished = self.asked("/v4.0.0/libpod/containers/create", Some(body), deadline).await?;
+        if finished.succeeded() {
+            let created: Created = parse::json("create", &finished.stdout)?;
+            finished.stdout = created.id.into_bytes();
+        }
+        Ok(finished)
+    }
+
+    /// Lists containers as the command does. Podman's own API has the same, and tells it sooner than Docker's, for which it looks at
+    /// each of them.
+    ///
+    /// # Errors
+    /// As [`Engine::list`].
+    pub(crate) async fn containers(
+        &self,
+        labels: &[String],
+        all: bool,
+        cli: &PodmanCli,
+    ) -> Result<Vec<Container>> {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("all", if all { "true" } else { "false" })
+            .append_pair("filters", &json!({ "label": labels }).to_string())
+            .finish();
+        let (path, deadline) = (format!("/v4.0.0/libpod/containers/json?{query}"), cli.podman().deadline);
+        let subject = Subject { kind: ResourceKind::Container, name: "" };
+        let listed = self.heard(cli::undisturbed(|| self.asked(&path, None, deadline), subject).await)?;
+        let listed: Vec<ListedContainer> = parse::json("ps", &listed.stdout)?;
+        listed.into_iter().map(ListedContainer::into_container).collect()
+    }
+
+    /// Looks over what is there besides containers.
+    pub(crate) async fn besides(&self, scope: &Scope) -> Result<Observed> {
+        self.heard(self.engine().observe_besides(scope).await)
+    }
+
+    /// Asks for something, or tells it, as a command does: what is refused is the same text.
+    async fn asked(&self, path: &str, told: Option<Vec<u8>>, deadline: Duration) -> Result<Finished> {
+        let command = format!("{} {path}", if told.is_some() { "POST" } else { "GET" });
+        let asked = timeout(deadline, whole(&self.0.socket, path, told));
         let (status, answer) = asked
             .await
-            .map_err(|_| Error::TimedOut { what: "creating a container".to_owned(), after: deadline })?
+            .map_err(|_| Error::TimedOut { what: format!("`{command}`"), after: deadline })?
             .map_err(|error| self.0.unreachable(error.to_string()))?;
-        let mut finished = Finished {
-            exit_code: Some(0),
-            stdout: Vec::new(),
-            stderr: Vec::new(),
-            command: format!("POST {CREATE}"),
-        };
-        if status == 201 {
-            let created: Created = parse::json("create", &answer)?;
-            finished.stdout = created.id.into_bytes();
+        let mut finished = Finished { exit_code: Some(0), stdout: Vec::new(), stderr: Vec::new(), command };
+        if (200..300).contains(&status) {
+            finished.stdout = answer.into();
         } else {
-            let refused: Refused = parse::json("create", &answer)?;
+            let refused: Refused = parse::json(&finished.command, &answer)?;
             finished.exit_code = Some(125);
             finished.stderr = vec![format!("Error: {}", refused.message)];
         }
@@ -396,6 +437,16 @@ mod tests {
         ] {
             assert!(forwarded_to(&printed, rootful).is_err(), "{}", String::from_utf8_lossy(&printed));
         }
+    }
+
+    #[test]
+    fn where_there_can_be_no_service_commands_are_all_there_is() {
+        let podman = PodmanCli::new(crate::PodmanConfig::default()).shared_podman();
+        let is_never_asked = |via, place| Api::new(podman.clone(), 1, via, place).is_never_asked();
+        assert!(is_never_asked(Via::Auto, Place::Nowhere("")));
+        assert!(is_never_asked(Via::Cli, Place::Own));
+        assert!(!is_never_asked(Via::Auto, Place::Own));
+        assert!(!is_never_asked(Via::Api, Place::Nowhere("")), "it says why instead");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tokio::{
     io::{AsyncRead, AsyncWriteExt, BufReader},
     time::timeout,
 };
+use tokio_util::task::TaskTracker;
 
 use crate::{
     command::{Finished, Group, Invocation, Podman, is_podmans_own, read_line},
@@ -180,6 +181,8 @@ struct Running {
     /// Until it has ended.
     group: Option<Group>,
     lines: BoxStream<'static, Line>,
+    /// Whoever tidies up after builds that were dropped.
+    tidying: TaskTracker,
 }
 
 impl Drop for Running {
@@ -189,7 +192,7 @@ impl Drop for Running {
         // ended, and podman left to tidy up and end for it.
         if let (true, Ok(runtime)) = (end_what_it_runs(&group), tokio::runtime::Handle::try_current()) {
             let lines = std::mem::replace(&mut self.lines, stream::empty().boxed());
-            runtime.spawn(tidy(group, lines));
+            self.tidying.spawn_on(tidy(group, lines), &runtime);
         }
     }
 }
@@ -261,8 +264,14 @@ fn lines(pipe: impl AsyncRead + Send + Unpin + 'static) -> impl Stream<Item = St
     })
 }
 
-/// Builds an image. However long a step is silent, it is not ended before somebody no longer wants it.
-pub(crate) async fn build(podman: &Podman, spec: &BuildSpec, progress: &Progress) -> Result<ImageId> {
+/// Builds an image. However long a step is silent, it is not ended before somebody no longer wants it. Dropped, what it was at is
+/// cleared away by a task of `tidying`.
+pub(crate) async fn build(
+    podman: &Podman,
+    tidying: &TaskTracker,
+    spec: &BuildSpec,
+    progress: &Progress,
+) -> Result<ImageId> {
     let ignore_file = spec.dockerignore().filter(|path| !path.ends_with(".dockerignore"));
     let ignore_file = ignore_file.map(|path| path.display().to_string());
     let mut group = podman.spawn(&command(spec, ignore_file.as_deref()))?;
@@ -271,7 +280,7 @@ pub(crate) async fn build(podman: &Podman, spec: &BuildSpec, progress: &Progress
     };
     let stdin = group.child.stdin.take();
     let lines = stream::select(lines(out).map(Line::Out), lines(err).map(Line::Err)).boxed();
-    let mut running = Running { group: Some(group), lines };
+    let mut running = Running { group: Some(group), lines, tidying: tidying.clone() };
     let feed = async move {
         if let (Some(mut stdin), Dockerfile::Inline(text)) = (stdin, &spec.dockerfile) {
             // One that has ended reads no more; what it says of that counts.

@@ -22,6 +22,7 @@ use runtime_core::{
     Wish, archive, is_disturbed, labels,
 };
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use crate::{
     PodmanConfig, build,
@@ -57,6 +58,8 @@ pub(crate) struct PodmanCli {
     pull_deadline: Duration,
     /// How many builds run at once; they take nobody else's place.
     builds: Arc<Semaphore>,
+    /// What clears away after builds that were dropped. Closed, so that it can be waited for.
+    tidying: TaskTracker,
     runs_healthchecks: bool,
 }
 
@@ -79,8 +82,11 @@ impl PodmanCli {
             permits: Arc::new(Semaphore::new(config.parallel.max(1))),
             env: config.env,
         };
+        let tidying = TaskTracker::new();
+        tidying.close();
         Self {
             podman: Arc::new(podman),
+            tidying,
             pull_deadline: config.pull_deadline,
             builds: Arc::new(Semaphore::new(config.parallel_builds.max(1))),
             runs_healthchecks,
@@ -140,7 +146,7 @@ impl PodmanCli {
     }
 
     /// Lists containers: one command for who they are and, if they are looked at, one for how they are.
-    async fn containers(&self, filters: &[String], all: bool, detail: Detail) -> Result<Vec<Container>> {
+    async fn containers(&self, labels: &[String], all: bool, detail: Detail) -> Result<Vec<Container>> {
         let mut command = Invocation::new(["ps", "--no-trunc"]);
         command = match detail {
             Detail::Listed => command.args(["--format", "json"]),
@@ -149,8 +155,8 @@ impl PodmanCli {
         if all {
             command = command.args(["--all"]);
         }
-        for filter in filters {
-            command = command.args(["--filter", filter]);
+        for label in labels {
+            command = command.args(["--filter".to_owned(), format!("label={label}")]);
         }
         let listed = self.enumerate(&command, ResourceKind::Container).await?;
         if detail == Detail::Listed {
@@ -204,7 +210,7 @@ impl PodmanCli {
 
     /// Runs a command that only looks, and so may look again where it failed for the moment in which it looked.
     async fn look(&self, command: &Invocation) -> Result<Finished> {
-        self.again(command, PASSING, is_passing).await
+        again(|| self.podman.run(command), PASSING, is_passing).await
     }
 
     /// As [`PodmanCli::look`]; that it failed is an error.
@@ -213,46 +219,15 @@ impl PodmanCli {
         if finished.succeeded() { Ok(finished) } else { Err(explain(&finished, Subject { kind, name })) }
     }
 
-    /// Runs a command, and again, so many times at most, as long as it comes to that.
-    async fn again(
-        &self,
-        command: &Invocation,
-        most: usize,
-        is_to_be_repeated: impl Fn(&Finished) -> bool,
-    ) -> Result<Finished> {
-        let mut finished = self.podman.run(command).await?;
-        for _ in 0..most {
-            if !is_to_be_repeated(&finished) {
-                break;
-            }
-            finished = self.podman.run(command).await?;
-        }
-        Ok(finished)
-    }
-
     /// Runs a command that lists. Podman reads the names and then each thing, and gives up when one has been removed in
     /// between: then it is asked again.
     async fn enumerate(&self, command: &Invocation, kind: ResourceKind) -> Result<Finished> {
         self.undisturbed(command, Subject { kind, name: "" }).await
     }
 
-    /// Runs a command that looks at what is anybody's, again and again as long as it fails because something of that has
-    /// gone meanwhile.
+    /// As [`undisturbed`], of a command.
     async fn undisturbed(&self, command: &Invocation, subject: Subject<'_>) -> Result<Finished> {
-        const GONE: [&str; 7] = [
-            "no such volume",
-            "network not found",
-            "container not known",
-            "no such container",
-            "image not known",
-            // Of an image that goes while it is looked which are dangling.
-            "locating item named",
-            "no such network interface",
-        ];
-        let gone = |line: &String| GONE.iter().any(|words| line.contains(words));
-        let is_disturbed = |finished: &Finished| !finished.succeeded() && finished.stderr.iter().any(gone);
-        let finished = self.again(command, GONE_MEANWHILE, is_disturbed).await?;
-        if finished.succeeded() { Ok(finished) } else { Err(explain(&finished, subject)) }
+        undisturbed(|| self.podman.run(command), subject).await
     }
 
     async fn resources<T: serde::de::DeserializeOwned + Into<Resource>>(
@@ -396,7 +371,7 @@ impl PodmanCli {
                 let says = |line: &String| words.iter().any(|one| line.contains(one));
                 !is_read(finished) && finished.stderr.iter().any(says)
             };
-            let finished = self.again(&command, GONE_MEANWHILE, is_disturbed).await?;
+            let finished = again(|| self.podman.run(&command), GONE_MEANWHILE, is_disturbed).await?;
             if !is_read(&finished) {
                 return Err(explain(&finished, Subject { kind: ResourceKind::Image, name: "" }));
             }
@@ -411,8 +386,59 @@ impl PodmanCli {
     }
 }
 
+/// The label of a project's containers, as podman's filters name it.
+pub(crate) fn label_of(project: &ProjectName) -> String {
+    format!("{}={project}", labels::PROJECT)
+}
+
+/// The labels that containers are to have, as podman's filters name them.
+pub(crate) fn wanted_labels(filter: &ContainerFilter) -> Vec<String> {
+    let name = |(name, value): &(String, Option<String>)| match value {
+        Some(value) => format!("{name}={value}"),
+        None => name.clone(),
+    };
+    filter.labels.iter().map(name).collect()
+}
+
+/// Asks, and again, so many times at most, as long as it comes to that.
+async fn again<F: Future<Output = Result<Finished>>>(
+    ask: impl Fn() -> F,
+    most: usize,
+    is_to_be_repeated: impl Fn(&Finished) -> bool,
+) -> Result<Finished> {
+    let mut finished = ask().await?;
+    for _ in 0..most {
+        if !is_to_be_repeated(&finished) {
+            break;
+        }
+        finished = ask().await?;
+    }
+    Ok(finished)
+}
+
+/// Looks at what is anybody's, again and again as long as that fails because something of it has gone meanwhile.
+pub(crate) async fn undisturbed<F: Future<Output = Result<Finished>>>(
+    ask: impl Fn() -> F,
+    subject: Subject<'_>,
+) -> Result<Finished> {
+    const GONE: [&str; 7] = [
+        "no such volume",
+        "network not found",
+        "container not known",
+        "no such container",
+        "image not known",
+        // Of an image that goes while it is looked which are dangling.
+        "locating item named",
+        "no such network interface",
+    ];
+    let gone = |line: &String| GONE.iter().any(|words| line.contains(words));
+    let is_disturbed = |finished: &Finished| !finished.succeeded() && finished.stderr.iter().any(gone);
+    let finished = again(ask, GONE_MEANWHILE, is_disturbed).await?;
+    if finished.succeeded() { Ok(finished) } else { Err(explain(&finished, subject)) }
+}
+
 /// Networks of those names, if containers are on all of them: then they are there.
-fn known(
+pub(crate) fn known(
     containers: &[Container],
     names: &BTreeSet<String>,
     project: &ProjectName,
@@ -518,10 +544,10 @@ impl Engine for PodmanCli {
 
     async fn observe(&self, scope: &Scope) -> Result<Observed> {
         let project = &scope.project;
-        let filters = [format!("label={}={project}", labels::PROJECT)];
+        let labels = [label_of(project)];
         let networks = || self.resources::<ListedNetwork>(["network", "ls"], project, &scope.networks);
         let with_networks = async {
-            let containers = self.containers(&filters, true, scope.detail);
+            let containers = self.containers(&labels, true, scope.detail);
             if scope.detail == Detail::Whole || scope.networks.of_project {
                 return tokio::try_join!(containers, networks());
             }
@@ -541,15 +567,7 @@ impl Engine for PodmanCli {
     }
 
     async fn list(&self, filter: &ContainerFilter) -> Result<Vec<Container>> {
-        let filters: Vec<String> = filter
-            .labels
-            .iter()
-            .map(|(name, value)| match value {
-                Some(value) => format!("label={name}={value}"),
-                None => format!("label={name}"),
-            })
-            .collect();
-        self.containers(&filters, !filter.running, filter.detail).await
+        self.containers(&wanted_labels(filter), !filter.running, filter.detail).await
     }
 
     async fn inspect(&self, container: &str) -> Result<Container> {
@@ -698,15 +716,19 @@ impl Engine for PodmanCli {
 
     async fn build(&self, spec: &BuildSpec, progress: &Progress) -> Result<ImageId> {
         let _permit = self.builds.acquire().await.map_err(|_| Error::ShuttingDown)?;
-        let mut outcome = build::build(&self.podman, spec, progress).await;
+        let mut outcome = build::build(&self.podman, &self.tidying, spec, progress).await;
         for _ in 0..GONE_MEANWHILE {
             match &outcome {
                 Err(error) if is_disturbed(error) => {}
                 _ => break,
             }
-            outcome = build::build(&self.podman, spec, progress).await;
+            outcome = build::build(&self.podman, &self.tidying, spec, progress).await;
         }
         outcome
+    }
+
+    async fn settle(&self) {
+        self.tidying.wait().await;
     }
 
     async fn push(&self, image: &str, _progress: &Progress) -> Result<()> {

@@ -3,7 +3,10 @@
 use std::{path::PathBuf, sync::Arc};
 
 use futures_util::stream::BoxStream;
-use runtime_core::{ContainerId, ContainerSpec, EngineInfo, Error, MachineName, Result, RuntimeKind, Wish};
+use runtime_core::{
+    Container, ContainerId, ContainerSpec, EngineInfo, Error, MachineName, Observed, Result, RuntimeKind,
+    Scope, Wish,
+};
 
 use crate::{cli::PodmanCli, command::Podman, podman::Via};
 
@@ -71,6 +74,19 @@ impl Line {
         _spec: &ContainerSpec,
         _cli: &PodmanCli,
     ) -> Option<Result<ContainerId>> {
+        match *self {}
+    }
+
+    pub(crate) async fn containers(
+        &self,
+        _labels: &[String],
+        _all: bool,
+        _cli: &PodmanCli,
+    ) -> Result<Vec<Container>> {
+        match *self {}
+    }
+
+    pub(crate) async fn besides(&self, _scope: &Scope) -> Result<Observed> {
         match *self {}
     }
 

@@ -188,7 +188,8 @@ pub(crate) fn seconds(at: SystemTime) -> String {
     at.format(&time::format_description::well_known::Rfc3339).unwrap_or_else(|_| since.as_secs().to_string())
 }
 
-/// A container as `podman ps --format json` lists it. With `--external` those of storage alone are listed too.
+/// A container as `podman ps --format json` lists it, and the service's own API. With `--external` those of storage alone are
+/// listed too.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct ListedContainer {
@@ -205,13 +206,25 @@ pub(crate) struct ListedContainer {
     #[serde(default)]
     networks: Option<BTreeSet<String>>,
     pub(crate) state: String,
-    /// Seconds since 1970.
-    pub(crate) created: u64,
+    created: Moment,
+}
+
+/// When something was.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Moment {
+    /// Seconds since 1970, by the command.
+    Seconds(u64),
+    /// RFC 3339, by the API.
+    Text(String),
 }
 
 impl ListedContainer {
     pub(crate) fn created(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(self.created)
+        match &self.created {
+            Moment::Seconds(seconds) => UNIX_EPOCH + Duration::from_secs(*seconds),
+            Moment::Text(text) => time(text).unwrap_or(UNIX_EPOCH),
+        }
     }
 
     pub(crate) fn into_container(self) -> Result<Container> {
@@ -428,6 +441,15 @@ mod tests {
             table.processes,
             [["root", "1", "0", "0.000", "1.5s", "?", "0s", "/fixture sleep  --now"]]
         );
+    }
+
+    #[test]
+    fn the_api_tells_times_as_text() {
+        let listed = |created: &str| {
+            let text = format!(r#"{{"Id": "1", "Names": ["a"], "State": "running", "Created": {created}}}"#);
+            json::<ListedContainer>("ps", text.as_bytes()).unwrap().into_container().unwrap().created
+        };
+        assert_eq!(listed(r#""2026-01-01T00:00:00Z""#), listed("1767225600"));
     }
 
     fn folder() -> PathBuf {

@@ -6,15 +6,15 @@ use async_trait::async_trait;
 use compose_file::ProjectName;
 use runtime_core::{
     AnonymousVolumes, Archive, AttachSpec, BuildSpec, Container, ContainerFilter, ContainerId, ContainerName,
-    ContainerSpec, CopiedOwner, Engine, EngineEvents, EngineInfo, ExecOutput, ExecSpec, HealthStatus, Image,
-    ImageId, Lack, LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, ResourceName,
+    ContainerSpec, CopiedOwner, Detail, Engine, EngineEvents, EngineInfo, ExecOutput, ExecSpec, HealthStatus,
+    Image, ImageId, Lack, LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, ResourceName,
     Result, RuntimeKind, Scope, Session, Usages, VolumeSpec, Wish,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     api::{Api, Line, Place},
-    cli::PodmanCli,
+    cli::{self, PodmanCli},
     command::Podman,
     create,
 };
@@ -145,11 +145,29 @@ impl PodmanEngine {
     }
 
     /// Looks over the service. It knows images by whole names alone.
-    async fn observe_by(line: &Line, scope: &Scope) -> Result<Observed> {
+    async fn observe_by(&self, line: &Line, scope: &Scope) -> Result<Observed> {
         let names: BTreeSet<String> =
             scope.images.iter().flat_map(|image| create::image_names(image)).collect();
-        let wider = Scope { images: names, ..scope.clone() };
-        let mut observed = line.heard(line.engine().observe(&wider).await)?;
+        let mut wider = Scope { images: names, ..scope.clone() };
+        let mut observed = if scope.detail == Detail::Whole {
+            line.heard(line.engine().observe(&wider).await)?
+        } else {
+            // Networks that a container is on need no look.
+            let mut networks = Scope::new(scope.project.clone());
+            if !scope.networks.of_project {
+                networks.networks = std::mem::take(&mut wider.networks);
+            }
+            let labels = [cli::label_of(&scope.project)];
+            let containers = line.containers(&labels, true, &self.cli);
+            let (containers, mut observed) = tokio::try_join!(containers, line.besides(&wider))?;
+            match cli::known(&containers, &networks.networks.names, &scope.project) {
+                Some(known) => observed.networks.extend(known),
+                None => {
+                    observed.networks.extend(line.besides(&networks).await?.networks);
+                }
+            }
+            Observed { containers, ..observed }
+        };
         let found = std::mem::take(&mut observed.images);
         let find = |image: &String| {
             let id = create::image_names(image).iter().find_map(|name| found.get(name).cloned())?;
@@ -188,13 +206,19 @@ impl Engine for PodmanEngine {
 
     async fn observe(&self, scope: &Scope) -> Result<Observed> {
         match self.api.line().await? {
-            Some(line) => Self::observe_by(&line, scope).await,
+            Some(line) => self.observe_by(&line, scope).await,
             None => self.cli.observe(scope).await,
         }
     }
 
     async fn list(&self, filter: &ContainerFilter) -> Result<Vec<Container>> {
-        either!(self, engine => engine.list(filter).await)
+        match self.api.line().await? {
+            Some(line) if filter.detail == Detail::Listed => {
+                line.containers(&cli::wanted_labels(filter), !filter.running, &self.cli).await
+            }
+            Some(line) => line.heard(line.engine().list(filter).await),
+            None => self.cli.list(filter).await,
+        }
     }
 
     async fn inspect(&self, container: &str) -> Result<Container> {
@@ -380,6 +404,10 @@ impl Engine for PodmanEngine {
     /// By a command: podman counts what a check says, and Docker's API has no word for running one.
     async fn check_health(&self, id: &ContainerId) -> Result<HealthStatus> {
         self.cli.check_health(id).await
+    }
+
+    async fn settle(&self) {
+        self.cli.settle().await;
     }
 
     async fn close(&self) {

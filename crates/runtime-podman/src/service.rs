@@ -34,8 +34,6 @@ use crate::{
 const PREFIX: &str = "longshore-podman-";
 /// Without a connection the service ends by itself after so long: that of a process that was killed.
 const ALONE: &str = "--time=5";
-/// How long its start may take, at most.
-const START: Duration = Duration::from_secs(10);
 /// How often is asked whether it answers.
 const PAUSE: Duration = Duration::from_millis(2);
 /// How long its pipes may stay open when it has ended.
@@ -44,8 +42,8 @@ const LINGER: Duration = Duration::from_secs(1);
 const HOLDING: &str = "/v1.41/events?filters=%7B%22event%22%3A%5B%22none%22%5D%7D";
 /// The time between two of them; podman ends what it tells of events when it begins a new file of them.
 const HOLD_AGAIN: Duration = Duration::from_secs(1);
-/// An answer that is read whole is not longer.
-const MOST_OF_AN_ANSWER: usize = 1 << 20;
+/// An answer that is read whole is not longer: a list of more containers than a computer has.
+const MOST_OF_AN_ANSWER: usize = 256 << 20;
 /// An empty folder of that age is nobody's who is at it still.
 const LEFT: Duration = Duration::from_secs(600);
 
@@ -61,12 +59,12 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Starts one and waits until it answers. Dropped before, nothing is left.
+    /// Starts one and waits until it answers, for so long. Dropped before, nothing is left.
     ///
     /// # Errors
     /// [`Error::NotInstalled`] without podman, [`Error::NotPermitted`] without a place for the socket,
     /// [`Error::TimedOut`], and what podman says when it does not stay.
-    pub(crate) async fn start(podman: &Podman) -> Result<Self> {
+    pub(crate) async fn start(podman: &Podman, patience: Duration) -> Result<Self> {
         let base = base();
         remove_left(&base);
         let folder = tempfile::Builder::new()
@@ -88,7 +86,6 @@ impl Service {
             lines
         });
         let mut reading = AbortOnDropHandle::new(reading);
-        let patience = START.min(podman.deadline);
         let answering = async {
             // It tells nobody when it listens.
             while ping(&socket).await.is_err() {
@@ -189,13 +186,17 @@ async fn get(socket: &Path, path: &str) -> io::Result<(Response<Incoming>, Abort
     ask(socket, request.map_err(io::Error::other)?).await
 }
 
-/// Tells something, over a connection of its own, and gives the status and the whole of the answer.
-pub(crate) async fn post(socket: &Path, path: &str, body: Vec<u8>) -> io::Result<(u16, Bytes)> {
-    let request = Request::post(path).header("Host", "podman").header("Content-Type", "application/json");
-    let request = request.body(Full::from(body)).map_err(io::Error::other)?;
-    let (answer, _connection) = ask(socket, request).await?;
+/// Asks for something, or tells it, over a connection of its own, and gives the status and the whole of the answer.
+pub(crate) async fn whole(socket: &Path, path: &str, told: Option<Vec<u8>>) -> io::Result<(u16, Bytes)> {
+    let (answer, _connection) = match told {
+        None => get(socket, path).await?,
+        Some(body) => {
+            let request =
+                Request::post(path).header("Host", "podman").header("Content-Type", "application/json");
+            ask(socket, request.body(Full::from(body)).map_err(io::Error::other)?).await?
+        }
+    };
     let status = answer.status().as_u16();
-    // Podman's answers to what is asked so are short.
     let body = Limited::new(answer.into_body(), MOST_OF_AN_ANSWER).collect().await;
     Ok((status, body.map_err(io::Error::other)?.to_bytes()))
 }

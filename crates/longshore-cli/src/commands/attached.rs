@@ -126,17 +126,23 @@ impl Command<'_> {
         started: &BTreeSet<String>,
         watch: Option<&DevelopOptions>,
     ) -> Result<ExitCode, Failure> {
-        let containers = self.runtime.ps(&self.target.name).await?;
-        let is_shown =
-            |container: &&Container| container.service().is_some_and(|name| self.shown.contains(name));
-        let printer =
-            self.printer(containers.iter().filter(is_shown).map(|container| container.name.as_str()));
         let shows = !self.shown.is_empty();
         let mut told = self.target.clone();
         if shows {
             told.services = self.shown.clone();
         }
-        let lines = self.runtime.attach(&told, started).await?;
+        let attached = async {
+            Ok::<_, Error>((self.runtime.ps(&told.name).await?, self.runtime.attach(&told, started).await?))
+        };
+        let (containers, lines) = tokio::select! {
+            biased;
+            signal = self.context.signals.nth(1) => return self.stop(Some(signal)).await,
+            attached = attached => attached?,
+        };
+        let is_shown =
+            |container: &&Container| container.service().is_some_and(|name| self.shown.contains(name));
+        let printer =
+            self.printer(containers.iter().filter(is_shown).map(|container| container.name.as_str()));
         let mut following = self.following(Some(lines), shows, printer);
         let aborts = self.args.abort_on_container_exit || self.args.exit_code_from.is_some();
         let telling = Telling::new(self.context, Tells::All);
@@ -239,6 +245,7 @@ impl Command<'_> {
 
     /// Stops the containers while their lines are written, and then the machine.
     async fn stop_beside(&self, told: &str, following: &mut Following) -> Result<(), Failure> {
+        let _ = following.printer.flush();
         // Logs go on between the events, so no line may change.
         let reporter = Arc::new(Reporter::unchanging(self.context.output));
         reporter.note(told);

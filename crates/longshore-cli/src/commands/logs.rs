@@ -20,6 +20,7 @@ pub(crate) async fn logs(args: &Logs, context: &Context) -> Result<ExitCode, Fai
     let mut output = context.output;
     output.stdout_colors &= !args.no_color;
     let prefix = if args.no_log_prefix { Prefix::None } else { Prefix::Container };
+    let mut printer = Printer::new(output, prefix, &target.name, []);
     let shown = context
         .reading(async {
             let mut containers = runtime.ps(&target.name).await?;
@@ -32,9 +33,8 @@ pub(crate) async fn logs(args: &Logs, context: &Context) -> Result<ExitCode, Fai
                 let name = format!("number {number} of {}", target.name);
                 return Err(Error::NotFound { kind: ResourceKind::Container, name }.into());
             }
-            let names = containers.iter().map(|container| container.name.as_str());
             let is_shown = |name: &str| args.index.is_none() || containers.iter().any(|one| one.name == name);
-            let mut printer = Printer::new(output, prefix, &target.name, names);
+            printer.expect(containers.iter().map(|container| container.name.as_str()));
             let mut lines = runtime.logs(&target, &options).await?;
             loop {
                 let next = match soon(&mut lines).await {
@@ -46,20 +46,17 @@ pub(crate) async fn logs(args: &Logs, context: &Context) -> Result<ExitCode, Fai
                 };
                 match next {
                     None => break,
-                    Some(Ok(line)) if !is_shown(&line.container) => {}
+                    Some(Ok(line)) if !is_shown(&line.container) => printer.flush()?,
                     Some(Ok(line)) => printer.print(&line)?,
                     // It was removed, and its log with it.
                     Some(Err(Error::NotFound { .. })) => {}
-                    Some(Err(error)) => {
-                        printer.flush()?;
-                        return Err(error.into());
-                    }
+                    Some(Err(error)) => return Err(error.into()),
                 }
             }
-            printer.flush()?;
             Ok(ExitCode::Ok)
         })
         .await;
+    printer.flush()?;
     // There is no other way to end it.
     shown.map_err(|failure| match failure {
         Failure::Signal(..) => Failure::Silent(failure.exit_code()),
