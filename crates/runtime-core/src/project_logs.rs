@@ -104,7 +104,13 @@ async fn begin(
     container: Container,
 ) -> Result<Option<(Container, Option<Opened>)>> {
     let (container, options, told) = match what {
-        What::Asked(options) => (container, options.clone(), Told::default()),
+        What::Asked(options) => {
+            // One that has ended says nothing more. If it begins again, its start is told.
+            let follow = options.follow && container.state.is_running();
+            // Times say what is new, so they are read of what is followed; whether they are shown is decided at the end.
+            let timestamps = options.timestamps || options.follow;
+            (container, LogOptions { follow, timestamps, ..options.clone() }, Told::default())
+        }
         What::FromNow { started } if started.contains(&container.name) => {
             match last_run(engine, target, &container.id, Known::default()).await? {
                 Some((container, options)) => (container, options, Told::default()),
@@ -123,8 +129,6 @@ async fn begin(
 
 /// A container's log, unless it has been removed meanwhile.
 async fn open_log(engine: &dyn Engine, id: &ContainerId, options: LogOptions) -> Result<Option<LogStream>> {
-    // Times say what is new, so they are read of what is followed; whether they are shown is decided at the end.
-    let options = LogOptions { timestamps: options.timestamps || options.follow, ..options };
     match engine.logs(id, &options).await {
         Ok(lines) => Ok(Some(lines)),
         Err(Error::NotFound { .. }) => Ok(None),
