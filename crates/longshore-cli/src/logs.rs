@@ -43,21 +43,13 @@ pub(crate) struct Printer {
 const AT_ONCE: usize = 64 << 10;
 
 impl Printer {
-    /// For a project of which these containers are known.
-    pub(crate) fn new<'a>(
-        output: Output,
-        prefix: Prefix,
-        project: &ProjectName,
-        containers: impl IntoIterator<Item = &'a str>,
-    ) -> Self {
+    /// For a project of which no container is known yet.
+    pub(crate) fn new(output: Output, prefix: Prefix, project: &ProjectName) -> Self {
         let project = format!("{project}-");
-        let mut printer =
-            Self { output, prefix, project, width: 0, colors: HashMap::new(), written: String::new() };
-        printer.expect(containers);
-        printer
+        Self { output, prefix, project, width: 0, colors: HashMap::new(), written: String::new() }
     }
 
-    /// These containers are known too.
+    /// These containers are known from now on.
     pub(crate) fn expect<'a>(&mut self, containers: impl IntoIterator<Item = &'a str>) {
         for container in containers {
             self.color(container);
@@ -113,6 +105,18 @@ impl Printer {
         written
     }
 
+    /// The next of them. What was printed before is written when this has to wait for it. Safe to cancel.
+    ///
+    /// # Errors
+    /// As [`Printer::print`].
+    pub(crate) async fn next_of<S: Stream + Unpin>(&mut self, lines: &mut S) -> io::Result<Option<S::Item>> {
+        if let Some(next) = soon(lines).await {
+            return Ok(next);
+        }
+        self.flush()?;
+        Ok(lines.next().await)
+    }
+
     /// Says that a container has ended. For programs it is an event, because stdout has lines of logs only.
     ///
     /// # Errors
@@ -135,7 +139,7 @@ const TURNS: usize = 3;
 
 /// The next line, or `None` if there is none before this has to wait for the engine: lines that come together are written
 /// together, and none waits for another. Safe to cancel.
-pub(crate) async fn soon<S: Stream + Unpin>(lines: &mut S) -> Option<Option<S::Item>> {
+async fn soon<S: Stream + Unpin>(lines: &mut S) -> Option<Option<S::Item>> {
     let mut turns = 0..TURNS;
     poll_fn(|context| match lines.poll_next_unpin(context) {
         Poll::Ready(next) => Poll::Ready(Some(next)),

@@ -43,9 +43,8 @@ fn main() -> std::process::ExitCode {
         Err(error) => return refuse(&error).into(),
     };
     let mut runtime = match cli.command {
-        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
-        // What is typed or heard goes on while nobody reads what is said.
-        Command::Exec(_) | Command::Run(_) | Command::Attach(_) | Command::Events(_) => {
+        // A server has much to do at once; and what is typed or heard goes on while nobody reads what is said.
+        Command::Serve(_) | Command::Exec(_) | Command::Run(_) | Command::Attach(_) | Command::Events(_) => {
             tokio::runtime::Builder::new_multi_thread()
         }
         // The others wait for their engine most of the time, and more threads would but wake each other for all that it says.

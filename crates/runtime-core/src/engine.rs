@@ -400,6 +400,17 @@ pub struct ContainerFilter {
     pub detail: Detail,
 }
 
+impl ContainerFilter {
+    /// The labels as engines' filters name them: `name=value`, or `name` with any value.
+    pub fn label_words(&self) -> Vec<String> {
+        let word = |(name, value): &(String, Option<String>)| match value {
+            Some(value) => format!("{name}={value}"),
+            None => name.clone(),
+        };
+        self.labels.iter().map(word).collect()
+    }
+}
+
 /// The id that an engine gave to a container.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct ContainerId(pub String);

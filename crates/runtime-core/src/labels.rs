@@ -3,7 +3,12 @@
 //! Seen on docker compose 2.26: a container without [`CONFIG_HASH`] is in none of its lists, and one without
 //! [`ONEOFF`] is left behind by its `down`.
 
-use compose_file::Condition;
+use compose_file::{Condition, ProjectName};
+
+/// The label of a project's things as engines' filters name it.
+pub fn of_project(project: &ProjectName) -> String {
+    format!("{PROJECT}={project}")
+}
 
 /// The project's name.
 pub const PROJECT: &str = "com.docker.compose.project";

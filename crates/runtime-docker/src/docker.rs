@@ -157,7 +157,6 @@ impl DockerEngine {
         Ok((container, check))
     }
 
-    /// Lists containers and, if told so, looks at each: a list has no exit code and no health but in a sentence.
     /// As [`Engine::observe`], but for containers.
     ///
     /// # Errors
@@ -168,6 +167,7 @@ impl DockerEngine {
         Ok(Observed { networks, volumes, images, ..Observed::default() })
     }
 
+    /// Lists containers and, if told so, looks at each: a list has no exit code and no health but in a sentence.
     async fn containers(
         &self,
         filters: HashMap<String, Vec<String>>,
@@ -444,19 +444,14 @@ impl Engine for DockerEngine {
     }
 
     async fn observe(&self, scope: &Scope) -> Result<Observed> {
-        let filters =
-            HashMap::from([("label".to_owned(), vec![format!("{}={}", labels::PROJECT, scope.project)])]);
+        let filters = HashMap::from([("label".to_owned(), vec![labels::of_project(&scope.project)])]);
         let containers = self.containers(filters, true, scope.detail);
         let (containers, observed) = tokio::try_join!(containers, self.observe_besides(scope))?;
         Ok(Observed { containers, ..observed })
     }
 
     async fn list(&self, filter: &ContainerFilter) -> Result<Vec<Container>> {
-        let labels = filter.labels.iter().map(|(name, value)| match value {
-            Some(value) => format!("{name}={value}"),
-            None => name.clone(),
-        });
-        let filters = HashMap::from([("label".to_owned(), labels.collect())]);
+        let filters = HashMap::from([("label".to_owned(), filter.label_words())]);
         self.containers(filters, !filter.running, filter.detail).await
     }
 
@@ -681,7 +676,7 @@ impl Engine for DockerEngine {
     async fn remove_replaced_images(&self, project: &ProjectName) -> Result<()> {
         let filters = HashMap::from([
             ("dangling", vec!["true".to_owned()]),
-            ("label", vec![format!("{}={project}", labels::PROJECT)]),
+            ("label", vec![labels::of_project(project)]),
         ]);
         let query = PruneImagesOptionsBuilder::new().filters(&filters).build();
         self.ask_undisturbed("remove images of", ResourceKind::Project, project.as_str(), |docker| {
@@ -700,7 +695,7 @@ impl Engine for DockerEngine {
         let client = self.connection().patient_client(ALWAYS).await?;
         let mut filters = HashMap::from([("type", vec!["container".to_owned()])]);
         if let Some(project) = project {
-            filters.insert("label", vec![format!("{}={project}", labels::PROJECT)]);
+            filters.insert("label", vec![labels::of_project(project)]);
         }
         let peer = self.peer();
         let subscribe = move |from: Option<SystemTime>| {

@@ -386,20 +386,6 @@ impl PodmanCli {
     }
 }
 
-/// The label of a project's containers, as podman's filters name it.
-pub(crate) fn label_of(project: &ProjectName) -> String {
-    format!("{}={project}", labels::PROJECT)
-}
-
-/// The labels that containers are to have, as podman's filters name them.
-pub(crate) fn wanted_labels(filter: &ContainerFilter) -> Vec<String> {
-    let name = |(name, value): &(String, Option<String>)| match value {
-        Some(value) => format!("{name}={value}"),
-        None => name.clone(),
-    };
-    filter.labels.iter().map(name).collect()
-}
-
 /// Asks, and again, so many times at most, as long as it comes to that.
 async fn again<F: Future<Output = Result<Finished>>>(
     ask: impl Fn() -> F,
@@ -544,7 +530,7 @@ impl Engine for PodmanCli {
 
     async fn observe(&self, scope: &Scope) -> Result<Observed> {
         let project = &scope.project;
-        let labels = [label_of(project)];
+        let labels = [labels::of_project(project)];
         let networks = || self.resources::<ListedNetwork>(["network", "ls"], project, &scope.networks);
         let with_networks = async {
             let containers = self.containers(&labels, true, scope.detail);
@@ -567,7 +553,7 @@ impl Engine for PodmanCli {
     }
 
     async fn list(&self, filter: &ContainerFilter) -> Result<Vec<Container>> {
-        self.containers(&wanted_labels(filter), !filter.running, filter.detail).await
+        self.containers(&filter.label_words(), !filter.running, filter.detail).await
     }
 
     async fn inspect(&self, container: &str) -> Result<Container> {
@@ -765,7 +751,7 @@ impl Engine for PodmanCli {
     }
 
     async fn remove_replaced_images(&self, project: &ProjectName) -> Result<()> {
-        let label = format!("label={}={project}", labels::PROJECT);
+        let label = format!("label={}", labels::of_project(project));
         let command = Invocation::new(["image", "prune", "--force", "--filter", &label]);
         self.see(&command, ResourceKind::Project, project.as_str()).await.map(|_| ())
     }
@@ -775,7 +761,7 @@ impl Engine for PodmanCli {
     }
 
     async fn events(&self, project: Option<&ProjectName>) -> Result<EngineEvents> {
-        logs::events(self, project.map(ProjectName::as_str)).await
+        logs::events(self, project).await
     }
 
     async fn exec(&self, id: &ContainerId, spec: &ExecSpec) -> Result<ExecOutput> {

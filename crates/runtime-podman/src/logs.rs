@@ -6,13 +6,14 @@ use std::{
 };
 
 use async_trait::async_trait;
+use compose_file::ProjectName;
 use futures_util::{
     StreamExt,
     stream::{self, BoxStream, SelectAll},
 };
 use runtime_core::{
     ContainerId, Engine, EngineEvents, Error, LogLine, LogLines, LogOptions, LogSource, LogStream,
-    Rereadable, ResourceKind, Result, Run, Subscription, Usages, reread, reread_last, resubscribing,
+    Rereadable, ResourceKind, Result, Run, Subscription, Usages, labels, reread, reread_last, resubscribing,
 };
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio_util::io::ReaderStream;
@@ -309,20 +310,23 @@ impl Pipe {
 const CONNECTING: &str = "30s";
 
 /// What happens to containers from now on.
-pub(crate) async fn events(engine: &PodmanCli, project: Option<&str>) -> Result<EngineEvents> {
+pub(crate) async fn events(engine: &PodmanCli, project: Option<&ProjectName>) -> Result<EngineEvents> {
     // Podman takes a while until it listens; what happens until then is not lost.
     let from = engine.podman().global.is_empty().then(SystemTime::now);
-    let (engine, project) = (engine.clone(), project.map(str::to_owned));
-    resubscribing(move |from| std::future::ready(subscribe(engine.podman(), project.as_deref(), from)), from)
+    let (engine, project) = (engine.clone(), project.cloned());
+    resubscribing(move |from| std::future::ready(subscribe(engine.podman(), project.as_ref(), from)), from)
         .await
 }
 
-fn subscribe(podman: &Podman, project: Option<&str>, from: Option<SystemTime>) -> Result<Subscription> {
+fn subscribe(
+    podman: &Podman,
+    project: Option<&ProjectName>,
+    from: Option<SystemTime>,
+) -> Result<Subscription> {
     let mut command =
         Invocation::new(["events", "--stream", "--format", "json", "--filter", "type=container"]);
     if let Some(project) = project {
-        command = command
-            .args(["--filter".to_owned(), format!("label={}={project}", runtime_core::labels::PROJECT)]);
+        command = command.args(["--filter".to_owned(), format!("label={}", labels::of_project(project))]);
     }
     let since = from.map_or_else(|| CONNECTING.to_owned(), parse::seconds);
     command = command.args([format!("--since={since}")]);

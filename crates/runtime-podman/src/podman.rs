@@ -8,7 +8,7 @@ use runtime_core::{
     AnonymousVolumes, Archive, AttachSpec, BuildSpec, Container, ContainerFilter, ContainerId, ContainerName,
     ContainerSpec, CopiedOwner, Detail, Engine, EngineEvents, EngineInfo, ExecOutput, ExecSpec, HealthStatus,
     Image, ImageId, Lack, LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, ResourceName,
-    Result, RuntimeKind, Scope, Session, Usages, VolumeSpec, Wish,
+    Result, RuntimeKind, Scope, Session, Usages, VolumeSpec, Wish, labels,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -153,19 +153,18 @@ impl PodmanEngine {
             line.heard(line.engine().observe(&wider).await)?
         } else {
             // Networks that a container is on need no look.
-            let mut networks = Scope::new(scope.project.clone());
+            let mut later = Scope::new(scope.project.clone());
             if !scope.networks.of_project {
-                networks.networks = std::mem::take(&mut wider.networks);
+                later.networks = std::mem::take(&mut wider.networks);
             }
-            let labels = [cli::label_of(&scope.project)];
+            let labels = [labels::of_project(&scope.project)];
             let containers = line.containers(&labels, true, &self.cli);
             let (containers, mut observed) = tokio::try_join!(containers, line.besides(&wider))?;
-            match cli::known(&containers, &networks.networks.names, &scope.project) {
-                Some(known) => observed.networks.extend(known),
-                None => {
-                    observed.networks.extend(line.besides(&networks).await?.networks);
-                }
-            }
+            let networks = match cli::known(&containers, &later.networks.names, &scope.project) {
+                Some(known) => known,
+                None => line.besides(&later).await?.networks,
+            };
+            observed.networks.extend(networks);
             Observed { containers, ..observed }
         };
         let found = std::mem::take(&mut observed.images);
@@ -214,7 +213,7 @@ impl Engine for PodmanEngine {
     async fn list(&self, filter: &ContainerFilter) -> Result<Vec<Container>> {
         match self.api.line().await? {
             Some(line) if filter.detail == Detail::Listed => {
-                line.containers(&cli::wanted_labels(filter), !filter.running, &self.cli).await
+                line.containers(&filter.label_words(), !filter.running, &self.cli).await
             }
             Some(line) => line.heard(line.engine().list(filter).await),
             None => self.cli.list(filter).await,

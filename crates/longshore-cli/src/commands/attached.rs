@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use futures_util::StreamExt;
 use longshore::{
     Attached, Call, Container, ContainerRuntime, DevelopOptions, Error, Foreground, Kept, MachineEnd,
     Projects, ShutdownOptions, StopOptions, Target,
@@ -18,7 +17,7 @@ use crate::{
     args::InForeground,
     context::{Context, Tells},
     exit::{ExitCode, Failure},
-    logs::{Prefix, Printer, soon},
+    logs::{Prefix, Printer},
     report::{Report, Reporter},
     signals::Signal,
 };
@@ -69,13 +68,7 @@ impl Following {
     /// next step finds no other.
     async fn step(&mut self) -> Result<bool, Failure> {
         let Some(lines) = &mut self.lines else { return Ok(false) };
-        let next = match soon(lines).await {
-            Some(next) => next,
-            None => {
-                self.printer.flush()?;
-                lines.next().await
-            }
-        };
+        let next = self.printer.next_of(lines).await?;
         if !matches!(next, Some(Ok(_))) {
             self.printer.flush()?;
         }
@@ -141,8 +134,8 @@ impl Command<'_> {
         };
         let is_shown =
             |container: &&Container| container.service().is_some_and(|name| self.shown.contains(name));
-        let printer =
-            self.printer(containers.iter().filter(is_shown).map(|container| container.name.as_str()));
+        let mut printer = self.printer();
+        printer.expect(containers.iter().filter(is_shown).map(|container| container.name.as_str()));
         let mut following = self.following(Some(lines), shows, printer);
         let aborts = self.args.abort_on_container_exit || self.args.exit_code_from.is_some();
         let telling = Telling::new(self.context, Tells::All);
@@ -219,11 +212,11 @@ impl Command<'_> {
         Following { lines, shows, timestamps: self.args.timestamps, printer, ended: Vec::new() }
     }
 
-    fn printer<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Printer {
+    fn printer(&self) -> Printer {
         let prefix = if self.args.no_log_prefix { Prefix::None } else { Prefix::Container };
         let mut output = self.context.output;
         output.stdout_colors &= !self.args.no_color;
-        Printer::new(output, prefix, &self.target.name, names)
+        Printer::new(output, prefix, &self.target.name)
     }
 
     /// Watches files, if that is wanted, until it cannot go on.
@@ -238,7 +231,7 @@ impl Command<'_> {
 
     /// Stops the containers in reverse order of dependency; after a second signal, at once.
     pub(crate) async fn stop(&self, signal: Option<Signal>) -> Result<ExitCode, Failure> {
-        let mut following = self.following(None, true, self.printer([]));
+        let mut following = self.following(None, true, self.printer());
         self.stop_beside(STOPPING, &mut following).await?;
         Err(because_of(signal))
     }

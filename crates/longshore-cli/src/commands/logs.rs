@@ -1,6 +1,5 @@
 //! `logs`.
 
-use futures_util::StreamExt;
 use longshore::{Error, LogOptions, ResourceKind};
 
 use super::list::check_named;
@@ -8,7 +7,7 @@ use crate::{
     args::Logs,
     context::Context,
     exit::{ExitCode, Failure},
-    logs::{Prefix, Printer, soon},
+    logs::{Prefix, Printer},
 };
 
 /// Shows what containers have written.
@@ -20,7 +19,7 @@ pub(crate) async fn logs(args: &Logs, context: &Context) -> Result<ExitCode, Fai
     let mut output = context.output;
     output.stdout_colors &= !args.no_color;
     let prefix = if args.no_log_prefix { Prefix::None } else { Prefix::Container };
-    let mut printer = Printer::new(output, prefix, &target.name, []);
+    let mut printer = Printer::new(output, prefix, &target.name);
     let shown = context
         .reading(async {
             let mut containers = runtime.ps(&target.name).await?;
@@ -36,21 +35,13 @@ pub(crate) async fn logs(args: &Logs, context: &Context) -> Result<ExitCode, Fai
             let is_shown = |name: &str| args.index.is_none() || containers.iter().any(|one| one.name == name);
             printer.expect(containers.iter().map(|container| container.name.as_str()));
             let mut lines = runtime.logs(&target, &options).await?;
-            loop {
-                let next = match soon(&mut lines).await {
-                    Some(next) => next,
-                    None => {
-                        printer.flush()?;
-                        lines.next().await
-                    }
-                };
-                match next {
-                    None => break,
-                    Some(Ok(line)) if !is_shown(&line.container) => printer.flush()?,
-                    Some(Ok(line)) => printer.print(&line)?,
+            while let Some(line) = printer.next_of(&mut lines).await? {
+                match line {
+                    Ok(line) if !is_shown(&line.container) => printer.flush()?,
+                    Ok(line) => printer.print(&line)?,
                     // It was removed, and its log with it.
-                    Some(Err(Error::NotFound { .. })) => {}
-                    Some(Err(error)) => return Err(error.into()),
+                    Err(Error::NotFound { .. }) => {}
+                    Err(error) => return Err(error.into()),
                 }
             }
             Ok(ExitCode::Ok)
