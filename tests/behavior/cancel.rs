@@ -1,5 +1,7 @@
 //! Nothing half done is lost: an `up` that ends anywhere is found by `down` and completed by `up`.
 
+use std::process::{Command, Stdio};
+
 use compose_file::Project;
 use futures_util::FutureExt;
 use longshore_tests::{Case, Failed, Outcome, Recorder, Suite, behaviours};
@@ -16,6 +18,9 @@ pub(crate) fn tests(suite: &mut Suite) {
         waiting_for_health_is_cancelled,
         down_cancelled_anywhere_is_completed_by_down,
         stop_is_cancelled_within_the_grace_period,
+    );
+    behaviours!(suite, if |backend| matches!(backend.name, "podman" | "podman-api");
+        a_start_that_was_killed_is_completed,
     );
 }
 
@@ -202,5 +207,43 @@ services:
     };
     case.runtime().down(&Target::from(&project), &quickly, &Call::default()).await?;
     assert!(case.things_of(&project.name).await?.is_empty());
+    Ok(())
+}
+
+/// Runs a program to its end, and gives what it printed. Fails when it fails.
+fn said(program: &str, words: &[&str]) -> Result<String, Failed> {
+    let output = Command::new(program).args(words).output()?;
+    if !output.status.success() {
+        return Err(format!("{program} {words:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+async fn a_start_that_was_killed_is_completed(case: Case) -> Outcome {
+    let project = case.sleeper("")?;
+    case.up(&project).await?;
+    let id = case.container(&project, "web").await?.id.to_string();
+    let oci = said("podman", &["container", "inspect", "--format", "{{.OCIRuntime}}", &id])?;
+    // When the runtime has made the container, which podman has not written down yet.
+    for _ in 0..5 {
+        case.stop(&project).await?;
+        let mut start = Command::new("podman")
+            .args(["start", &id])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        while said(&oci, &["state", &id]).is_err() && start.try_wait()?.is_none() {}
+        start.kill()?;
+        start.wait()?;
+        case.up(&project).await?;
+        assert!(case.container(&project, "web").await?.state.is_running());
+    }
+    // When its process runs, which podman has not written down yet.
+    case.stop(&project).await?;
+    said("podman", &["init", &id])?;
+    said(&oci, &["start", &id])?;
+    case.up(&project).await?;
+    assert!(case.container(&project, "web").await?.state.is_running());
+    assert_eq!(case.container(&project, "web").await?.id.to_string(), id);
     Ok(())
 }

@@ -40,7 +40,7 @@ use crate::{
     confine,
     connect::{ALWAYS, Behind, Connection, DockerConfig},
     convert, exec,
-    failure::{Asked, Peer, explain, has_gone_meanwhile, said, without_values},
+    failure::{Asked, Peer, explain, has_gone_meanwhile, is_left_by_a_start, said, without_values},
     logs, pull, stats,
 };
 
@@ -476,7 +476,7 @@ impl Engine for DockerEngine {
 
     async fn start_container(&self, id: &ContainerId) -> Result<()> {
         self.shared.checks.forget(&id.0);
-        let mut looks = 0;
+        let (mut looks, mut finds) = (0, 0);
         loop {
             let started = self
                 .ask("start container", ResourceKind::Container, &id.0, |docker| {
@@ -489,6 +489,8 @@ impl Engine for DockerEngine {
                     looks += 1;
                     tokio::time::sleep(TWIN_PAUSE).await;
                 }
+                // Podman takes away what one of its starts that was killed has left when it finds it, and fails.
+                Err(error) if is_left_by_a_start(&error) && finds < DISTURBED => finds += 1,
                 outcome => return outcome,
             }
         }

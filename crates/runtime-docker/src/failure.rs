@@ -138,6 +138,11 @@ pub(crate) fn has_gone_meanwhile(error: &Error, name: &str) -> bool {
     }
 }
 
+/// Whether a start failed for what a `podman start` that was killed had left with the runtime, in the words of runc and of crun.
+pub(crate) fn is_left_by_a_start(error: &Error) -> bool {
+    matches!(error, Error::Api { message, .. } if message.contains("OCI runtime") && message.contains("already exists"))
+}
+
 fn refused(
     status: u16,
     message: &str,
@@ -158,7 +163,8 @@ fn refused(
     if has("dependent containers") {
         return Error::InUse { kind, name: owned, reason };
     }
-    if has("is already in use") || has("already exists") {
+    // What already exists for a runtime is what a start of Podman's that was killed has left.
+    if has("is already in use") || has("already exists") && !has("oci runtime") {
         let by = reason
             .split(" by ")
             .nth(1)

@@ -29,7 +29,7 @@ use crate::{
     command::{Finished, Invocation, Podman},
     confine, copy,
     create::{self, Then},
-    failure::{Subject, explain, is_gone, is_passing, unexpected},
+    failure::{Subject, explain, is_gone, is_left_by_a_start, is_passing, unexpected},
     logs,
     parse::{self, Inspected, InspectedImage, ListedContainer, ListedNetwork, ListedVolume, Version},
     session::{self, Talk},
@@ -337,6 +337,19 @@ impl PodmanCli {
         self.podman.run(&command.args(["--"]).args(ids.iter().map(|id| &id.0))).await
     }
 
+    /// Ends the process of a container whose `podman start` was killed after the process began and before podman wrote that down.
+    /// Such a container is not running for podman, and cannot be started. Returns whether it was one, or may have been.
+    pub(crate) async fn end_unwritten(&self, id: &ContainerId) -> bool {
+        let command = Invocation::new(["container", "inspect", "--format", "{{.State.Status}}", "--", &id.0]);
+        let is_unwritten = |seen: &Finished| seen.succeeded() && seen.text().trim() == "initialized";
+        if !self.podman.run(&command).await.is_ok_and(|seen| is_unwritten(&seen)) {
+            return false;
+        }
+        tracing::debug!(container = %id, "ending what a start that was killed has begun");
+        let stopped = self.stop(std::slice::from_ref(id), Some(Duration::ZERO)).await;
+        stopped.is_ok_and(|stopped| stopped.succeeded())
+    }
+
     /// Removes what a killed `podman create` has left of a container: a name and layers, but no container. Returns
     /// whether there was such a thing. One that is young may be somebody's who is still at it.
     async fn clear_unfinished(&self, name: &str) -> Result<bool> {
@@ -579,9 +592,13 @@ impl Engine for PodmanCli {
     }
 
     async fn start_container(&self, id: &ContainerId) -> Result<()> {
-        self.succeed(&Invocation::new(["start", "--", &id.0]), ResourceKind::Container, &id.0)
-            .await
-            .map(|_| ())
+        let command = Invocation::new(["start", "--", &id.0]);
+        // Podman takes away what a start that was killed has left when it finds it, and fails.
+        let finished = again(|| self.podman.run(&command), GONE_MEANWHILE, is_left_by_a_start).await?;
+        if finished.succeeded() {
+            return Ok(());
+        }
+        Err(explain(&finished, Subject { kind: ResourceKind::Container, name: &id.0 }))
     }
 
     async fn stop_container(&self, id: &ContainerId, grace: Option<Duration>) -> Result<()> {

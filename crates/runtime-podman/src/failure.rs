@@ -49,11 +49,8 @@ pub(crate) fn explain(finished: &Finished, subject: Subject<'_>) -> Error {
     if has("has dependent containers") {
         return Error::InUse { kind, name, reason: reason() };
     }
-    if has("is already in use")
-        || has("already exists")
-        || has("network already exists")
-        || has("volume already exists")
-    {
+    // What already exists for a runtime is what a start that was killed has left.
+    if has("is already in use") || has("already exists") && !has("oci runtime") {
         let by = reason()
             .split(" by ")
             .nth(1)
@@ -102,6 +99,11 @@ pub(crate) fn is_gone(finished: &Finished) -> bool {
 pub(crate) fn is_passing(finished: &Finished) -> bool {
     // Over a machine's connection podman was seen to end so, without a word, on a computer whose cores were all busy.
     finished.exit_code == Some(125) && finished.stderr.is_empty()
+}
+
+/// Whether a start failed for what one that was killed had left with the runtime, in the words of runc and of crun.
+pub(crate) fn is_left_by_a_start(finished: &Finished) -> bool {
+    finished.stderr.iter().any(|line| line.contains("OCI runtime") && line.contains("already exists"))
 }
 
 /// The name in `with name or ID "x" found: …` and `with name or ID x: …`.

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use compose_file::ProjectName;
 use runtime_core::{
     AnonymousVolumes, Archive, AttachSpec, BuildSpec, Container, ContainerFilter, ContainerId, ContainerName,
-    ContainerSpec, CopiedOwner, Detail, Engine, EngineEvents, EngineInfo, ExecOutput, ExecSpec, HealthStatus,
-    Image, ImageId, Lack, LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress, ResourceName,
-    Result, RuntimeKind, Scope, Session, Usages, VolumeSpec, Wish, labels,
+    ContainerSpec, CopiedOwner, Detail, Engine, EngineEvents, EngineInfo, Error, ExecOutput, ExecSpec,
+    HealthStatus, Image, ImageId, Lack, LogOptions, LogStream, NetworkSpec, Observed, ProcessTable, Progress,
+    ResourceName, Result, RuntimeKind, Scope, Session, Usages, VolumeSpec, Wish, labels,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -245,7 +245,13 @@ impl Engine for PodmanEngine {
     }
 
     async fn start_container(&self, id: &ContainerId) -> Result<()> {
-        either!(self, engine => engine.start_container(id).await)
+        let started = either!(self, engine => engine.start_container(id).await);
+        match started {
+            Err(Error::Command(_) | Error::Api { .. }) if self.cli.end_unwritten(id).await => {
+                either!(self, engine => engine.start_container(id).await)
+            }
+            outcome => outcome,
+        }
     }
 
     async fn stop_container(&self, id: &ContainerId, grace: Option<Duration>) -> Result<()> {
