@@ -94,7 +94,7 @@ impl PodmanCli {
     }
 
     /// Whether containers run on another computer, a machine for one.
-    fn is_remote(&self) -> bool {
+    pub(crate) fn is_remote(&self) -> bool {
         !self.podman.global.is_empty()
     }
 
@@ -124,12 +124,16 @@ impl PodmanCli {
         }
     }
 
-    /// Whether podman keeps a container's log in a file, and not in the journal.
-    pub(crate) async fn logs_to_a_file(&self, id: &str) -> Result<bool> {
-        let command =
-            Invocation::new(["container", "inspect", "--format", "{{.HostConfig.LogConfig.Type}}", "--", id]);
+    /// The file in which podman keeps a container's log, where its engine runs. `None` when that is the journal or nothing.
+    pub(crate) async fn log_file(&self, id: &str) -> Result<Option<PathBuf>> {
+        let format = "{{.HostConfig.LogConfig.Type}} {{.HostConfig.LogConfig.Path}}";
+        let command = Invocation::new(["container", "inspect", "--format", format, "--", id]);
         let finished = self.see(&command, ResourceKind::Container, id).await?;
-        Ok(matches!(finished.text().as_str(), "k8s-file" | "json-file"))
+        let told = finished.text();
+        Ok(match told.split_once(' ') {
+            Some(("k8s-file" | "json-file", path)) => Some(PathBuf::from(path)),
+            _ => None,
+        })
     }
 
     pub(crate) fn shared_podman(&self) -> Arc<Podman> {

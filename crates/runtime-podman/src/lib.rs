@@ -26,6 +26,7 @@ pub mod convert;
 mod copy;
 mod create;
 mod failure;
+mod log_file;
 mod logs;
 mod machine;
 mod parse;

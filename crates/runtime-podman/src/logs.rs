@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    path::PathBuf,
     time::{Duration, SystemTime},
 };
 
@@ -22,6 +23,7 @@ use crate::{
     cli::PodmanCli,
     command::{Finished, Group, Invocation, MAX_STDERR_LINES, Podman, last_lines, read_line},
     failure::{Subject, explain},
+    log_file::{self, Wanted},
     parse,
 };
 
@@ -60,10 +62,11 @@ struct Reading {
     over: bool,
 }
 
-/// A container's log, and what keeps it.
+/// A container's log in a file.
 struct Log {
     engine: PodmanCli,
     id: String,
+    file: PathBuf,
 }
 
 /// Podman (4.3.1) loses lines of a log in a file that it follows: at one that is half written it goes to the file's end, over
@@ -79,6 +82,10 @@ impl Rereadable for Log {
         tail: Option<u64>,
         to_the_end: bool,
     ) -> Result<LogStream> {
+        let wanted = Wanted { since, in_order: true, tail, times: true, to_the_end };
+        if let Some(lines) = log_file::read(&self.file, wanted).await {
+            return Ok(lines);
+        }
         let options = LogOptions { since, tail, follow: false, timestamps: true };
         read(self.engine.clone(), &self.id, &options, to_the_end)
     }
@@ -117,14 +124,20 @@ async fn run(engine: &PodmanCli, id: &str, newest: Option<SystemTime>) -> Result
 }
 
 pub(crate) async fn open(engine: PodmanCli, id: &str, options: &LogOptions) -> Result<LogStream> {
-    let depends_on_what_keeps_it = options.follow || options.tail.is_some();
-    if !depends_on_what_keeps_it || !engine.logs_to_a_file(id).await? {
-        return read(engine, id, options, true);
+    // Elsewhere a file cannot be read, and each command is dear.
+    let is_by_file = options.follow || options.tail.is_some() || !engine.is_remote();
+    let file = if is_by_file { engine.log_file(id).await? } else { None };
+    let Some(file) = file else { return read(engine, id, options, true) };
+    let log = Log { engine, id: id.to_owned(), file };
+    if options.follow {
+        return Ok(reread(log, options.clone()));
     }
-    let log = Log { engine, id: id.to_owned() };
-    match options.tail {
-        Some(tail) if !options.follow => reread_last(&log, tail, options).await,
-        _ => Ok(reread(log, options.clone())),
+    let (since, tail, times) = (options.since, options.tail, options.timestamps);
+    let wanted = Wanted { since, in_order: false, tail, times, to_the_end: true };
+    match (log_file::read(&log.file, wanted).await, tail) {
+        (Some(lines), _) => Ok(lines),
+        (None, Some(tail)) => reread_last(&log, tail, options).await,
+        (None, None) => read(log.engine, id, options, true),
     }
 }
 
