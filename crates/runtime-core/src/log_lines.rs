@@ -222,6 +222,12 @@ impl LogLines {
         self.ready.len()
     }
 
+    /// When the line of a stream began whose end is awaited, in the engine's words.
+    pub fn open(&self, source: LogSource) -> Option<&str> {
+        let half = &self.halves[index(source)];
+        half.time.as_deref().filter(|_| half.open && !half.dropped)
+    }
+
     /// When the newest line, or piece of one, was printed.
     pub fn last(&self) -> Option<SystemTime> {
         self.last.newest()

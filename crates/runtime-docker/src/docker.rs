@@ -50,6 +50,8 @@ const GRACE_SECONDS: i64 = 10;
 /// How often a network that is there twice is looked at again, and the time between two looks.
 const TWIN_LOOKS: u32 = 50;
 const TWIN_PAUSE: Duration = Duration::from_millis(100);
+/// How often a container is started again whose `podman start` was killed. Once is enough, if nobody kills another.
+const KILLED_STARTS: u32 = 2;
 /// How often a request is made again that other things' going disturbed.
 const DISTURBED: usize = 10;
 /// The columns of processes that Podman knows by itself.
@@ -490,7 +492,13 @@ impl Engine for DockerEngine {
                     tokio::time::sleep(TWIN_PAUSE).await;
                 }
                 // Podman takes away what one of its starts that was killed has left when it finds it, and fails.
-                Err(error) if is_left_by_a_start(&error) && finds < DISTURBED => finds += 1,
+                Err(error)
+                    if is_left_by_a_start(&error)
+                        && self.connection().is_podman()
+                        && finds < KILLED_STARTS =>
+                {
+                    finds += 1
+                }
                 outcome => return outcome,
             }
         }

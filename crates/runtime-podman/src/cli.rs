@@ -47,6 +47,9 @@ const GONE_MEANWHILE: usize = 10;
 /// How often is looked again at what could not be read for a moment.
 const PASSING: usize = 5;
 
+/// How often a container is started again whose start was killed. Once is enough, if nobody kills another.
+const LEFT_BY_A_START: usize = 2;
+
 /// Creating a container takes podman less, and how often it is looked whether it is done: nothing tells.
 const UNFINISHED_AGE: Duration = Duration::from_secs(10);
 const UNFINISHED_PAUSE: Duration = Duration::from_millis(200);
@@ -598,7 +601,7 @@ impl Engine for PodmanCli {
     async fn start_container(&self, id: &ContainerId) -> Result<()> {
         let command = Invocation::new(["start", "--", &id.0]);
         // Podman takes away what a start that was killed has left when it finds it, and fails.
-        let finished = again(|| self.podman.run(&command), GONE_MEANWHILE, is_left_by_a_start).await?;
+        let finished = again(|| self.podman.run(&command), LEFT_BY_A_START, is_left_by_a_start).await?;
         if finished.succeeded() {
             return Ok(());
         }

@@ -1,5 +1,5 @@
-//! A container's log in the file that conmon writes (the drivers `k8s-file` and `json-file`), read without podman: several times as fast,
-//! and in the order in which it was written, which podman's two outputs lose.
+//! A container's log in the file that conmon writes (the drivers `k8s-file` and `json-file`), read without podman, which is several times as
+//! fast.
 //!
 //! A record is a line of `TIME stdout|stderr F|P TEXT`, `P` for a piece that does not end its line. `podman container inspect` tells where the
 //! file is.
@@ -7,7 +7,7 @@
 use std::{
     collections::VecDeque,
     fs::File,
-    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take},
+    io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom},
     path::Path,
     time::SystemTime,
 };
@@ -15,17 +15,22 @@ use std::{
 use futures_util::{StreamExt, stream};
 use runtime_core::{Error, LogLine, LogLines, LogOptions, LogSource, LogStream, Result};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use tokio::{sync::mpsc, task::spawn_blocking};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// So many lines are handed over together, and so many times are read ahead.
+/// Lines are handed over together: at most so many, or so many bytes of them and a line more.
 const BATCH: usize = 512;
-const AHEAD: usize = 4;
+const BATCH_BYTES: usize = 64 << 10;
+/// So many lines of one output wait for an earlier one of the other, at most.
+const REORDER: usize = 10_000;
 /// So much of the file is looked at first for where the last lines begin.
 const WINDOW: u64 = 64 << 10;
 /// From so much on, an output of which there is one piece is taken to begin a line with it.
 const LARGE_WINDOW: u64 = 16 << 20;
 /// Conmon's records are shorter; what is longer is none.
 const LONGEST_RECORD: u64 = 1 << 20;
+/// After so many records it is looked whether anybody reads still.
+const RECORDS_UNASKED: u32 = 4096;
 
 /// What is read of a log.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,68 +45,140 @@ pub(crate) struct Wanted {
     pub(crate) to_the_end: bool,
 }
 
-/// Reads what is there now. `None` when there is no such file that can be read here: nothing was written yet, or it is another
-/// computer's or another user's.
+/// Reads what is there now, in the order in which lines began. `None` when there is no such file that can be read here: nothing was
+/// written yet, or it is another computer's or another user's. One batch is read ahead; dropped, the stream reads no more.
 pub(crate) async fn read(path: &Path, wanted: Wanted) -> Option<LogStream> {
     let path = path.to_owned();
     let file = spawn_blocking(move || File::open(path)).await.ok()?.ok()?;
-    let (to, mut batches) = mpsc::channel(AHEAD);
-    // It ends when nobody reads any more, for then it cannot hand over.
-    spawn_blocking(move || {
-        let hand_over = |lines: Vec<LogLine>| to.blocking_send(lines.into_iter().map(Ok).collect()).is_ok();
-        if let Err(error) = tell(&file, wanted, hand_over) {
-            let what = "reading the log of a container".to_owned();
-            let _ = to.blocking_send(vec![Err(Error::NotPermitted { what, reason: error.to_string() })]);
-        }
+    let unread = CancellationToken::new();
+    let guard = unread.clone().drop_guard();
+    let first = spawn_blocking(move || Reading::new(file, wanted, unread)?.batch());
+    let batches = stream::unfold(Some((first, guard)), |ahead| async move {
+        let (ahead, guard) = ahead?;
+        Some(next(ahead, guard).await)
     });
-    let batches = stream::poll_fn(move |context| batches.poll_recv(context));
-    Some(batches.flat_map(|lines: Vec<Result<LogLine>>| stream::iter(lines)).boxed())
+    Some(batches.flat_map(stream::iter).boxed())
 }
 
-/// Reads what is wanted, and hands it over until that is refused.
-fn tell(file: &File, wanted: Wanted, mut hand_over: impl FnMut(Vec<LogLine>) -> bool) -> io::Result<()> {
-    let length = file.metadata()?.len();
-    let mut records = Records::from(file, beginning(file, length, wanted)?, length)?;
-    let mut lines = LogLines::new(&LogOptions { since: wanted.since, ..LogOptions::default() });
-    let most = wanted.tail.map(|tail| usize::try_from(tail).unwrap_or(usize::MAX));
-    let mut kept = VecDeque::new();
-    let mut frame = Vec::new();
-    let mut is_over = false;
-    while !is_over {
-        match records.next()? {
-            Some(record) => {
-                record.write(&mut frame);
-                lines.take(record.source, &frame);
+/// Lines, and who reads on, unless those were the last ones.
+type Batch = io::Result<(Vec<LogLine>, Option<Reading>)>;
+/// A batch that is read ahead, and what ends that when nobody wants it.
+type Ahead = (JoinHandle<Batch>, DropGuard);
+
+/// The batch that was read ahead, while the next one is read.
+async fn next(ahead: JoinHandle<Batch>, guard: DropGuard) -> (Vec<Result<LogLine>>, Option<Ahead>) {
+    match ahead.await.map_err(io::Error::other).and_then(|batch| batch) {
+        Ok((lines, rest)) => {
+            let ahead = rest.map(|reading| (spawn_blocking(move || reading.batch()), guard));
+            (lines.into_iter().map(Ok).collect(), ahead)
+        }
+        Err(error) => {
+            let what = "reading the log of a container".to_owned();
+            (vec![Err(Error::NotPermitted { what, reason: error.to_string() })], None)
+        }
+    }
+}
+
+/// A log that is being read.
+struct Reading {
+    records: Records,
+    wanted: Wanted,
+    /// Of each output for itself, so that what began first is told first.
+    lines: [LogLines; 2],
+    /// The last lines, when those are wanted.
+    kept: VecDeque<LogLine>,
+    frame: Vec<u8>,
+    is_over: bool,
+}
+
+impl Reading {
+    fn new(file: File, wanted: Wanted, unread: CancellationToken) -> io::Result<Self> {
+        let mut records = Records::of(file, unread)?;
+        let at = beginning(&mut records, wanted)?;
+        records.go_to(at)?;
+        let options = LogOptions { since: wanted.since, ..LogOptions::default() };
+        Ok(Self {
+            records,
+            wanted,
+            lines: [LogLines::new(&options), LogLines::new(&options)],
+            kept: VecDeque::new(),
+            frame: Vec::new(),
+            is_over: false,
+        })
+    }
+
+    fn batch(mut self) -> Batch {
+        let (mut lines, mut bytes) = (Vec::new(), 0);
+        while lines.len() < BATCH && bytes < BATCH_BYTES {
+            let Some(line) = self.next_wanted()? else { return Ok((lines, None)) };
+            bytes += line.text.len();
+            lines.push(line);
+        }
+        Ok((lines, Some(self)))
+    }
+
+    fn next_wanted(&mut self) -> io::Result<Option<LogLine>> {
+        let Some(tail) = self.wanted.tail else { return self.next() };
+        while let Some(line) = self.next()? {
+            self.kept.push_back(line);
+            if self.kept.len() as u64 > tail {
+                self.kept.pop_front();
             }
-            None => is_over = true,
         }
-        if is_over && wanted.to_the_end {
-            lines.end(LogSource::Stdout);
-            lines.end(LogSource::Stderr);
-        }
-        while let Some(line) = lines.pop() {
-            kept.push_back(LogLine { time: line.time.filter(|_| wanted.times), ..line });
-        }
-        if let Some(most) = most {
-            kept.drain(..kept.len().saturating_sub(most));
-        }
-        while is_over && !kept.is_empty() || most.is_none() && kept.len() >= BATCH {
-            if !hand_over(kept.drain(..kept.len().min(BATCH)).collect()) {
-                return Ok(());
+        Ok(self.kept.pop_front())
+    }
+
+    fn next(&mut self) -> io::Result<Option<LogLine>> {
+        loop {
+            if let Some(line) = self.first().and_then(|output| self.lines[output].pop()) {
+                return Ok(Some(LogLine { time: line.time.filter(|_| self.wanted.times), ..line }));
+            }
+            if self.is_over {
+                return Ok(None);
+            }
+            match self.records.next()? {
+                Some(record) => {
+                    record.write(&mut self.frame);
+                    self.lines[output(record.source)].take(record.source, &self.frame);
+                }
+                None => self.is_over = true,
+            }
+            if self.is_over && self.wanted.to_the_end {
+                self.lines[0].end(LogSource::Stdout);
+                self.lines[1].end(LogSource::Stderr);
             }
         }
     }
-    Ok(())
+
+    /// The output whose next line is the next of all, if that is known.
+    fn first(&self) -> Option<usize> {
+        let [out, err] = &self.lines;
+        let holds_up = |other: Option<&str>, waiting: &LogLines| {
+            let next = waiting.front().and_then(|line| line.time.as_deref());
+            !self.is_over && waiting.ready() < REORDER && other.is_some_and(|began| Some(began) < next)
+        };
+        match (out.front(), err.front()) {
+            (Some(out), Some(err)) => Some(usize::from(out.time > err.time)),
+            (Some(_), None) if !holds_up(err.open(LogSource::Stderr), out) => Some(0),
+            (None, Some(_)) if !holds_up(out.open(LogSource::Stdout), err) => Some(1),
+            _ => None,
+        }
+    }
+}
+
+/// An output's place among the two.
+fn output(source: LogSource) -> usize {
+    usize::from(source == LogSource::Stderr)
 }
 
 /// Where to begin reading, so that all that is wanted is read as whole lines: at the file's start, or before its last lines.
-fn beginning(file: &File, length: u64, wanted: Wanted) -> io::Result<u64> {
+fn beginning(records: &mut Records, wanted: Wanted) -> io::Result<u64> {
     let mut window = WINDOW;
-    while window < length {
-        let from = length - window;
-        let mut records = Records::from(file, from, length)?;
+    while window < records.length {
+        let from = records.length - window;
+        records.go_to(from)?;
         let is_early = match (wanted.tail, wanted.since) {
-            (Some(tail), _) => Ending::of(&mut records)?.has(tail, window),
+            (Some(tail), _) => Ending::of(records)?.has(tail, window),
             (None, Some(since)) if wanted.in_order => {
                 records.next()?.and_then(|first| first.time()).is_some_and(|time| time < since)
             }
@@ -128,10 +205,10 @@ struct Ending {
 }
 
 impl Ending {
-    fn of(records: &mut Records<'_>) -> io::Result<Self> {
+    fn of(records: &mut Records) -> io::Result<Self> {
         let mut ending = Self::default();
         while let Some(record) = records.next()? {
-            let index = usize::from(record.source == LogSource::Stderr);
+            let index = output(record.source);
             ending.is_there[index] = true;
             if record.ends {
                 ending.all += 1;
@@ -142,40 +219,61 @@ impl Ending {
         Ok(ending)
     }
 
-    /// Whether so many last lines are all there.
+    /// Whether so many last lines are all there, and so many more as can have begun before what is.
     fn has(&self, tail: u64, window: u64) -> bool {
-        self.is_there == self.is_known && self.whole >= tail || window >= LARGE_WINDOW && self.all >= tail
+        let needed = tail.saturating_add(2);
+        self.is_there == self.is_known && self.whole >= needed || window >= LARGE_WINDOW && self.all >= needed
     }
 }
 
-/// The records of a file from a place on.
-struct Records<'a> {
-    reader: BufReader<Take<&'a File>>,
+/// The records of a file, as long as it was when it was opened.
+struct Records {
+    reader: BufReader<File>,
+    length: u64,
+    /// How much there is still to read.
+    left: u64,
     line: Vec<u8>,
+    count: u32,
+    /// Cancelled when nobody reads any more.
+    unread: CancellationToken,
 }
 
-impl<'a> Records<'a> {
-    /// Those that begin after that place, or there if it is the start.
-    fn from(mut file: &'a File, at: u64, length: u64) -> io::Result<Self> {
-        file.seek(SeekFrom::Start(at))?;
-        let reader = BufReader::with_capacity(128 << 10, file.take(length.saturating_sub(at)));
-        let mut records = Self { reader, line: Vec::new() };
+impl Records {
+    fn of(file: File, unread: CancellationToken) -> io::Result<Self> {
+        let length = file.metadata()?.len();
+        let reader = BufReader::with_capacity(128 << 10, file);
+        Ok(Self { reader, length, left: length, line: Vec::new(), count: 0, unread })
+    }
+
+    /// To the first record that begins after that place, or there if it is the start.
+    fn go_to(&mut self, at: u64) -> io::Result<()> {
+        self.reader.seek(SeekFrom::Start(at))?;
+        self.left = self.length.saturating_sub(at);
         if at > 0 {
-            records.line()?;
+            self.line()?;
         }
-        Ok(records)
+        Ok(())
     }
 
     /// Reads a line, and says whether there was a whole one, or a piece of one that is too long.
     fn line(&mut self) -> io::Result<bool> {
         self.line.clear();
-        let read = self.reader.by_ref().take(LONGEST_RECORD).read_until(b'\n', &mut self.line)?;
-        Ok(self.line.ends_with(b"\n") || read as u64 == LONGEST_RECORD)
+        let most = self.left.min(LONGEST_RECORD);
+        let read = self.reader.by_ref().take(most).read_until(b'\n', &mut self.line)? as u64;
+        self.left -= read;
+        Ok(self.line.ends_with(b"\n") || read == LONGEST_RECORD)
     }
 
     /// The next one. One that is half written is not there yet.
     fn next(&mut self) -> io::Result<Option<Record<'_>>> {
         while self.line()? {
+            self.count += 1;
+            if self.count == RECORDS_UNASKED {
+                self.count = 0;
+                if self.unread.is_cancelled() {
+                    return Err(ErrorKind::Interrupted.into());
+                }
+            }
             if Record::of(&self.line).is_some() {
                 break;
             }
@@ -238,13 +336,17 @@ mod tests {
     }
 
     fn read(text: &str, wanted: Wanted) -> Vec<String> {
+        let mut reading = Reading::new(file(text), wanted, CancellationToken::new()).unwrap();
         let mut texts = Vec::new();
-        let hand_over = |lines: Vec<LogLine>| {
+        loop {
+            let (lines, rest) = reading.batch().unwrap();
+            assert!(lines.len() <= BATCH);
             texts.extend(lines.into_iter().map(|line| line.text));
-            true
-        };
-        tell(&file(text), wanted, hand_over).unwrap();
-        texts
+            match rest {
+                Some(rest) => reading = rest,
+                None => return texts,
+            }
+        }
     }
 
     fn record(number: usize, output: &str, tag: &str, text: &str) -> String {
@@ -258,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_put_together_and_outputs_keep_their_order() {
+    fn pieces_are_put_together_and_what_began_first_is_first() {
         let text = [
             record(1, "stdout", "P", "one "),
             record(2, "stderr", "F", "other"),
@@ -269,8 +371,8 @@ mod tests {
         ]
         .concat();
         let all = Wanted { to_the_end: true, ..Wanted::default() };
-        assert_eq!(read(&text, all), ["other", "one line", "", "open"]);
-        assert_eq!(read(&text, Wanted::default()), ["other", "one line", ""], "what is open is not wanted");
+        assert_eq!(read(&text, all), ["one line", "other", "", "open"]);
+        assert_eq!(read(&text, Wanted::default()), ["one line", "other", ""], "what is open is not wanted");
         assert_eq!(read(&text, tail(2)), ["", "open"]);
         assert_eq!(read(&text, tail(0)), Vec::<String>::new());
     }
@@ -284,7 +386,7 @@ mod tests {
 
     #[test]
     fn the_last_lines_of_a_long_log_are_those_of_the_whole() {
-        // The only line of stderr began long before it ends, and there are pieces at every window's beginning.
+        // A line of stderr ends long after it began, and there are pieces at every window's beginning.
         let mut text = record(0, "stderr", "P", "begun ");
         for number in 1..20_000 {
             text += &record(number, "stdout", if number % 3 == 0 { "F" } else { "P" }, &format!("{number} "));
@@ -296,7 +398,8 @@ mod tests {
             let last = &whole[whole.len().saturating_sub(wanted)..];
             assert_eq!(read(&text, tail(wanted as u64)), last, "{wanted}");
         }
-        assert_eq!(whole[whole.len() - 2..], ["begun ended", "19999 last"]);
+        assert_eq!((whole.len(), whole.last().map(String::as_str)), (6_668, Some("19999 last")));
+        assert_eq!(read(&text, tail(10_000)), whole);
     }
 
     #[test]
@@ -311,5 +414,23 @@ mod tests {
             assert_eq!(read.first(), Some(&first.to_string()));
             assert_eq!(read.len(), 20_000 - first);
         }
+    }
+
+    #[test]
+    fn a_line_that_has_no_end_keeps_others_waiting_for_so_long_only() {
+        let mut text = record(0, "stderr", "P", "open");
+        text.extend((1..REORDER + 10).map(|number| record(number, "stdout", "F", &number.to_string())));
+        let told = read(&text, Wanted { to_the_end: true, ..Wanted::default() });
+        assert_eq!(told.iter().position(|text| text == "open"), Some(10));
+        assert_eq!(read(&text, Wanted::default()).len(), REORDER + 9);
+    }
+
+    #[test]
+    fn who_reads_no_more_ends_the_reading() {
+        let text: String = (0..10_000).map(|number| record(number, "stdout", "F", "x")).collect();
+        let unread = CancellationToken::new();
+        let reading = Reading::new(file(&text), tail(10_000), unread.clone()).unwrap();
+        unread.cancel();
+        assert_eq!(reading.batch().err().map(|error| error.kind()), Some(ErrorKind::Interrupted));
     }
 }

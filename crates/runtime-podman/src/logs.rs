@@ -69,11 +69,19 @@ struct Log {
     file: PathBuf,
 }
 
+impl Log {
+    /// Reads the file itself. `None` where podman has to be asked.
+    async fn read_file(&self, wanted: Wanted) -> Option<LogStream> {
+        // Elsewhere its path may be another file here.
+        if self.engine.is_remote() { None } else { log_file::read(&self.file, wanted).await }
+    }
+}
+
 /// Podman (4.3.1) loses lines of a log in a file that it follows: at one that is half written it goes to the file's end, over
 /// what was written meanwhile. So its following is no more than a bell.
 #[async_trait]
 impl Rereadable for Log {
-    /// A process a reading: many lines are read together.
+    /// A process a reading, where it is not the file that is read: many lines are read together.
     const REST: Duration = Duration::from_millis(100);
 
     async fn read(
@@ -83,7 +91,7 @@ impl Rereadable for Log {
         to_the_end: bool,
     ) -> Result<LogStream> {
         let wanted = Wanted { since, in_order: true, tail, times: true, to_the_end };
-        if let Some(lines) = log_file::read(&self.file, wanted).await {
+        if let Some(lines) = self.read_file(wanted).await {
             return Ok(lines);
         }
         let options = LogOptions { since, tail, follow: false, timestamps: true };
@@ -134,7 +142,7 @@ pub(crate) async fn open(engine: PodmanCli, id: &str, options: &LogOptions) -> R
     }
     let (since, tail, times) = (options.since, options.tail, options.timestamps);
     let wanted = Wanted { since, in_order: false, tail, times, to_the_end: true };
-    match (log_file::read(&log.file, wanted).await, tail) {
+    match (log.read_file(wanted).await, tail) {
         (Some(lines), _) => Ok(lines),
         (None, Some(tail)) => reread_last(&log, tail, options).await,
         (None, None) => read(log.engine, id, options, true),
