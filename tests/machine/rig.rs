@@ -150,7 +150,13 @@ impl Rig {
         };
         match tokio::time::timeout(Duration::from_secs(5), gone).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(format!("left: {}", String::from_utf8_lossy(&left()?.stdout)).into()),
+            Err(_) => {
+                let ids =
+                    String::from_utf8_lossy(&left()?.stdout).split_whitespace().collect::<Vec<_>>().join(",");
+                let columns = "pid,ppid,sid,stat,wchan,tty,ignored,etime,args";
+                let told = Command::new("ps").args(["-o", columns, "-p", &ids]).output()?;
+                Err(format!("left: {}", String::from_utf8_lossy(&told.stdout)).into())
+            }
         }
     }
 }

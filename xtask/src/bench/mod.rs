@@ -39,10 +39,11 @@ pub(crate) enum Group {
     /// The same on a machine that is here
     #[value(hide = true)]
     MachineHere,
-    /// A hundred services, on Docker and on Podman
-    Many,
     /// Lists and logs
     Reading,
+    // After all that needs Docker: now and then it keeps an endpoint of one container of so many, and then its network.
+    /// A hundred services, on Docker and on Podman
+    Many,
     /// Plans, and the engine in memory
     Pure,
     /// The program: its size, its memory, how soon it is there
