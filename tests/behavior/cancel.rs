@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use compose_file::Project;
 use futures_util::FutureExt;
-use longshore_tests::{Case, Failed, Outcome, Recorder, Suite, behaviours};
+use longshore_tests::{Case, Failed, Outcome, Recorder, Suite, behaviours, said};
 use runtime_core::{Call, DownOptions, Error, StopOptions, Target, UpOptions};
 use tokio_util::sync::CancellationToken;
 
@@ -210,20 +210,13 @@ services:
     Ok(())
 }
 
-/// Runs a program to its end, and gives what it printed. Fails when it fails.
-fn said(program: &str, words: &[&str]) -> Result<String, Failed> {
-    let output = Command::new(program).args(words).output()?;
-    if !output.status.success() {
-        return Err(format!("{program} {words:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
-    }
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-}
-
 async fn a_start_that_was_killed_is_completed(case: Case) -> Outcome {
     let project = case.sleeper("")?;
     case.up(&project).await?;
     let id = case.container(&project, "web").await?.id.to_string();
-    let oci = said("podman", &["container", "inspect", "--format", "{{.OCIRuntime}}", &id])?;
+    let run = |program: &str, words: &[&str]| said(&Command::new(program).args(words).output()?);
+    let oci = run("podman", &["container", "inspect", "--format", "{{.OCIRuntime}}", &id])?;
+    let oci = oci.trim();
     // When the runtime has made the container, which podman has not written down yet.
     for _ in 0..5 {
         case.stop(&project).await?;
@@ -232,7 +225,7 @@ async fn a_start_that_was_killed_is_completed(case: Case) -> Outcome {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        while said(&oci, &["state", &id]).is_err() && start.try_wait()?.is_none() {}
+        while run(oci, &["state", &id]).is_err() && start.try_wait()?.is_none() {}
         start.kill()?;
         start.wait()?;
         case.up(&project).await?;
@@ -240,8 +233,8 @@ async fn a_start_that_was_killed_is_completed(case: Case) -> Outcome {
     }
     // When its process runs, which podman has not written down yet.
     case.stop(&project).await?;
-    said("podman", &["init", &id])?;
-    said(&oci, &["start", &id])?;
+    run("podman", &["init", &id])?;
+    run(oci, &["start", &id])?;
     case.up(&project).await?;
     assert!(case.container(&project, "web").await?.state.is_running());
     assert_eq!(case.container(&project, "web").await?.id.to_string(), id);

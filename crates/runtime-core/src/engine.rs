@@ -1079,6 +1079,13 @@ pub enum LogSource {
     Stderr,
 }
 
+impl LogSource {
+    /// Its place among the two: 0 is stdout's, 1 stderr's.
+    pub fn index(self) -> usize {
+        usize::from(self == Self::Stderr)
+    }
+}
+
 /// What happens to containers.
 pub type EngineEvents = BoxStream<'static, Result<EngineEvent>>;
 

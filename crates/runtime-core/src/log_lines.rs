@@ -9,6 +9,9 @@ use crate::{LogLine, LogOptions, LogSource};
 /// A longer line comes in pieces of this many bytes.
 const MAX_LINE: usize = 64 << 10;
 
+/// So many lines of one output wait for an earlier one of the other, at most.
+const REORDER: usize = 10_000;
+
 /// A line of one of the two streams, as far as it has come.
 #[derive(Debug, Default)]
 struct Half {
@@ -26,11 +29,6 @@ struct Half {
 
 /// A moment, and how many lines or pieces of that very moment there were.
 type Mark = (OffsetDateTime, usize);
-
-/// An output's place among the two.
-pub(crate) fn index(source: LogSource) -> usize {
-    usize::from(source == LogSource::Stderr)
-}
 
 /// How far a log was read: for each output its newest moment, and how much there was of that very moment. Some engines write
 /// whole seconds, so a time alone does not tell. Each output for itself: of one moment, engines tell the two in any order.
@@ -121,7 +119,7 @@ impl LogLines {
     /// before it was logged can have both. A frame may end anywhere but within a time.
     pub fn take_with_inner_times(&mut self, source: LogSource, frame: &[u8]) {
         for line in frame.split_inclusive(|byte| *byte == b'\n') {
-            let half = &self.halves[index(source)];
+            let half = &self.halves[source.index()];
             let mut begin = if half.open { None } else { stamp(line) };
             let earliest = if half.open { half.at } else { begin.map(|(_, at, _)| at) };
             let (mut start, mut from) = (0, usize::from(!half.open));
@@ -143,7 +141,7 @@ impl LogLines {
 
     /// Takes a line or a piece of one, whose time was found or not.
     fn add(&mut self, source: LogSource, piece: &[u8], stamped: Option<Stamped<'_>>) {
-        let index = index(source);
+        let index = source.index();
         let text = stamped.map_or(piece, |(_, _, length)| &piece[length.min(piece.len())..]);
         // A piece of a line has a time of its own, and is wanted or not for itself.
         let before = self.last.0[index];
@@ -195,15 +193,36 @@ impl LogLines {
     }
 
     fn finish(&mut self, source: LogSource) {
-        let half = std::mem::take(&mut self.halves[index(source)]);
+        let half = std::mem::take(&mut self.halves[source.index()]);
         let line = half.text.strip_suffix(b"\r").unwrap_or(&half.text);
         Self::push(&mut self.ready, source, &half, line);
     }
 
     /// Nothing more comes of a stream: what is there of a line is a line.
     pub fn end(&mut self, source: LogSource) {
-        if self.halves[index(source)].open {
+        if self.halves[source.index()].open {
             self.finish(source);
+        }
+    }
+
+    /// Which output's next line is the next of both, where each has its own [`LogLines`]; `None` if that is not known yet.
+    /// `may_precede` says whether an output that has no whole line may still bring one that belongs before that of the
+    /// other. A line waits for no more than 10,000 of its own output.
+    pub fn first_of(
+        out: &Self,
+        err: &Self,
+        may_precede: impl Fn(LogSource, &LogLine) -> bool,
+    ) -> Option<LogSource> {
+        match (out.front(), err.front()) {
+            (Some(printed), Some(complained)) if printed.time <= complained.time => Some(LogSource::Stdout),
+            (Some(_), Some(_)) => Some(LogSource::Stderr),
+            (Some(line), None) if out.ready() >= REORDER || !may_precede(LogSource::Stderr, line) => {
+                Some(LogSource::Stdout)
+            }
+            (None, Some(line)) if err.ready() >= REORDER || !may_precede(LogSource::Stdout, line) => {
+                Some(LogSource::Stderr)
+            }
+            _ => None,
         }
     }
 
@@ -224,7 +243,7 @@ impl LogLines {
 
     /// When the line of a stream began whose end is awaited, in the engine's words.
     pub fn open(&self, source: LogSource) -> Option<&str> {
-        let half = &self.halves[index(source)];
+        let half = &self.halves[source.index()];
         half.time.as_deref().filter(|_| half.open && !half.dropped)
     }
 

@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{LogLine, LogOptions, LogStream, Result, log_lines::index};
+use crate::{LogLine, LogOptions, LogStream, Result};
 
 /// When a bell that was just hung is certainly heard, and how long a running container is left alone whose bell ended
 /// without a sound.
@@ -288,7 +288,7 @@ struct Newest {
 
 impl Told {
     fn of(&mut self, line: &LogLine) -> &mut Newest {
-        &mut self.0[index(line.stream)]
+        &mut self.0[line.stream.index()]
     }
 
     /// From what moment on there may be something new; `None` if nothing was told.

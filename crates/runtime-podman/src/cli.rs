@@ -348,7 +348,7 @@ impl PodmanCli {
     /// Such a container is not running for podman, and cannot be started. Returns whether it was one, or may have been.
     pub(crate) async fn end_unwritten(&self, id: &ContainerId) -> bool {
         let command = Invocation::new(["container", "inspect", "--format", "{{.State.Status}}", "--", &id.0]);
-        let is_unwritten = |seen: &Finished| seen.succeeded() && seen.text().trim() == "initialized";
+        let is_unwritten = |seen: &Finished| seen.succeeded() && seen.text() == "initialized";
         if !self.podman.run(&command).await.is_ok_and(|seen| is_unwritten(&seen)) {
             return false;
         }

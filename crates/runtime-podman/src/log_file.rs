@@ -21,8 +21,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// Lines are handed over together: at most so many, or so many bytes of them and a line more.
 const BATCH: usize = 512;
 const BATCH_BYTES: usize = 64 << 10;
-/// So many lines of one output wait for an earlier one of the other, at most.
-const REORDER: usize = 10_000;
 /// So much of the file is looked at first for where the last lines begin.
 const WINDOW: u64 = 64 << 10;
 /// From so much on, an output of which there is one piece is taken to begin a line with it.
@@ -130,18 +128,16 @@ impl Reading {
 
     fn next(&mut self) -> io::Result<Option<LogLine>> {
         loop {
-            if let Some(line) = self.first().and_then(|output| self.lines[output].pop()) {
+            if let Some(line) = self.ready() {
                 return Ok(Some(LogLine { time: line.time.filter(|_| self.wanted.times), ..line }));
             }
             if self.is_over {
                 return Ok(None);
             }
-            match self.records.next()? {
-                Some(record) => {
-                    record.write(&mut self.frame);
-                    self.lines[output(record.source)].take(record.source, &self.frame);
-                }
-                None => self.is_over = true,
+            self.is_over = !self.records.advance()?;
+            if let Some(record) = self.records.record() {
+                record.write(&mut self.frame);
+                self.lines[record.source.index()].take(record.source, &self.frame);
             }
             if self.is_over && self.wanted.to_the_end {
                 self.lines[0].end(LogSource::Stdout);
@@ -150,39 +146,35 @@ impl Reading {
         }
     }
 
-    /// The output whose next line is the next of all, if that is known.
-    fn first(&self) -> Option<usize> {
+    /// The next line, if it is known to be the next.
+    fn ready(&mut self) -> Option<LogLine> {
         let [out, err] = &self.lines;
-        let holds_up = |other: Option<&str>, waiting: &LogLines| {
-            let next = waiting.front().and_then(|line| line.time.as_deref());
-            !self.is_over && waiting.ready() < REORDER && other.is_some_and(|began| Some(began) < next)
+        let may_precede = |other: LogSource, line: &LogLine| {
+            let open = self.lines[other.index()].open(other);
+            !self.is_over && open.is_some_and(|began| Some(began) < line.time.as_deref())
         };
-        match (out.front(), err.front()) {
-            (Some(out), Some(err)) => Some(usize::from(out.time > err.time)),
-            (Some(_), None) if !holds_up(err.open(LogSource::Stderr), out) => Some(0),
-            (None, Some(_)) if !holds_up(out.open(LogSource::Stdout), err) => Some(1),
-            _ => None,
-        }
+        let source = LogLines::first_of(out, err, may_precede)?;
+        self.lines[source.index()].pop()
     }
-}
-
-/// An output's place among the two.
-fn output(source: LogSource) -> usize {
-    usize::from(source == LogSource::Stderr)
 }
 
 /// Where to begin reading, so that all that is wanted is read as whole lines: at the file's start, or before its last lines.
 fn beginning(records: &mut Records, wanted: Wanted) -> io::Result<u64> {
+    let newest = wanted.since.filter(|_| wanted.in_order);
+    if wanted.tail.is_none() && newest.is_none() {
+        return Ok(0);
+    }
     let mut window = WINDOW;
     while window < records.length {
         let from = records.length - window;
         records.go_to(from)?;
-        let is_early = match (wanted.tail, wanted.since) {
-            (Some(tail), _) => Ending::of(records)?.has(tail, window),
-            (None, Some(since)) if wanted.in_order => {
-                records.next()?.and_then(|first| first.time()).is_some_and(|time| time < since)
+        let is_early = match wanted.tail {
+            Some(tail) => Ending::of(records)?.has(tail, window),
+            None => {
+                records.advance()?;
+                let time = records.record().and_then(|first| first.time());
+                time.is_some() && time < newest
             }
-            _ => return Ok(0),
         };
         if is_early {
             return Ok(from);
@@ -207,8 +199,9 @@ struct Ending {
 impl Ending {
     fn of(records: &mut Records) -> io::Result<Self> {
         let mut ending = Self::default();
-        while let Some(record) = records.next()? {
-            let index = output(record.source);
+        while records.advance()? {
+            let Some(record) = records.record() else { continue };
+            let index = record.source.index();
             ending.is_there[index] = true;
             if record.ends {
                 ending.all += 1;
@@ -245,18 +238,22 @@ impl Records {
         Ok(Self { reader, length, left: length, line: Vec::new(), count: 0, unread })
     }
 
-    /// To the first record that begins after that place, or there if it is the start.
+    /// To the first line that begins after that place, or there if it is the start.
     fn go_to(&mut self, at: u64) -> io::Result<()> {
         self.reader.seek(SeekFrom::Start(at))?;
         self.left = self.length.saturating_sub(at);
         if at > 0 {
-            self.line()?;
+            self.advance()?;
         }
         Ok(())
     }
 
-    /// Reads a line, and says whether there was a whole one, or a piece of one that is too long.
-    fn line(&mut self) -> io::Result<bool> {
+    /// Reads a line, or a piece of one that is too long. Returns whether there was one; a record that is half written is not there yet.
+    fn advance(&mut self) -> io::Result<bool> {
+        self.count = (self.count + 1) % RECORDS_UNASKED;
+        if self.count == 0 && self.unread.is_cancelled() {
+            return Err(ErrorKind::Interrupted.into());
+        }
         self.line.clear();
         let most = self.left.min(LONGEST_RECORD);
         let read = self.reader.by_ref().take(most).read_until(b'\n', &mut self.line)? as u64;
@@ -264,21 +261,9 @@ impl Records {
         Ok(self.line.ends_with(b"\n") || read == LONGEST_RECORD)
     }
 
-    /// The next one. One that is half written is not there yet.
-    fn next(&mut self) -> io::Result<Option<Record<'_>>> {
-        while self.line()? {
-            self.count += 1;
-            if self.count == RECORDS_UNASKED {
-                self.count = 0;
-                if self.unread.is_cancelled() {
-                    return Err(ErrorKind::Interrupted.into());
-                }
-            }
-            if Record::of(&self.line).is_some() {
-                break;
-            }
-        }
-        Ok(Record::of(&self.line))
+    /// The record that was read, if it is one.
+    fn record(&self) -> Option<Record<'_>> {
+        Record::of(&self.line)
     }
 }
 
@@ -419,10 +404,10 @@ mod tests {
     #[test]
     fn a_line_that_has_no_end_keeps_others_waiting_for_so_long_only() {
         let mut text = record(0, "stderr", "P", "open");
-        text.extend((1..REORDER + 10).map(|number| record(number, "stdout", "F", &number.to_string())));
+        text.extend((1..10_010).map(|number| record(number, "stdout", "F", &number.to_string())));
         let told = read(&text, Wanted { to_the_end: true, ..Wanted::default() });
         assert_eq!(told.iter().position(|text| text == "open"), Some(10));
-        assert_eq!(read(&text, Wanted::default()).len(), REORDER + 9);
+        assert_eq!(read(&text, Wanted::default()).len(), 10_009);
     }
 
     #[test]

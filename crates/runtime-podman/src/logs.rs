@@ -31,8 +31,6 @@ use crate::{
 const CHUNK: usize = 64 << 10;
 /// A time that podman writes is not longer.
 const LONGEST_TIME: usize = 40;
-/// So many lines of one output wait for an earlier one of the other, at most.
-const REORDER: usize = 10_000;
 
 /// One of podman's two outputs.
 struct Pipe {
@@ -239,15 +237,17 @@ impl Reading {
     /// The next line, if it is known to be the next.
     fn ready(&mut self) -> Option<LogLine> {
         // While a log is followed, an output that is silent must not hold up the other.
-        let holds_up = |other: &Pipe, waiting: &Pipe| {
-            other.reader.is_some() && !self.follows && waiting.lines.ready() < REORDER
-        };
-        match (self.out.lines.front(), self.err.lines.front()) {
-            (Some(out), Some(err)) if out.time <= err.time => self.out.lines.pop(),
-            (Some(_), Some(_)) => self.err.lines.pop(),
-            (Some(_), None) if !holds_up(&self.err, &self.out) => self.out.lines.pop(),
-            (None, Some(_)) if !holds_up(&self.out, &self.err) => self.err.lines.pop(),
-            _ => None,
+        let may_precede = |source, _: &LogLine| !self.follows && self.pipe(source).reader.is_some();
+        match LogLines::first_of(&self.out.lines, &self.err.lines, may_precede)? {
+            LogSource::Stdout => self.out.lines.pop(),
+            LogSource::Stderr => self.err.lines.pop(),
+        }
+    }
+
+    fn pipe(&self, source: LogSource) -> &Pipe {
+        match source {
+            LogSource::Stdout => &self.out,
+            LogSource::Stderr => &self.err,
         }
     }
 
