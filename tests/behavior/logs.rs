@@ -4,10 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use compose_file::Project;
 use futures_util::{StreamExt, TryStreamExt};
-use longshore_tests::{Case, Failed, IMAGE, Outcome, Suite, behaviours, refused};
+use longshore_tests::{Backend, Case, Failed, IMAGE, Outcome, Suite, behaviours, refused};
 use runtime_core::{
-    Attached, ContainerName, ContainerSpec, Error, LogOptions, LogSource, ProjectLogs, Target,
+    Attached, ContainerName, ContainerRuntime, ContainerSpec, Error, LogOptions, LogSource, ProjectLogs,
+    ServiceLine, Target,
 };
+
+use crate::watch::over_a_connection;
 
 pub(crate) fn tests(suite: &mut Suite) {
     behaviours!(suite;
@@ -33,6 +36,9 @@ pub(crate) fn tests(suite: &mut Suite) {
         a_slow_reader_loses_nothing,
         a_stopped_container_has_its_log,
         nothing_there_is_an_error,
+    );
+    behaviours!(suite, if Backend::runs_a_program;
+        over_a_connection_it_is_the_same,
     );
 }
 
@@ -422,5 +428,28 @@ async fn nothing_there_is_an_error(case: Case) -> Outcome {
     let project = program(&case, "[sleep]")?;
     let error = refused(case.lines(&project, &LogOptions::default()).await)?;
     assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
+    Ok(())
+}
+
+/// Here podman's files are read, and there podman is asked, which (4.3) tells whole seconds there: each output has its order.
+async fn over_a_connection_it_is_the_same(case: Case) -> Outcome {
+    let project = program(&case, "[log, '200', --both]")?;
+    case.run(&project, "web").await?;
+    let elsewhere = over_a_connection()?;
+    let asked = async |options: &LogOptions| -> Result<Vec<_>, Error> {
+        elsewhere.logs(&Target::from(&project), options).await?.try_collect().await
+    };
+    let of = |stream: LogSource, lines: &[ServiceLine]| -> Vec<String> {
+        lines.iter().filter(|one| one.line.stream == stream).map(|one| one.line.text.clone()).collect()
+    };
+    let here = case.lines(&project, &LogOptions::default()).await?;
+    for options in [LogOptions::default(), follow()] {
+        let there = asked(&options).await?;
+        for stream in [LogSource::Stdout, LogSource::Stderr] {
+            assert_eq!(of(stream, &there), of(stream, &here), "{options:?}");
+            assert_eq!(of(stream, &there).len(), 100, "{options:?}");
+        }
+    }
+    assert_eq!(asked(&LogOptions { tail: Some(7), ..LogOptions::default() }).await?.len(), 7);
     Ok(())
 }

@@ -232,11 +232,16 @@ async fn a_program_that_is_killed_is_its_end(case: Case) -> Outcome {
     Ok(())
 }
 
-async fn it_is_told_over_a_connection(case: Case) -> Outcome {
+/// Podman by its commands, as where it runs elsewhere.
+pub(crate) fn over_a_connection() -> Result<impl ContainerRuntime, Failed> {
     let mut config = PodmanConfig::default();
     config.via = Via::Cli;
     config.url = Some(format!("unix://{}", variable("LONGSHORE_TEST_PODMAN_SOCKET")?));
-    let runtime = Compose::new(PodmanEngine::new(config)).with_owner("longshore-tests");
+    Ok(Compose::new(PodmanEngine::new(config)).with_owner("longshore-tests"))
+}
+
+async fn it_is_told_over_a_connection(case: Case) -> Outcome {
+    let runtime = over_a_connection()?;
     let mut changes = runtime.watch(case.name()).await?;
     let project = case.sleeper("")?;
     case.up(&project).await?;
