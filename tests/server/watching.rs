@@ -1,6 +1,11 @@
 //! What happens, and what agents log, for who reads quickly, slowly, or comes back.
 
-use futures_util::{StreamExt, future::join_all};
+use std::collections::BTreeMap;
+
+use futures_util::{
+    StreamExt,
+    future::{join, join_all},
+};
 use longshore_server::{
     api::{AgentState, EndReason, LogQuery},
     client::{LogEvent, ServerEvent},
@@ -22,7 +27,7 @@ pub(crate) fn tests(trials: &mut Trials) {
         many_read_one_log,
         who_is_slow_is_told_what_was_missed,
     );
-    house_trials!(trials, [Engine::Mock]; a_stream_with_nothing_to_tell_says_that_it_is_alive);
+    house_trials!(trials, [Engine::Mock]; news_never_go_back, a_stream_with_nothing_to_tell_says_that_it_is_alive);
 }
 
 async fn news_begin_with_all_that_there_is_and_go_on(house: &mut House) -> Outcome {
@@ -53,6 +58,48 @@ async fn news_begin_with_all_that_there_is_and_go_on(house: &mut House) -> Outco
         last = Some(event.0);
     }
     assert!(matches!(last, Some(ServerEvent::End(end)) if end.reason == EndReason::ShuttingDown));
+    Ok(())
+}
+
+/// Those who give orders and those who carry them out tell of the same agent, and neither waits for the other.
+async fn news_never_go_back(house: &mut House) -> Outcome {
+    house.start().await?;
+    let mut events = house.client()?.events(None).await?;
+    events.next().await.ok_or("nothing came")??;
+    let names = ["one", "two", "three", "four"];
+    const LIVES: usize = 25;
+    let lives = async |name: &str| -> Outcome {
+        for _ in 0..LIVES {
+            house.agent(name).await?;
+            house.client()?.delete(name, true).await.map_err(explained)?;
+        }
+        Ok(())
+    };
+    let told = async {
+        let mut told: BTreeMap<String, Vec<Option<AgentState>>> = BTreeMap::new();
+        let mut ends = 0;
+        while ends < names.len() * LIVES {
+            let (name, state) = match events.next().await.ok_or("it broke off")??.0 {
+                ServerEvent::Agent(agent) => (agent.name, Some(agent.state)),
+                ServerEvent::Deleted(deleted) => (deleted.name, None),
+                _ => continue,
+            };
+            ends += usize::from(state.is_none());
+            let told = told.entry(name).or_default();
+            if told.last() != Some(&state) {
+                told.push(state);
+            }
+        }
+        Ok::<_, Failed>(told)
+    };
+    let (lived, told) = join(join_all(names.map(lives)), told).await;
+    lived.into_iter().collect::<Outcome>()?;
+    let life = [Some(AgentState::Creating), Some(AgentState::Running), Some(AgentState::Deleting), None];
+    for (name, states) in told? {
+        for (at, states) in states.chunks(life.len()).enumerate() {
+            assert_eq!(states, life, "life {at} of {name}");
+        }
+    }
     Ok(())
 }
 

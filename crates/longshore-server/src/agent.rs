@@ -52,6 +52,8 @@ pub(crate) struct Known {
     pub(crate) record: Record,
     /// Whether its record is on the disk.
     pub(crate) stored: bool,
+    /// Whether it was deleted.
+    pub(crate) forgotten: bool,
     /// Since when an order is carried out.
     pub(crate) busy: Option<(Wanted, SystemTime)>,
     pub(crate) progress: Option<AgentProgress>,
@@ -141,6 +143,7 @@ impl Known {
         Self {
             record,
             stored: true,
+            forgotten: false,
             busy: None,
             progress: None,
             error: None,

@@ -68,6 +68,8 @@ pub(crate) struct Inner {
     /// How many are brought up at once.
     pub(crate) turns: Semaphore,
     pub(crate) news: Backlog<News>,
+    /// Held from when the engine's state is read until it is told.
+    telling_status: Mutex<()>,
     /// Cancelled when the server takes no more orders.
     pub(crate) closing: CancellationToken,
     agents: Mutex<BTreeMap<AgentName, Arc<Cell>>>,
@@ -131,6 +133,7 @@ impl Fleet {
             turns: Semaphore::new(settings.parallel),
             ports: Ports::new(settings.ports),
             news: Backlog::new(KEPT),
+            telling_status: Mutex::default(),
             closing: CancellationToken::new(),
             agents: Mutex::default(),
             tasks: TaskTracker::new(),
@@ -203,9 +206,13 @@ impl Fleet {
         project.as_str().strip_prefix(&self.inner.settings.prefix).unwrap_or_default()
     }
 
-    /// All agents, by name.
+    /// All agents that are on the disk, by name.
     pub(crate) fn list(&self) -> Vec<Agent> {
-        self.cells().iter().map(|cell| cell.view()).collect()
+        let view = |cell: Arc<Cell>| {
+            let known = cell.known();
+            known.stored.then(|| known.view(&cell.project))
+        };
+        self.cells().into_iter().filter_map(view).collect()
     }
 
     /// One agent.
@@ -336,21 +343,27 @@ impl Fleet {
             known.record = Record { port: known.record.port, was_well: known.record.was_well, ..record };
             known.busy = Some((wanted, SystemTime::now()));
             known.notice = None;
+            // Given while what is known is held, or a worker that ends the order before takes this one's for its own.
+            cell.orders.send_replace(Order { number: number + 1, wanted, anew });
         }
-        let number = number + 1;
-        cell.orders.send_replace(Order { number, wanted, anew });
         self.tell(&cell);
-        Ok(Ticket { cell: cell.clone(), number })
+        Ok(Ticket { cell: cell.clone(), number: number + 1 })
     }
 
-    /// Takes an agent that is deleted from the list.
+    /// Takes an agent that is deleted from the list. Nothing is told of it any more.
     pub(crate) fn forget(&self, cell: &Cell) {
-        self.agents().remove(&cell.name);
-        if let Some(port) = cell.known().record.port {
-            self.inner.ports.give_back(port);
+        {
+            // Both are held until it is told: who creates one of that name after it is told of after it.
+            let mut agents = self.agents();
+            let mut known = cell.known();
+            known.forgotten = true;
+            if let Some(port) = known.record.port {
+                self.inner.ports.give_back(port);
+            }
+            agents.remove(&cell.name);
+            let news = DeletedAgent { name: cell.name.to_string() };
+            self.inner.news.tell(News::Deleted(news), 64);
         }
-        let news = DeletedAgent { name: cell.name.to_string() };
-        self.inner.news.tell(News::Deleted(news), 64);
         Counts::count(&self.inner.counts.deleted);
     }
 
@@ -359,9 +372,14 @@ impl Fleet {
         self.agents().is_empty()
     }
 
-    /// Tells everybody how an agent is now.
+    /// Tells everybody how an agent is now. Any task may tell: what is known is held until it is told, so that nobody is told of an
+    /// earlier time after a later one.
     pub(crate) fn tell(&self, cell: &Cell) {
-        let agent = cell.view();
+        let known = cell.known();
+        if known.forgotten {
+            return;
+        }
+        let agent = known.view(&cell.project);
         let size = 512 + agent.error.as_ref().map_or(0, |error| error.log.iter().map(String::len).sum());
         self.inner.news.tell(News::Agent(Arc::new(agent)), size);
     }
@@ -445,6 +463,7 @@ impl Fleet {
     }
 
     fn tell_status(&self) {
+        let _one_after_the_other = self.inner.telling_status.lock();
         let status = self.inner.status.view(self.doing(), self.inner.closing.is_cancelled());
         self.inner.news.tell(News::Runtime(Arc::new(status)), 512);
     }
