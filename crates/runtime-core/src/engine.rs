@@ -199,7 +199,7 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// Follows what happens to the containers of a project (`None`: to all) from now on: what happens after this has returned is
     /// told, even if the engine listens later or the stream is read later. Ends with an error, when the engine
     /// no longer answers; an engine that only ends its stream is [subscribed to again](crate::resubscribing). An event may
-    /// come twice, or be of just before.
+    /// be of just before.
     async fn events(&self, project: Option<&ProjectName>) -> Result<EngineEvents>;
 
     /// Runs a command in a running container and waits for its end; it has no stdin and no terminal, whatever the spec says.
