@@ -23,8 +23,8 @@ use longshore::{
 };
 use longshore_server::{
     Server,
-    api::{Agent, AgentState, ChatRequest, CreateAgent, Problem, ShutdownReport},
-    client::{Client, ClientError, ServerEvent},
+    api::{Agent, AgentState, ChatRequest, CreateAgent, LogQuery, Problem, ShutdownReport},
+    client::{Client, ClientError, LogEvent, ServerEvent},
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -306,6 +306,19 @@ impl House {
     /// Waits until the agent is in that state.
     pub async fn until_state(&self, name: &str, state: AgentState) -> Result<Agent, Failed> {
         self.until(name, |agent| agent.state == state).await
+    }
+
+    /// Waits until the agent has logged that.
+    pub async fn until_logged(&self, name: &str, text: &str) -> Outcome {
+        let mut lines = self.client()?.logs(name, &LogQuery::default(), None).await?;
+        while let Some(event) = lines.next().await {
+            match event? {
+                LogEvent::Line(line, _) if line.text.contains(text) => return Ok(()),
+                LogEvent::End(end) => return Err(format!("the log ended: {end:?}").into()),
+                _ => {}
+            }
+        }
+        Err("the log broke off".into())
     }
 
     /// What the agent answers.

@@ -228,9 +228,9 @@ async fn what_is_pulled_is_told(house: &mut House) -> Outcome {
     house.start().await?;
     let page = Page::open(house).await?;
     create(&page, "scout", "echo").await?;
-    page.until("/pulling the image, \\d.* of 8.4 MB/.test(document.querySelector('[data-agent=scout] .progress').textContent)")
+    // At once: it takes no longer than half a second.
+    page.until("/pulling the image, \\d.* of 8.4 MB/.test(document.querySelector('[data-agent=scout] .progress').textContent) && document.querySelector('[data-agent=scout] progress').value > 0")
         .await?;
-    page.until("document.querySelector('[data-agent=scout] progress').value > 0").await?;
     page.picture("pulling").await?;
     page.says(STATE, "running").await?;
     page.until("!document.querySelector('[data-agent=scout] .progress')").await?;

@@ -45,8 +45,9 @@ async fn an_answer_comes_word_by_word_and_is_stopped(house: &mut House) -> Outco
     let said = page.texts(LAST).await?;
     assert!(said.first().is_some_and(|said| said.starts_with("1 2 3")), "{said:?}");
     // The agent was told to stop.
+    house.until_logged("scout", "chat cancelled").await?;
     say(&page, "!clients").await?;
-    page.says(LAST, "0").await?;
+    page.until(&format!("document.querySelector('{LAST}').textContent === '0'")).await?;
     // Enter sends, and with Shift begins a line.
     page.fill("#message", "one").await?;
     page.run("document.querySelector('#message').focus()").await?;

@@ -13,6 +13,7 @@ use crate::wire::Wire;
 pub(crate) fn tests(trials: &mut Trials) {
     house_trials!(trials, Engine::ALL;
         lines_come_and_can_be_paused,
+        a_pause_holds_while_lines_come,
         a_hundred_thousand_lines_are_all_there,
         colours_are_shown_and_markup_is_not,
     );
@@ -103,6 +104,31 @@ async fn colours_are_shown_and_markup_is_not(house: &mut House) -> Outcome {
     page.close().await
 }
 
+async fn a_pause_holds_while_lines_come(house: &mut House) -> Outcome {
+    house.start().await?;
+    house.agent("scout").await?;
+    let page = Page::open(house).await?;
+    log_of_scout(&page).await?;
+    // Some in every frame, for longer than this takes.
+    house.says("scout", "!flood-rate 200000 20").await?;
+    page.until("document.querySelector('.log-space').offsetHeight > 20 * 200").await?;
+    // Pressed when the newest was just drawn: that it was scrolled to is told to the page afterwards.
+    page.run(
+        "new MutationObserver((_, observer) => {
+             observer.disconnect();
+             [...document.querySelectorAll('button')].find((one) => one.textContent === 'Pause').click();
+         }).observe(document.querySelector('.log-space'), { attributes: true })",
+    )
+    .await?;
+    page.says("button", "Go on").await?;
+    let seen = page.run("return document.querySelector('.log').scrollTop").await?;
+    let lines = page.run("return document.querySelector('.log-space').offsetHeight / 20").await?;
+    page.until(&format!("document.querySelector('.log-space').offsetHeight > 20 * ({lines} + 1000)")).await?;
+    assert_eq!(page.run("return document.querySelector('.log').scrollTop").await?, seen);
+    page.press("Go on").await?;
+    page.close().await
+}
+
 async fn a_reconnect_loses_and_repeats_nothing(house: &mut House) -> Outcome {
     house.start().await?;
     house.agent("scout").await?;
@@ -119,7 +145,8 @@ async fn a_reconnect_loses_and_repeats_nothing(house: &mut House) -> Outcome {
         wire.mend();
         page.says_not(".tools", "The connection is lost").await?;
     }
-    page.until("document.querySelector('.log-space').offsetHeight >= 20 * 21").await?;
+    // With the lines of its start and of the four chats.
+    page.until("document.querySelector('.log-space').offsetHeight >= 20 * 25").await?;
     let seen = page.run(&format!("return {LINES}")).await?;
     let numbers: Vec<u64> = numbers(&seen)?;
     let expected: Vec<u64> = (0..4).flat_map(|_| 1..=5).collect();

@@ -1,8 +1,8 @@
 //! Talking to agents.
 
 use futures_util::{StreamExt, future::join_all};
-use longshore_server::api::{AgentState, LogQuery};
-use longshore_server::client::{ClientError, LogEvent};
+use longshore_server::api::AgentState;
+use longshore_server::client::ClientError;
 use longshore_tests::{
     Failed, Outcome,
     house::{Engine, House, Trials, code, explained, message},
@@ -52,26 +52,13 @@ async fn an_answer_comes_as_a_whole_if_asked_for(house: &mut House) -> Outcome {
     Ok(())
 }
 
-/// Waits for a line of its log.
-async fn until_logged(house: &House, name: &str, text: &str) -> Outcome {
-    let mut lines = house.client()?.logs(name, &LogQuery::default(), None).await?;
-    while let Some(event) = lines.next().await {
-        match event? {
-            LogEvent::Line(line, _) if line.text.contains(text) => return Ok(()),
-            LogEvent::End(end) => return Err(format!("the log ended: {end:?}").into()),
-            _ => {}
-        }
-    }
-    Err("the log broke off".into())
-}
-
 async fn who_goes_is_not_answered_on(house: &mut House) -> Outcome {
     house.start().await?;
     house.agent_with("scout", "echo?delay-ms=20").await?;
     let mut words = house.client()?.chat("scout", &message("!count 1000000")).await?;
     words.next().await.ok_or("it said nothing")??;
     drop(words);
-    until_logged(house, "scout", "chat cancelled").await?;
+    house.until_logged("scout", "chat cancelled").await?;
     assert_eq!(house.says("scout", "!clients").await?, "0");
     Ok(())
 }

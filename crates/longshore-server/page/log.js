@@ -11,7 +11,7 @@ const MARGIN = 20;
 
 export function logPanel(element, name) {
   const lines = [];
-  let dropped = 0, follows = true, close = () => {}, drawn = false, found = [], at = -1, pattern = "";
+  let dropped = 0, follows = true, close = () => {}, drawn = false, found = [], at = -1, pattern = "", placed = null;
   const spacer = h("div", { class: "log-space" }), rows = h("div", { class: "log-rows" });
   const view = h("div", { class: "log", role: "log", "aria-label": `Log of ${name}`, "aria-live": "off", tabindex: "0" }, spacer, rows);
   const status = h("span", { class: "quiet", role: "status" });
@@ -23,12 +23,19 @@ export function logPanel(element, name) {
     h("button", { "aria-label": "Previous match", onclick: () => step(-1) }, "↑"), h("button", { "aria-label": "Next match", onclick: () => step(1) }, "↓"), count,
     h("button", { onclick: download }, "Download"), amount, status), view);
 
+  /** Scrolls as nobody does: its event comes later, when the user may have pressed something, and says nothing of them. */
+  function place(top) {
+    const before = view.scrollTop;
+    view.scrollTop = top;
+    if (view.scrollTop !== before) placed = view.scrollTop;
+  }
+
   function draw() {
     drawn = false;
     const all = dropped + lines.length;
     say(amount, `${all.toLocaleString("en")} ${all === 1 ? "line" : "lines"}`);
     spacer.style.height = `${lines.length * HEIGHT}px`;
-    if (follows) view.scrollTop = view.scrollHeight;
+    if (follows) place(view.scrollHeight);
     const first = Math.max(0, Math.floor(view.scrollTop / HEIGHT) - MARGIN);
     const last = Math.min(lines.length, Math.ceil((view.scrollTop + view.clientHeight) / HEIGHT) + MARGIN);
     rows.style.transform = `translateY(${first * HEIGHT}px)`;
@@ -58,7 +65,7 @@ export function logPanel(element, name) {
       dropped += surplus;
       found = found.map((index) => index - surplus).filter((index) => index >= 0);
       at = Math.min(at, found.length - 1);
-      if (!follows) view.scrollTop -= surplus * HEIGHT;
+      if (!follows) place(view.scrollTop - surplus * HEIGHT);
     }
     soon();
   }
@@ -82,7 +89,7 @@ export function logPanel(element, name) {
     if (!found.length) return;
     follow(false);
     at = at < 0 ? found.length - 1 : (at + by + found.length) % found.length;
-    view.scrollTop = Math.max(0, found[at] * HEIGHT - view.clientHeight / 2);
+    place(Math.max(0, found[at] * HEIGHT - view.clientHeight / 2));
     tellCount();
     soon();
   }
@@ -96,9 +103,11 @@ export function logPanel(element, name) {
   }
 
   view.addEventListener("scroll", () => {
+    const isOurs = view.scrollTop === placed;
+    placed = null;
     const atEnd = view.scrollTop + view.clientHeight >= view.scrollHeight - HEIGHT;
     // Scrolling up is reading; reaching the end again is following.
-    if (atEnd !== follows && lines.length * HEIGHT > view.clientHeight) follow(atEnd);
+    if (!isOurs && atEnd !== follows && lines.length * HEIGHT > view.clientHeight) follow(atEnd);
     soon();
   });
 
