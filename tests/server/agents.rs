@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use longshore::{AnyRuntime, Call, ContainerRuntime, DownOptions, StopOptions, Target};
 use longshore_server::{
     api::{Agent, AgentState, Fault, Wanted},
@@ -28,6 +28,8 @@ pub(crate) fn tests(trials: &mut Trials) {
         deleting_during_creation_leaves_nothing,
         stopping_during_creation_stops_it,
         orders_in_a_storm_end_with_the_last,
+        a_start_during_a_stop_starts_it_anew,
+        a_restart_during_a_start_begins_anew,
         what_is_done_by_hand_is_shown,
         one_that_never_gets_well_says_why,
         one_that_crashes_says_why,
@@ -35,7 +37,11 @@ pub(crate) fn tests(trials: &mut Trials) {
         a_port_that_was_taken_meanwhile_is_replaced,
         many_at_once,
     );
-    house_trials!(trials, [Engine::Mock]; every_fault_of_a_wish_is_told, the_built_in_template_is_whole);
+    house_trials!(trials, [Engine::Mock];
+        one_that_somebody_started_is_not_waited_for_for_ever,
+        every_fault_of_a_wish_is_told,
+        the_built_in_template_is_whole,
+    );
     house_trials!(trials, [Engine::Podman, Engine::Docker];
         an_image_that_cannot_be_had_is_told,
         a_port_that_leads_elsewhere_is_not_given,
@@ -197,6 +203,56 @@ async fn orders_in_a_storm_end_with_the_last(house: &mut House) -> Outcome {
     assert_eq!(house.says("scout", "still").await?, "echo: still");
     client.delete("scout", true).await.map_err(explained)?;
     nothing_is_left(house, "scout").await
+}
+
+async fn a_start_during_a_stop_starts_it_anew(house: &mut House) -> Outcome {
+    house.start().await?;
+    let before = house.agent_with("scout", "echo?stop-after-ms=1000").await?.started_at;
+    let client = house.client()?;
+    let stopped = client.stop("scout", true);
+    let started = async {
+        // It was told to stop, and answers still.
+        house.until_logged("scout", "stopping").await?;
+        client.start("scout", true).await.map_err(explained)
+    };
+    let (stopped, started) = join(stopped, started).await;
+    assert_eq!(code(stopped)?, "superseded");
+    let started = started?;
+    assert_eq!(started.state, AgentState::Running);
+    assert!(started.started_at > before, "{before:?}: {started:?}");
+    Ok(())
+}
+
+async fn a_restart_during_a_start_begins_anew(house: &mut House) -> Outcome {
+    house.start().await?;
+    let client = house.client()?;
+    let wish = house.wish("scout", "echo?healthy-after-ms=60000");
+    let created = client.create(&wish, true);
+    let restarted = async {
+        house.until("scout", |agent| agent.progress.is_some()).await?;
+        client.restart("scout", false).await.map_err(explained)
+    };
+    let (created, restarted) = join(created, restarted).await;
+    assert_eq!(code(created)?, "superseded");
+    assert_eq!(restarted?.state, AgentState::Creating);
+    client.delete("scout", true).await.map_err(explained)?;
+    nothing_is_left(house, "scout").await
+}
+
+/// Its healthcheck's news come more often than it may take.
+async fn one_that_somebody_started_is_not_waited_for_for_ever(house: &mut House) -> Outcome {
+    let folder = house.template_with("start_timeout = 60", "start_timeout = 2")?;
+    house.config.serve.templates.insert("hasty".to_owned(), folder);
+    house.start().await?;
+    let mut wish = house.wish("scout", "echo?start-after-ms=60000");
+    wish.template = Some("hasty".to_owned());
+    let client = house.client()?;
+    assert!(client.create(&wish, true).await.is_err());
+    client.stop("scout", true).await.map_err(explained)?;
+    house.runtime.start(&Target::name(house.project("scout")?), &Call::default()).await?;
+    let why = |agent: &Agent| agent.error.as_ref().is_some_and(|error| error.code == "not_ready");
+    house.until("scout", why).await?;
+    Ok(())
 }
 
 async fn what_is_done_by_hand_is_shown(house: &mut House) -> Outcome {

@@ -7,7 +7,7 @@ use longshore_server::{
     client::ServerEvent,
 };
 use longshore_tests::{
-    Outcome,
+    Failed, Outcome,
     house::{Engine, House, Trials, code, explained},
     house_trials,
 };
@@ -20,6 +20,7 @@ pub(crate) fn tests(trials: &mut Trials) {
         it_is_started_ahead_of_need,
         one_that_cannot_be_had_is_told,
         one_that_stops_is_seen,
+        one_that_the_user_starts_is_told,
         without_an_engine_nothing_is_begun,
     );
 }
@@ -37,7 +38,7 @@ async fn it_is_made_for_the_first_agent_and_told(house: &mut House) -> Outcome {
     for wish in &wishes {
         client.create(wish, false).await.map_err(explained)?;
     }
-    let (mut downloaded, mut doing, mut running) = (Vec::new(), false, 0);
+    let (mut downloaded, mut doing, mut running, mut last) = (Vec::new(), false, 0, None);
     while let Some(event) = events.next().await {
         match event?.0 {
             ServerEvent::Runtime(status) => {
@@ -48,6 +49,7 @@ async fn it_is_made_for_the_first_agent_and_told(house: &mut House) -> Outcome {
                         .filter(|step| step.phase == ProgressPhase::MachineDownload)
                         .and_then(|step| step.bytes.zip(step.total_bytes)),
                 );
+                last = Some((status.available, status.needs_setup));
             }
             ServerEvent::Agent(agent) if agent.state == AgentState::Running => {
                 running += 1;
@@ -59,6 +61,7 @@ async fn it_is_made_for_the_first_agent_and_told(house: &mut House) -> Outcome {
         }
     }
     assert!(doing && downloaded.len() >= 10, "{downloaded:?}");
+    assert_eq!(last, Some((true, false)), "who listens knows that it is ready");
     assert!(downloaded.is_sorted() && downloaded.last().is_some_and(|(done, total)| done == total));
     assert_eq!(
         (engine.count("machine_init m1"), engine.count("machine_start m1"), machine.boots()),
@@ -144,6 +147,25 @@ async fn one_that_stops_is_seen(house: &mut House) -> Outcome {
     house.client()?.start("one", true).await.map_err(explained)?;
     assert_eq!(house.says("one", "back").await?, "echo: back");
     Ok(())
+}
+
+async fn one_that_the_user_starts_is_told(house: &mut House) -> Outcome {
+    let machine = house.in_machine(100)?;
+    house.start().await?;
+    house.agent("one").await?;
+    let mut events = house.client()?.events(None).await?;
+    let mut until = async |available| {
+        while let Some(event) = events.next().await {
+            if matches!(event?.0, ServerEvent::Runtime(status) if status.available == available) {
+                return Ok(());
+            }
+        }
+        Err(Failed::from("it is not told"))
+    };
+    machine.kill();
+    until(false).await?;
+    machine.podman_start().await?;
+    until(true).await
 }
 
 async fn without_an_engine_nothing_is_begun(house: &mut House) -> Outcome {

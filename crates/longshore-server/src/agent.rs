@@ -63,6 +63,10 @@ pub(crate) struct Known {
     pub(crate) containers: Vec<Container>,
     /// Why they are not known.
     pub(crate) unseen: Option<Problem>,
+    /// Whether the engine ever said what there is of it.
+    pub(crate) seen: bool,
+    /// Whether it was told to end and was not seen to: what runs of it may be about to end.
+    pub(crate) ending: bool,
     /// The run of its service that has proved that it is the one that is meant.
     pub(crate) proved: Option<Run>,
     /// The run that was asked for its proof last, and is not asked again.
@@ -115,6 +119,17 @@ impl Cell {
         self.done.send_replace(Done { number, outcome });
     }
 
+    /// The same, unless that was said already.
+    pub(crate) fn end_if_open(&self, number: u64, outcome: Result<(), Problem>) {
+        self.done.send_if_modified(|done| {
+            let is_open = done.number < number;
+            if is_open {
+                *done = Done { number, outcome };
+            }
+            is_open
+        });
+    }
+
     /// The text without the agent's secrets.
     pub(crate) fn without_secrets(&self, text: &str) -> String {
         let key = self.secrets.api_key.as_deref();
@@ -150,6 +165,8 @@ impl Known {
             notice: None,
             containers: Vec::new(),
             unseen: None,
+            seen: false,
+            ending: false,
             proved: None,
             asked: None,
         }
@@ -246,8 +263,10 @@ impl Known {
             let message = format!("{} ended with exit code {code}", container.name);
             return Some(Problem::new("exited", message).with_help("its log says why; start it again"));
         }
-        let gone =
-            self.containers.is_empty() && self.record.was_well && self.record.wanted == Wanted::Running;
+        let gone = self.seen
+            && self.containers.is_empty()
+            && self.record.was_well
+            && self.record.wanted == Wanted::Running;
         gone.then(|| {
             Problem::new("gone", "somebody removed its containers").with_help(
                 "start it: its containers are made anew, over its volumes if those are still there",
@@ -315,7 +334,7 @@ mod tests {
     fn known(containers: Vec<Container>) -> Known {
         let name = AgentName::new("scout").expect("a name");
         let record = Record { wanted: Wanted::Running, was_well: true, ..Record::new(name) };
-        Known { containers, ..Known::new(record) }
+        Known { containers, seen: true, ..Known::new(record) }
     }
 
     #[test]
@@ -386,5 +405,7 @@ mod tests {
         let agent = known(Vec::new());
         assert_eq!(agent.state(), AgentState::Stopped);
         assert_eq!(agent.problem().map(|problem| problem.code), Some("gone".to_owned()));
+        let unseen = Known { seen: false, ..agent };
+        assert_eq!(unseen.problem(), None, "the machine is off: they may be in it");
     }
 }

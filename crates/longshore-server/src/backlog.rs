@@ -69,7 +69,8 @@ impl<T: Clone> Backlog<T> {
         }
         let next = state.first + state.items.len() as u64;
         drop(state);
-        self.told.send_modify(|told| told.0 = next);
+        // Who tells at the same time may have told of a later one.
+        self.told.send_modify(|told| told.0 = told.0.max(next));
     }
 
     /// Says that nothing more comes.

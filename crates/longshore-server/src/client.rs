@@ -246,6 +246,15 @@ impl Client {
         self.json(request.query(&WaitQuery { wait })).await
     }
 
+    /// Starts an agent anew: one that runs, or is being started, is stopped first.
+    ///
+    /// # Errors
+    /// `not_found`, `being_deleted`, and why it cannot be brought up if it is waited for.
+    pub async fn restart(&self, name: &str, wait: bool) -> Result<Agent> {
+        let request = self.request(Method::POST, &["agents", name, "restart"]);
+        self.json(request.query(&WaitQuery { wait })).await
+    }
+
     /// Deletes an agent with its volumes.
     ///
     /// # Errors

@@ -39,6 +39,8 @@ use crate::{
 const KEPT: Limits = Limits { items: 1024, bytes: 4 << 20 };
 /// How long an engine that cannot be listened to is left alone: at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// How long an engine may take for an answer when the server is to end in a hurry.
+const LAST_ANSWER: Duration = Duration::from_secs(5);
 
 /// Something that happened; what `/events` tells.
 #[derive(Debug, Clone)]
@@ -68,8 +70,9 @@ pub(crate) struct Inner {
     /// How many are brought up at once.
     pub(crate) turns: Semaphore,
     pub(crate) news: Backlog<News>,
-    /// Held from when the engine's state is read until it is told.
-    telling_status: Mutex<()>,
+    /// Held from when a state is read until it is told, so that nobody is told of an earlier one after a later one. How the engine was,
+    /// as it was told last; what is being done is left out. Before `agents`, which come before what is known of one.
+    telling: Mutex<Option<RuntimeStatus>>,
     /// Cancelled when the server takes no more orders.
     pub(crate) closing: CancellationToken,
     agents: Mutex<BTreeMap<AgentName, Arc<Cell>>>,
@@ -92,6 +95,14 @@ impl Counts {
     pub(crate) fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// Whether something is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Telling {
+    Always,
+    /// Unless the same was told last.
+    News,
 }
 
 /// An order that was given, and that can be waited for.
@@ -133,7 +144,7 @@ impl Fleet {
             turns: Semaphore::new(settings.parallel),
             ports: Ports::new(settings.ports),
             news: Backlog::new(KEPT),
-            telling_status: Mutex::default(),
+            telling: Mutex::default(),
             closing: CancellationToken::new(),
             agents: Mutex::default(),
             tasks: TaskTracker::new(),
@@ -173,12 +184,14 @@ impl Fleet {
         let again = record.pending || (record.resume && self.inner.settings.resume);
         let wanted = record.wanted;
         let cell = Arc::new(Cell::new(project, record, secrets, wanted));
+        cell.known().unseen = Some(not_asked());
         if let Some(damage) = damage {
             tracing::warn!(agent = %name, "{damage}");
             cell.known().notice = Some(damage);
         }
         self.agents().insert(name, cell.clone());
         if again {
+            cell.known().begin(wanted);
             cell.orders.send_modify(|order| order.number += 1);
         }
         self.employ(cell);
@@ -190,6 +203,10 @@ impl Fleet {
 
     pub(crate) fn agents(&self) -> MutexGuard<'_, BTreeMap<AgentName, Arc<Cell>>> {
         self.inner.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn telling(&self) -> MutexGuard<'_, Option<RuntimeStatus>> {
+        self.inner.telling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn cells(&self) -> Vec<Arc<Cell>> {
@@ -248,7 +265,7 @@ impl Fleet {
     async fn create_now(&self, wish: CreateAgent, faults: Vec<Fault>) -> Result<Ticket, Problem> {
         self.open_for_work()?;
         let plan = Plan::new(wish, faults, &self.inner.settings)?;
-        if let Availability::Unavailable(error) = self.inner.status.look().await {
+        if let Availability::Unavailable(error) = self.look().await {
             return Err((&error).into());
         }
         let name = plan.record.name.clone();
@@ -276,12 +293,16 @@ impl Fleet {
             cell.known().record.port.into_iter().for_each(|port| self.inner.ports.give_back(port));
             return Err(problem);
         }
-        cell.known().stored = true;
-        cell.known().busy = Some((Wanted::Running, SystemTime::now()));
+        {
+            let mut known = cell.known();
+            known.stored = true;
+            known.busy = Some((Wanted::Running, SystemTime::now()));
+        }
         cell.orders.send_modify(|order| order.number += 1);
-        drop(ordering);
         Counts::count(&self.inner.counts.created);
         self.employ(cell.clone());
+        // Who shuts down waits for it, and then for the worker.
+        drop(ordering);
         self.tell(&cell);
         Ok(Ticket { cell, number: 1 })
     }
@@ -297,7 +318,7 @@ impl Fleet {
     }
 
     /// Says what an agent is to become. When this returns it is on the disk. One that is told the same again while it is at it goes
-    /// on, and both wait for the same end.
+    /// on, and both wait for the same end; only one that is to be started anew begins anew.
     ///
     /// # Errors
     /// `not_found`, `being_deleted`, `shutting_down`, and why it cannot be written.
@@ -320,12 +341,16 @@ impl Fleet {
         let cell = self.find(name)?;
         let _ordering = cell.ordering.lock().await;
         self.open_for_work()?;
-        if !cell.known().stored {
-            return Err(not_found(name));
-        }
-        let Order { number, wanted: before, .. } = *cell.orders.borrow();
+        let Order { number, wanted: before, anew: began_anew } = *cell.orders.borrow();
+        // Read before it is known whether it was deleted: its last order ends after that.
         let busy = cell.done.borrow().number < number;
-        if before == wanted && busy {
+        {
+            let known = cell.known();
+            if !known.stored || (known.forgotten && !busy) {
+                return Err(not_found(name));
+            }
+        }
+        if before == wanted && busy && (began_anew || !anew) {
             return Ok(Ticket { cell: cell.clone(), number });
         }
         if before == Wanted::Deleted && wanted != Wanted::Deleted && busy {
@@ -342,6 +367,7 @@ impl Fleet {
             // The worker may have given it another port meanwhile.
             known.record = Record { port: known.record.port, was_well: known.record.was_well, ..record };
             known.busy = Some((wanted, SystemTime::now()));
+            known.progress = None;
             known.notice = None;
             // Given while what is known is held, or a worker that ends the order before takes this one's for its own.
             cell.orders.send_replace(Order { number: number + 1, wanted, anew });
@@ -352,18 +378,18 @@ impl Fleet {
 
     /// Takes an agent that is deleted from the list. Nothing is told of it any more.
     pub(crate) fn forget(&self, cell: &Cell) {
-        {
-            // Both are held until it is told: who creates one of that name after it is told of after it.
+        let port = {
+            // Until it is told: who creates one of that name after it is told of after it.
+            let _telling = self.telling();
             let mut agents = self.agents();
             let mut known = cell.known();
             known.forgotten = true;
-            if let Some(port) = known.record.port {
-                self.inner.ports.give_back(port);
-            }
             agents.remove(&cell.name);
             let news = DeletedAgent { name: cell.name.to_string() };
             self.inner.news.tell(News::Deleted(news), 64);
-        }
+            known.record.port
+        };
+        port.into_iter().for_each(|port| self.inner.ports.give_back(port));
         Counts::count(&self.inner.counts.deleted);
     }
 
@@ -372,14 +398,16 @@ impl Fleet {
         self.agents().is_empty()
     }
 
-    /// Tells everybody how an agent is now. Any task may tell: what is known is held until it is told, so that nobody is told of an
-    /// earlier time after a later one.
+    /// Tells everybody how an agent is now.
     pub(crate) fn tell(&self, cell: &Cell) {
-        let known = cell.known();
-        if known.forgotten {
-            return;
-        }
-        let agent = known.view(&cell.project);
+        let _telling = self.telling();
+        let agent = {
+            let known = cell.known();
+            if known.forgotten {
+                return;
+            }
+            known.view(&cell.project)
+        };
         let size = 512 + agent.error.as_ref().map_or(0, |error| error.log.iter().map(String::len).sum());
         self.inner.news.tell(News::Agent(Arc::new(agent)), size);
     }
@@ -400,7 +428,7 @@ impl Fleet {
                     && let Some(step) = progress::of(&event)
                     && this.inner.status.step(step)
                 {
-                    this.tell_status();
+                    this.tell_status(Telling::Always);
                 }
                 note(&event);
             }),
@@ -409,9 +437,11 @@ impl Fleet {
         let begun = self.inner.status.begin();
         let outcome = self.inner.status.runtime().ensure_ready(&inner).await;
         drop(begun);
-        if self.inner.status.ended() {
-            self.tell_status();
+        let was_told = self.inner.status.ended();
+        if was_told || (outcome.is_ok() && !self.inner.status.was_ready()) {
+            call.cancel.run_until_cancelled(self.inner.status.look()).await;
         }
+        self.tell_status(if was_told { Telling::Always } else { Telling::News });
         outcome.map(|_| ())
     }
 
@@ -427,8 +457,8 @@ impl Fleet {
             let call = Call { cancel, ..Call::default() };
             let outcome = this.set_up(&call, |_| {}).await;
             this.inner.status.set_up_ended(outcome.err());
-            this.runtime_status().await;
-            this.tell_status();
+            this.inner.status.look().await;
+            this.tell_status(Telling::Always);
         });
         Ok(())
     }
@@ -462,33 +492,39 @@ impl Fleet {
         }
     }
 
-    fn tell_status(&self) {
-        let _one_after_the_other = self.inner.telling_status.lock();
-        let status = self.inner.status.view(self.doing(), self.inner.closing.is_cancelled());
+    fn tell_status(&self, telling: Telling) {
+        let mut told = self.telling();
+        let status = self.status();
+        let lasting = RuntimeStatus { doing: Vec::new(), ..status.clone() };
+        if telling == Telling::News && told.as_ref() == Some(&lasting) {
+            return;
+        }
+        *told = Some(lasting);
         self.inner.news.tell(News::Runtime(Arc::new(status)), 512);
     }
 
-    /// Asks the engine, and tells if it is not as it was.
-    async fn look_again(&self) {
-        let view = || self.inner.status.view(Vec::new(), false);
-        let before = view();
-        self.inner.status.look().await;
-        if view() != before {
-            self.tell_status();
-        }
+    /// How the engine was when it was asked last.
+    fn status(&self) -> RuntimeStatus {
+        self.inner.status.view(self.doing(), self.inner.closing.is_cancelled())
+    }
+
+    /// Asks the engine, and tells everybody what is new.
+    async fn look(&self) -> Availability {
+        let seen = self.inner.status.look().await;
+        self.tell_status(Telling::News);
+        seen
     }
 
     /// The engine, asked now.
     pub(crate) async fn runtime_status(&self) -> RuntimeStatus {
-        self.inner.status.look().await;
-        self.inner.status.view(self.doing(), self.inner.closing.is_cancelled())
+        self.look().await;
+        self.status()
     }
 
     /// All that `/events` tells changes of, and the number of the first change after it.
     pub(crate) fn snapshot(&self) -> (Snapshot, u64) {
-        let next = self.inner.news.next();
-        let runtime = self.inner.status.view(self.doing(), self.inner.closing.is_cancelled());
-        (Snapshot { agents: self.list(), runtime }, next)
+        let _telling = self.telling();
+        (Snapshot { agents: self.list(), runtime: self.status() }, self.inner.news.next())
     }
 
     fn doing(&self) -> Vec<Doing> {
@@ -524,6 +560,7 @@ impl Fleet {
                     pause = PAUSE.0;
                     // What happened before it listened.
                     self.cells().iter().for_each(|cell| cell.hint());
+                    self.look().await;
                     while let Some(Ok(change)) = changes.next().await {
                         if let Ok(cell) = self.find(self.agent_of(&change.project)) {
                             cell.hint();
@@ -535,7 +572,7 @@ impl Fleet {
                 Err(error) => tracing::debug!("the engine cannot be listened to: {error}"),
             }
             self.cells().iter().for_each(|cell| cell.hint());
-            self.look_again().await;
+            self.look().await;
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE.1),
                 () = self.inner.status.found() => pause = PAUSE.0,
@@ -552,13 +589,21 @@ impl Fleet {
     async fn end_all(&self, hurry: &CancellationToken) -> Result<ShutdownReport, Problem> {
         self.inner.closing.cancel();
         self.inner.status.shuts_down();
-        self.tell_status();
+        self.tell_status(Telling::Always);
         let cells = self.cells();
-        // Workers end by themselves once their work is cancelled.
-        self.inner.tasks.close();
-        self.inner.tasks.wait().await;
+        // Who had begun to give an order has given it then, and nobody gives another.
+        join_all(cells.iter().map(|cell| cell.ordering.lock())).await;
+        let ending = async {
+            // Workers end by themselves once their work is cancelled.
+            self.inner.tasks.close();
+            self.inner.tasks.wait().await;
+            join_all(cells.iter().map(|cell| self.remember_what_ran(cell))).await;
+        };
+        unless_it_hangs(hurry, ending).await;
         for cell in &cells {
-            self.remember_what_ran(cell).await;
+            let Order { number, .. } = *cell.orders.borrow();
+            // One that no worker took is on the disk, for the next server.
+            cell.end_if_open(number, Err((&Error::ShuttingDown).into()));
         }
         let names: BTreeSet<ProjectName> = cells.iter().map(|cell| cell.project.clone()).collect();
         let mut options = ShutdownOptions::default();
@@ -566,7 +611,7 @@ impl Fleet {
         options.budget = self.inner.settings.budget;
         let call = Call { cancel: hurry.clone(), ..Call::default() };
         let outcome = self.inner.status.runtime().shutdown(&options, &call).await;
-        join_all(cells.iter().map(|cell| worker::look(self, cell))).await;
+        unless_it_hangs(hurry, join_all(cells.iter().map(|cell| worker::look(self, cell)))).await;
         self.inner.tails.end();
         self.inner.news.end();
         let outcome = match outcome {
@@ -608,6 +653,18 @@ impl Fleet {
     }
 }
 
+/// Waits for the engine; not for one that hangs once nobody wants to wait.
+async fn unless_it_hangs(hurry: &CancellationToken, work: impl Future) {
+    let patience = async {
+        hurry.cancelled().await;
+        tokio::time::sleep(LAST_ANSWER).await;
+    };
+    tokio::select! {
+        _ = work => {}
+        () = patience => {}
+    }
+}
+
 /// Does something that must not be left half done by a client that goes: its connection's end drops what it waits for.
 async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
@@ -617,6 +674,11 @@ async fn to_the_end<T: Send + 'static>(
 
 pub(crate) fn superseded() -> Problem {
     Problem::new("superseded", "something else was asked of the agent meanwhile")
+}
+
+/// Nothing is known yet.
+pub(crate) fn not_asked() -> Problem {
+    Problem::new("not_asked", "the engine has not been asked yet")
 }
 
 fn not_found(name: &str) -> Problem {

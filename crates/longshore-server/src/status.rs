@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{AgentProgress, Doing, MachinePlan, Problem, RuntimeStatus},
-    clock, progress,
+    clock,
+    fleet::not_asked,
+    progress,
 };
 
 /// How long an engine may take to say that it is there.
@@ -112,6 +114,11 @@ impl Status {
         seen
     }
 
+    /// Whether it was ready when it was asked last.
+    pub(crate) fn was_ready(&self) -> bool {
+        matches!(self.state().seen, Some(Availability::Ready(_)))
+    }
+
     /// Somebody begins to wait for a set-up.
     pub(crate) fn begin(&self) -> Waiting<'_> {
         let mut state = self.state();
@@ -186,7 +193,7 @@ impl Status {
             Some(Availability::Unavailable(error)) => Some(Problem::from(error)),
             Some(Availability::NeedsMachine(_)) => state.failed.as_ref().map(Problem::from),
             Some(_) => None,
-            None => Some(Problem::new("not_asked", "the engine has not been asked yet")),
+            None => Some(not_asked()),
         };
         RuntimeStatus {
             backend: self.runtime().kind().as_str().to_owned(),

@@ -36,6 +36,7 @@ pub(crate) async fn work(fleet: Fleet, cell: Arc<Cell>) {
     let mut orders = cell.orders.subscribe();
     let mut hints = cell.hints.subscribe();
     let closing = fleet.inner.closing.clone();
+    let mut waiting = None;
     while !closing.is_cancelled() {
         let order = *orders.borrow_and_update();
         hints.borrow_and_update();
@@ -43,21 +44,23 @@ pub(crate) async fn work(fleet: Fleet, cell: Arc<Cell>) {
             if carry_out(&fleet, &cell, order).await {
                 return;
             }
+            waiting = None;
             continue;
         }
-        look(&fleet, &cell).await;
+        look_unless(&closing, &fleet, &cell).await;
         fleet.tell(&cell);
         tokio::select! {
             () = closing.cancelled() => {}
             _ = orders.changed() => {}
             _ = hints.changed() => {}
-            () = notice(&fleet, &cell) => {}
+            () = notice(&fleet, &cell, &mut waiting) => {}
         }
     }
 }
 
-/// Asks one that runs, and has not proved it, whether it is there: somebody started it, or the server was away.
-async fn notice(fleet: &Fleet, cell: &Cell) {
+/// Asks one that runs, and has not proved it, whether it is there: somebody started it, or the server was away. What is dropped because
+/// something happened goes on with the same `waiting`.
+async fn notice(fleet: &Fleet, cell: &Cell, waiting: &mut Option<(Run, Waiting)>) {
     let template = template(fleet, cell);
     let (run, port) = {
         let known = cell.known();
@@ -67,8 +70,17 @@ async fn notice(fleet: &Fleet, cell: &Cell) {
     let (Some(run), Some(port), Ok(template)) = (run, port, template) else {
         return std::future::pending().await;
     };
-    // Whether the engine starts it again is not known here.
-    let outcome = prove(fleet, cell, template, port, Restarts::Perhaps).await;
+    let outcome = {
+        // One that is started again and again is waited for once; one that is started much later anew.
+        if waiting.as_ref().is_some_and(|(was, waiting)| *was != run && waiting.is_over()) {
+            *waiting = None;
+        }
+        // Whether the engine starts it again is not known here.
+        let new = || (run.clone(), Waiting::new(template, Restarts::Perhaps));
+        let (_, waiting) = waiting.get_or_insert_with(new);
+        prove(fleet, cell, template, port, waiting).await
+    };
+    *waiting = None;
     {
         let mut known = cell.known();
         // Not asked again and again: what changes it is an event of the engine's.
@@ -88,7 +100,8 @@ async fn carry_out(fleet: &Fleet, cell: &Arc<Cell>, order: Order) -> bool {
     let work = async {
         match order.wanted {
             Wanted::Running => {
-                if order.anew {
+                // One that is about to end is not one that runs.
+                if order.anew || cell.known().ending {
                     stop(fleet, cell, &call).await?;
                 }
                 bring_up(fleet, cell, &call).await
@@ -119,12 +132,10 @@ async fn carry_out(fleet: &Fleet, cell: &Arc<Cell>, order: Order) -> bool {
     if order.wanted == Wanted::Deleted && outcome.is_ok() {
         fleet.forget(cell);
         cell.end(order.number, outcome);
-        if fleet.is_empty() {
-            release_machine(fleet).await;
-        }
+        release_machine(fleet).await;
         return true;
     }
-    look(fleet, cell).await;
+    look_unless(&fleet.inner.closing, fleet, cell).await;
     let record = {
         let mut known = cell.known();
         if cell.orders.borrow().number > order.number {
@@ -159,8 +170,13 @@ async fn carry_out(fleet: &Fleet, cell: &Arc<Cell>, order: Order) -> bool {
     false
 }
 
-/// Nothing of ours is left: the machine that was started for it may stop.
+/// Where nothing of ours is left, the machine that was started for it may stop. Who creates an agent meanwhile waits for that.
 async fn release_machine(fleet: &Fleet) {
+    let all = u32::try_from(fleet.inner.settings.parallel).unwrap_or(u32::MAX);
+    let Ok(_turns) = fleet.inner.turns.try_acquire_many(all) else { return };
+    if !fleet.is_empty() {
+        return;
+    }
     let call = Call { cancel: fleet.inner.closing.child_token(), ..Call::default() };
     if let Err(error) = fleet.inner.status.runtime().machine_stop(MachineStop::IfStartedByUs, &call).await {
         tracing::info!("the machine stays up: {error}");
@@ -220,7 +236,7 @@ async fn bring_up(fleet: &Fleet, cell: &Cell, call: &Call) -> Result<(), Problem
         .set_up(call, move |event| progress.report(event.subject.clone(), event.phase.clone()))
         .await
         .map_err(|error| told(&error))?;
-    look(fleet, cell).await;
+    look_unless(&call.cancel, fleet, cell).await;
     let mut port = port(fleet, cell).await?;
     for _ in 0..MOST_PORTS {
         let project = project(fleet, cell, template, port).await?;
@@ -228,7 +244,8 @@ async fn bring_up(fleet: &Fleet, cell: &Cell, call: &Call) -> Result<(), Problem
         options.orphans = Orphans::Remove;
         match fleet.inner.status.runtime().up(&project, &options, call).await {
             Ok(_) => {
-                return prove_new(fleet, cell, template, port, Restarts::of(&project, template), call).await;
+                let waiting = Waiting::new(template, Restarts::of(&project, template));
+                return prove_new(fleet, cell, template, port, waiting, call).await;
             }
             Err(error @ Error::PortInUse { .. }) => {
                 tracing::info!(agent = %cell.name, port, "taken by somebody else: {error}");
@@ -245,12 +262,12 @@ async fn prove_new(
     cell: &Cell,
     template: &Template,
     port: u16,
-    restarts: Restarts,
+    mut waiting: Waiting,
     call: &Call,
 ) -> Result<(), Problem> {
-    look(fleet, cell).await;
+    look_unless(&call.cancel, fleet, cell).await;
     tell_step(fleet, cell, step(ProgressPhase::Health, cell.name.as_str()));
-    let proof = call.cancel.run_until_cancelled(prove(fleet, cell, template, port, restarts));
+    let proof = call.cancel.run_until_cancelled(prove(fleet, cell, template, port, &mut waiting));
     proof.await.unwrap_or_else(|| Err(told(&Error::Cancelled)))?;
     let mut known = cell.known();
     known.record.was_well = true;
@@ -328,23 +345,21 @@ async fn prove(
     cell: &Cell,
     template: &Template,
     port: u16,
-    restarts: Restarts,
+    waiting: &mut Waiting,
 ) -> Result<(), Problem> {
     let about = &template.about;
-    let until = Instant::now() + Duration::from_secs(about.start_timeout);
     let mut hints = cell.hints.subscribe();
-    let mut lives = Lives { restarts, runs: Vec::new(), ends: 0 };
     let (mut pause, mut unsure) = (PAUSE.0, true);
     loop {
         let why = match fleet.inner.gateway.prove(port, about, &cell.secrets.token).await {
             Ok(()) => return Ok(()),
             Err(why) => why,
         };
-        let late = Instant::now() >= until;
+        let late = waiting.is_over();
         // It may have ended before anybody listened, or when nobody was told.
         if std::mem::take(&mut unsure) || late {
             look(fleet, cell).await;
-            let ended = lives.have_ended(&cell.known(), &about.service);
+            let ended = waiting.have_ended(&cell.known(), &about.service);
             if let Some(ended) = ended {
                 return Err(with_log(fleet, cell, ended).await);
             }
@@ -369,7 +384,7 @@ async fn prove(
         tokio::select! {
             () = sleep(pause) => {
                 pause = (pause * 2).min(PAUSE.1);
-                unsure = lives.ends > 0;
+                unsure = waiting.ends > 0;
             }
             _ = hints.changed() => unsure = true,
         }
@@ -392,15 +407,25 @@ impl Restarts {
     }
 }
 
-/// What was seen of a service that is waited for.
-struct Lives {
+/// How long a service is waited for, and what was seen of it.
+struct Waiting {
+    until: Instant,
     restarts: Restarts,
     runs: Vec<Run>,
     /// How often it did not run.
     ends: usize,
 }
 
-impl Lives {
+impl Waiting {
+    fn new(template: &Template, restarts: Restarts) -> Self {
+        let until = Instant::now() + Duration::from_secs(template.about.start_timeout);
+        Self { until, restarts, runs: Vec::new(), ends: 0 }
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.until
+    }
+
     /// That it will not be there, as far as that can be told now.
     fn have_ended(&mut self, known: &Known, service: &str) -> Option<Problem> {
         if known.unseen.is_some() {
@@ -440,12 +465,15 @@ async fn with_log(fleet: &Fleet, cell: &Cell, problem: Problem) -> Problem {
 
 async fn stop(fleet: &Fleet, cell: &Cell, call: &Call) -> Result<(), Problem> {
     let target = Target::name(cell.project.clone());
-    match fleet.inner.status.runtime().stop(&target, &StopOptions::default(), call).await {
+    cell.known().ending = true;
+    let outcome = match fleet.inner.status.runtime().stop(&target, &StopOptions::default(), call).await {
         // Nothing of it there is stopped too.
         Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
         Err(error) if is_off(&error) => Ok(()),
         Err(error) => Err(told(&error)),
-    }
+    };
+    cell.known().ending = outcome.is_err();
+    outcome
 }
 
 async fn delete(fleet: &Fleet, cell: &Cell, call: &Call) -> Result<(), Problem> {
@@ -455,6 +483,7 @@ async fn delete(fleet: &Fleet, cell: &Cell, call: &Call) -> Result<(), Problem> 
     options.volumes = RemoveVolumes::Yes;
     options.orphans = Orphans::Remove;
     let target = Target::name(cell.project.clone());
+    cell.known().ending = true;
     fleet.inner.status.runtime().down(&target, &options, call).await.map_err(|error| told(&error))?;
     fleet.inner.tails.forget(&cell.name);
     fleet.inner.store.remove(&cell.name).await.map_err(|error| storage(&error))
@@ -465,12 +494,20 @@ fn is_off(error: &Error) -> bool {
     matches!(error, Error::Machine { problem: MachineProblem::Missing | MachineProblem::Stopped, .. })
 }
 
+/// The same, unless nobody waits for it any more.
+async fn look_unless(cancelled: &CancellationToken, fleet: &Fleet, cell: &Cell) {
+    cancelled.run_until_cancelled(look(fleet, cell)).await;
+}
+
 /// Looks at what the engine has of it.
 pub(crate) async fn look(fleet: &Fleet, cell: &Cell) {
     let seen = fleet.inner.status.runtime().ps(&cell.project).await;
     let mut known = cell.known();
     match seen {
-        Ok(containers) => (known.containers, known.unseen) = (containers, None),
+        Ok(containers) => {
+            (known.containers, known.unseen) = (containers, None);
+            known.seen = true;
+        }
         Err(error) if is_off(&error) => {
             known.unseen = None;
             // They are there, and do not run.

@@ -207,6 +207,7 @@ async fn stopped(agent: &Agent, stop: impl Future<Output = ()>) {
         pending::<()>().await;
     }
     agent.log("stopping".to_owned());
+    sleep(agent.options.stop_after).await;
 }
 
 async fn crash_after(agent: &Agent) {

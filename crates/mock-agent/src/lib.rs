@@ -16,6 +16,7 @@
 //! | `flood=N` | logs so many lines at the start |
 //! | `flood-bytes-per-s=N` | logs so much, always |
 //! | `ignore-term` | does not stop when it is told to |
+//! | `stop-after-ms=N` | stops so long after it was told to, and answers until then |
 //! | `delay-ms=N` | waits so long between the words of a stream |
 //!
 //! # Commands

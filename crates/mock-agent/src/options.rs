@@ -15,6 +15,7 @@ pub struct Options {
     pub(crate) flood: u32,
     pub(crate) flood_rate: Option<u32>,
     pub(crate) ignore_term: bool,
+    pub(crate) stop_after: Duration,
     pub(crate) delay: Duration,
     /// What `!env` answers from. Empty at first.
     pub environment: BTreeMap<String, String>,
@@ -36,7 +37,7 @@ pub enum OptionsError {
     /// No such behaviour.
     #[error(
         "the model's flag {flag:?} is not known; there are start-after-ms, healthy-after-ms, unhealthy, crash-after-ms, \
-         flood, flood-bytes-per-s, ignore-term and delay-ms"
+         flood, flood-bytes-per-s, ignore-term, stop-after-ms and delay-ms"
     )]
     UnknownFlag {
         /// The flag's name.
@@ -84,6 +85,7 @@ impl Options {
             flood: 0,
             flood_rate: None,
             ignore_term: false,
+            stop_after: Duration::ZERO,
             delay: Duration::ZERO,
             environment: BTreeMap::new(),
         };
@@ -106,6 +108,7 @@ impl Options {
             "flood" => self.flood = number(flag, value)?,
             "flood-bytes-per-s" => self.flood_rate = Some(number(flag, value)?),
             "ignore-term" => self.ignore_term = switch(flag, value)?,
+            "stop-after-ms" => self.stop_after = millis(flag, value)?,
             "delay-ms" => self.delay = millis(flag, value)?,
             _ => return Err(OptionsError::UnknownFlag { flag: flag.to_owned() }),
         }

@@ -326,6 +326,17 @@ async fn it_may_ignore_that_it_should_stop() {
 }
 
 #[tokio::test]
+async fn it_may_answer_until_it_has_stopped() {
+    let mut agent = start("echo?stop-after-ms=60000").await;
+    let (unused, _) = oneshot::channel();
+    std::mem::replace(&mut agent.stop, unused).send(()).unwrap();
+    agent.logs("stopping").await;
+    assert_eq!(agent.ask("still there?").await, "echo: still there?");
+    tokio::time::pause();
+    assert_eq!((&mut agent.life).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn nothing_is_left_when_it_is_dropped() {
     let mut agent = start("echo?flood-bytes-per-s=1").await;
     let mut stream = agent.stream("!count 1000000").await;

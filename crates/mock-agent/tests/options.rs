@@ -9,7 +9,7 @@ fn behaviours_are_read_from_the_model() {
         "echo?",
         "acme/echo-1.5:free?unhealthy",
         "echo?start-after-ms=500&healthy-after-ms=1000&unhealthy&crash-after-ms=2000&flood=100&flood-bytes-per-s=10\
-         &ignore-term&delay-ms=20",
+         &ignore-term&stop-after-ms=10&delay-ms=20",
     ] {
         assert!(Options::parse("token", model).is_ok(), "{model}");
     }
@@ -31,7 +31,7 @@ fn an_error_says_which_flag_it_is() {
         (
             "echo?flood=1&&unhealthy",
             "the model's flag \"\" is not known; there are start-after-ms, healthy-after-ms, unhealthy, crash-after-ms, \
-             flood, flood-bytes-per-s, ignore-term and delay-ms",
+             flood, flood-bytes-per-s, ignore-term, stop-after-ms and delay-ms",
         ),
     ] {
         assert_eq!(error(model), message);
