@@ -436,13 +436,22 @@ impl Podman {
     }
 
     async fn say(&self, words: &[&str]) -> Result<String, Failed> {
-        let output =
-            Command::new("podman").args(words).env("CONTAINERS_CONF", &self.settings).output().await?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(format!("podman {words:?}: {said}").into());
+        let mut said = String::new();
+        for _ in 0..10 {
+            let output =
+                Command::new("podman").args(words).env("CONTAINERS_CONF", &self.settings).output().await?;
+            said = String::from_utf8_lossy(&output.stderr).into_owned();
+            // What another test takes away while podman looks through all that there is.
+            let is_disturbed =
+                ["no such volume", "no such network interface"].iter().any(|it| said.contains(it));
+            if output.status.success() {
+                return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+            }
+            if !is_disturbed {
+                break;
+            }
         }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        Err(format!("podman {words:?}: {said}").into())
     }
 }
 

@@ -1,11 +1,13 @@
 //! Commands in running containers, and talking with what runs there.
 
+use std::collections::BTreeSet;
+
 use compose_file::Project;
 use futures_util::StreamExt;
 use longshore_tests::{Backend, Case, Failed, Outcome, Suite, Talked, behaviours, refused};
 use runtime_core::{
-    Container, ContainerState, DetachKeys, Error, ExecSpec, LogSource, Member, Session, SessionEvent,
-    SessionInput, TalkOptions, TerminalSize,
+    Container, ContainerState, DetachKeys, Error, ExecSpec, LogOptions, LogSource, Member, Session,
+    SessionEvent, SessionInput, TalkOptions, Target, TerminalSize,
 };
 use tokio::io::AsyncWriteExt;
 
@@ -154,7 +156,17 @@ async fn the_own_process_is_talked_with(case: Case) -> Outcome {
         talk(&case, &project, &Member { service: "web".into(), index: Some(2) }, TalkOptions::default())
             .await?;
     assert_eq!(container.name, format!("{}-web-2", case.name()));
-    case.says(&project, "web", "sleeping").await?;
+    // Each ends well only once it listens to signals.
+    let options = LogOptions { follow: true, ..LogOptions::default() };
+    let mut lines = case.runtime().logs(&Target::from(&project).services(["web"]), &options).await?;
+    let mut sleeping = BTreeSet::new();
+    while sleeping.len() < 2 {
+        let line = lines.next().await.ok_or("its log ended")??;
+        if line.line.text == "sleeping" {
+            sleeping.insert(line.container);
+        }
+    }
+    drop(lines);
     let (talked, stopped) = tokio::join!(Talked::with(session, b""), case.stop(&project));
     stopped?;
     let talked = talked?;
