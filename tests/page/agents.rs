@@ -23,6 +23,7 @@ pub(crate) fn tests(trials: &mut Trials) {
         everything_is_done_from_the_keyboard,
         two_tabs_show_the_same,
         a_broken_connection_is_told_and_mended,
+        what_the_browser_breaks_off_is_asked_again,
         the_page_outlives_the_server,
         what_is_pulled_is_told,
         an_image_that_cannot_be_had_is_told,
@@ -184,6 +185,32 @@ async fn two_tabs_show_the_same(house: &mut House) -> Outcome {
     page.says(STATE, "stopped").await?;
     page.look_at(1).await?;
     page.says(STATE, "stopped").await?;
+    page.close().await
+}
+
+/// As when the computer's network changes, which no test can have at the moment that it wants.
+async fn what_the_browser_breaks_off_is_asked_again(house: &mut House) -> Outcome {
+    house.start().await?;
+    let page = Page::open(house).await?;
+    page.run(
+        "const fetched = fetch;
+         const broken = new Set();
+         window.fetch = (path, options) => {
+             const request = `${options?.method} ${path}`;
+             if (broken.has(request)) return fetched(path, options);
+             broken.add(request);
+             return Promise.reject(new TypeError('network changed'));
+         }",
+    )
+    .await?;
+    create(&page, "scout", "echo").await?;
+    page.says(STATE, "running").await?;
+    page.press("Stop scout").await?;
+    page.says(STATE, "stopped").await?;
+    page.press("Delete scout").await?;
+    page.press("Delete").await?;
+    page.says("main", "There is no agent yet.").await?;
+    assert_eq!(page.texts("#notices .error").await?, Vec::<String>::new());
     page.close().await
 }
 

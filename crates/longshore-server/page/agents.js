@@ -19,7 +19,7 @@ function badge(agent) {
 }
 
 function buttons(agent) {
-  const order = (verb) => () => trying(() => ask("POST", `${path(agent.name)}/${verb}`));
+  const order = (verb) => () => trying(() => ask("POST", `${path(agent.name)}/${verb}`, undefined, { again: verb !== "restart" }));
   const of = (label, click, props = {}) => h("button", { onclick: click, "aria-label": `${label} ${agent.name}`, ...props }, label);
   const is = (...states) => states.includes(agent.state);
   return h("div", { class: "buttons" },
@@ -39,7 +39,7 @@ function askToDelete(agent) {
         h("button", { value: "", autofocus: true }, "Keep it"))));
   dialog.addEventListener("close", () => {
     dialog.remove();
-    if (dialog.returnValue === "delete") trying(() => ask("DELETE", path(agent.name)));
+    if (dialog.returnValue === "delete") trying(() => ask("DELETE", path(agent.name), undefined, { again: true }));
   });
   document.body.append(dialog);
   dialog.showModal();
@@ -202,7 +202,8 @@ export function createView(main) {
     create.disabled = true;
     await trying(async () => {
       try {
-        const agent = await ask("POST", "/agents/create", wish);
+        // A second one of that name would be refused.
+        const agent = await ask("POST", "/agents/create", wish, { again: true });
         notice(`${agent.name} is being created.`);
         location.hash = "#/agents";
       } catch (error) {

@@ -14,14 +14,15 @@ async function refusal(response) {
   return new Refused(response.status, body?.error ?? { code: "unexpected", message: `the server answered ${response.status}` });
 }
 
-/** Asks the server; gives the answer's JSON. */
+/** Asks the server; gives the answer's JSON. `options.again` is for what may be asked twice: it reads, or asks for the same a second time. */
 export async function ask(method, path, body, options = {}) {
   const headers = body === undefined ? {} : { "content-type": "application/json" };
   const send = () => fetch(path, { method, headers: { ...headers, ...options.headers }, body: body === undefined ? undefined : JSON.stringify(body), signal: options.signal });
   let response;
   try {
-    // A browser breaks off what it asks when the computer's network changes. What only reads is asked again.
-    response = await send().catch((error) => { if (method === "GET" && error.name !== "AbortError") return send(); throw error; });
+    // A browser breaks off what it asks when the computer's network changes, which it does whenever a container comes or goes.
+    const again = options.again ?? method === "GET";
+    response = await send().catch((error) => { if (again && error.name !== "AbortError") return send(); throw error; });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, { code: "server_unreachable", message: "the server does not answer", help: "is `longshore serve` still running?" });

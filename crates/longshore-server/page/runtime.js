@@ -50,7 +50,7 @@ const FACES = {
       h("p", {}, h("strong", {}, made ? `${name}’s virtual machine is off.` : `${name} needs a virtual machine here.`), " ",
         made ? "It is started when an agent needs it, or now." : `Its image, about 1 GB, is fetched once. ${size ?? ""}`),
       trouble(problem),
-      h("div", { class: "buttons" }, h("button", { class: "primary", onclick: () => trying(() => ask("POST", "/runtime/setup")) }, problem ? "Try again" : made ? "Start it" : "Set it up")))];
+      h("div", { class: "buttons" }, h("button", { class: "primary", onclick: () => trying(() => ask("POST", "/runtime/setup", undefined, { again: true })) }, problem ? "Try again" : made ? "Start it" : "Set it up")))];
   },
 
   missing: ({ backend, problem }) => {
