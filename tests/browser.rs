@@ -18,8 +18,8 @@ use thirtyfour::{
 
 use crate::{Failed, Outcome, house::House, is_required, variable};
 
-/// How long the page may take to become so, on a machine that has much else to do.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long the page may take to become so, on a machine that has much else to do. Less than a whole test may: what is there instead is told.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// How often a document may go away under a question: the page loads itself again when a file did not come.
 const RELOADS: u32 = 8;

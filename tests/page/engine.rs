@@ -137,7 +137,11 @@ async fn one_that_comes_is_found(house: &mut House) -> Outcome {
     let page = Page::open(house).await?;
     page.says("#runtime", "Containers cannot run here").await?;
     std::os::unix::fs::symlink("/var/run/docker.sock", &socket)?;
-    page.press("Look again").await?;
+    // Unless the server has found it by itself just now.
+    page.run(
+        "[...document.querySelectorAll('button')].find((one) => one.textContent === 'Look again')?.click()",
+    )
+    .await?;
     page.says("#runtime", "Docker").await?;
     page.until("!document.querySelector('#runtime .panel')").await?;
     // And it is used.
