@@ -114,13 +114,8 @@ impl Cell {
         self.hints.send_modify(|count| *count += 1);
     }
 
-    /// Says how an order ended.
+    /// Says how an order ended, unless that was said already.
     pub(crate) fn end(&self, number: u64, outcome: Result<(), Problem>) {
-        self.done.send_replace(Done { number, outcome });
-    }
-
-    /// The same, unless that was said already.
-    pub(crate) fn end_if_open(&self, number: u64, outcome: Result<(), Problem>) {
         self.done.send_if_modified(|done| {
             let is_open = done.number < number;
             if is_open {

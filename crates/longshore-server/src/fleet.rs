@@ -456,8 +456,11 @@ impl Fleet {
         self.inner.tasks.spawn(async move {
             let call = Call { cancel, ..Call::default() };
             let outcome = this.set_up(&call, |_| {}).await;
+            if outcome.is_err() {
+                // What has become ready was looked at by the set-up.
+                this.inner.status.look().await;
+            }
             this.inner.status.set_up_ended(outcome.err());
-            this.inner.status.look().await;
             this.tell_status(Telling::Always);
         });
         Ok(())
@@ -603,7 +606,7 @@ impl Fleet {
         for cell in &cells {
             let Order { number, .. } = *cell.orders.borrow();
             // One that no worker took is on the disk, for the next server.
-            cell.end_if_open(number, Err((&Error::ShuttingDown).into()));
+            cell.end(number, Err((&Error::ShuttingDown).into()));
         }
         let names: BTreeSet<ProjectName> = cells.iter().map(|cell| cell.project.clone()).collect();
         let mut options = ShutdownOptions::default();

@@ -87,8 +87,13 @@ impl Running {
     }
 
     /// Stops it, and returns its exit code and what it logged.
+    fn tell_to_stop(&mut self) {
+        let (unused, _) = oneshot::channel();
+        std::mem::replace(&mut self.stop, unused).send(()).unwrap();
+    }
+
     async fn stop(mut self) -> (u8, Vec<String>) {
-        self.stop.send(()).unwrap();
+        self.tell_to_stop();
         let code = self.life.await.unwrap();
         let mut lines = Vec::new();
         while let Some(Line::Out(line) | Line::Err(line)) = self.lines.recv().await {
@@ -319,8 +324,7 @@ async fn who_comes_before_that_is_turned_away() {
 #[tokio::test]
 async fn it_may_ignore_that_it_should_stop() {
     let mut agent = start("echo?ignore-term").await;
-    let (unused, _) = oneshot::channel();
-    std::mem::replace(&mut agent.stop, unused).send(()).unwrap();
+    agent.tell_to_stop();
     agent.logs("ignored SIGTERM").await;
     assert_eq!(agent.ask("still there?").await, "echo: still there?");
 }
@@ -328,8 +332,7 @@ async fn it_may_ignore_that_it_should_stop() {
 #[tokio::test]
 async fn it_may_answer_until_it_has_stopped() {
     let mut agent = start("echo?stop-after-ms=60000").await;
-    let (unused, _) = oneshot::channel();
-    std::mem::replace(&mut agent.stop, unused).send(()).unwrap();
+    agent.tell_to_stop();
     agent.logs("stopping").await;
     assert_eq!(agent.ask("still there?").await, "echo: still there?");
     tokio::time::pause();
